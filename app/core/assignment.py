@@ -1,0 +1,35 @@
+"""An execution that this worker owns and is to deliver: all that one attempt needs."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.core.schedule import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One attempt of one execution, as it was taken by an owner under the fence `attempt`.
+
+    `context_json` is the encoded `context_data` (or a manual run's override). `failures` counts the settled failures
+    before this attempt, since the last fresh budget; `retry_since` is when that budget began.
+    """
+
+    execution_id: UUID
+    recorded_for: datetime
+    schedule_id: UUID
+    community_id: int
+    workflow_id: UUID
+    trigger: str
+    scheduled_for: datetime
+    due_ms: int
+    coalesced_count: int
+    last_scheduled_for: datetime | None
+    next_execution_at: datetime | None
+    timezone: str
+    context_json: str
+    retry: RetryPolicy
+    retry_since: datetime
+    owner: UUID
+    attempt: int
+    failures: int

@@ -1,0 +1,138 @@
+"""Time, as a parameter.
+
+Nothing else in the service reads the machine's clock or sleeps: whoever needs time is handed a `Clock`. Instants are
+aware UTC datetimes truncated to the millisecond, because the wheel's scores and the fences on rows compare them.
+
+`DatabaseClock` is the one clock of the whole service: Postgres's. A process asks for it now and then and adds its own
+monotonic time in between, so that workers on machines with differing clocks agree on what is due. Without a clock of
+one machine's own, a stepped wall clock never moves it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_SLEW_LIMIT_SECONDS = 1.0
+
+
+def truncate_to_ms(instant: datetime) -> datetime:
+    """The instant without its microseconds below the millisecond, in UTC."""
+    instant = instant.astimezone(UTC)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def to_ms(instant: datetime) -> int:
+    """Milliseconds since the epoch, rounded down."""
+    return (instant - EPOCH) // _MILLISECOND
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """The UTC instant that many milliseconds after the epoch."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+class Clock(Protocol):
+    """What the service knows of time."""
+
+    def now(self) -> datetime:
+        """The current instant, UTC, truncated to the millisecond."""
+        ...
+
+    def now_ms(self) -> int:
+        """The current instant in milliseconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that only runs forward; for intervals, never for instants."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait at least that long."""
+        ...
+
+    async def wait(self, event: asyncio.Event, until_ms: int) -> None:
+        """Wait until the event is set, or the instant has about come: whoever must not be early looks at the clock.
+
+        The event may be left set by either; its owner clears it before looking at what it stands for.
+        """
+        ...
+
+
+class SystemClock:
+    """The machine's own clock: for the command line, and for a process that cannot ask Postgres yet."""
+
+    def now(self) -> datetime:
+        return from_ms(self.now_ms())
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def wait(self, event: asyncio.Event, until_ms: int) -> None:
+        left_ms = until_ms - self.now_ms()
+        if left_ms <= 0:
+            # Others must get their turn even where something is always due.
+            await asyncio.sleep(0)
+            return
+        timer = asyncio.get_running_loop().call_later(left_ms / 1000, event.set)
+        try:
+            await event.wait()
+        finally:
+            timer.cancel()
+
+
+class DatabaseClock(SystemClock):
+    """Postgres's clock, kept by an offset to this process's monotonic time.
+
+    `observe` is fed with measurements; the best (shortest) round trip of the last six counts. A correction backwards
+    of less than a second is slewed: the clock stands still until it is made up for, so that time seen by one process
+    never runs backwards by jitter of the measurement. A larger one is a step, returned so that it can be logged.
+    """
+
+    def __init__(self) -> None:
+        self._measurements: deque[tuple[float, float]] = deque(maxlen=6)
+        self._offset: float | None = None
+        self._last_ms = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a first measurement was made: nothing may be claimed before."""
+        return self._offset is not None
+
+    @property
+    def skew_seconds(self) -> float:
+        """How far this machine's wall clock is ahead of Postgres's."""
+        return 0.0 if self._offset is None else time.time() - (time.monotonic() + self._offset)
+
+    def observe(self, database_now: datetime, asked_at: float, answered_at: float) -> float:
+        """Take in a measurement: Postgres's instant, and `monotonic()` before and after the question.
+
+        Returns the seconds by which the clock was stepped back; 0.0 when it was not.
+        """
+        round_trip = answered_at - asked_at
+        offset = database_now.timestamp() - (asked_at + answered_at) / 2
+        jumped = self._offset is not None and abs(offset - self._offset) > _SLEW_LIMIT_SECONDS + round_trip
+        if jumped:
+            # What was measured before a jump says nothing about the clock after it.
+            self._measurements.clear()
+        self._measurements.append((round_trip, offset))
+        before, self._offset = self._offset, min(self._measurements)[1]
+        if jumped and before is not None and offset < before:
+            self._last_ms = 0
+            return before - offset
+        return 0.0
+
+    def now_ms(self) -> int:
+        if self._offset is None:
+            return super().now_ms()
+        self._last_ms = max(self._last_ms, int((time.monotonic() + self._offset) * 1000))
+        return self._last_ms

@@ -1,0 +1,143 @@
+"""Every error that the service raises on purpose, in one tree.
+
+    ScheduleServiceException
+    ├── InvalidScheduleException        a refused value or combination; carries every refused field
+    ├── MalformedRequestException       a wrong JSON type or an unknown field; carries every such field
+    ├── NotFoundException
+    │   ├── ScheduleNotFoundException
+    │   └── ExecutionNotFoundException
+    ├── ConflictException
+    │   ├── NameTakenException
+    │   ├── StateForbidsException
+    │   └── IdempotencyKeyReusedException
+    ├── StaleRevisionException
+    ├── CredentialsException            who is calling is not known
+    ├── PermissionDeniedException       who is calling is known, and may not
+    ├── StoreUnavailableException       Postgres is away
+    └── ConfigurationException          a setting that stops the start
+
+A class's docstring is its title towards callers, its `code` the stable name that clients match on. What HTTP
+status it answers with is decided in `app.api` alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One refused field: its name as the caller wrote it (`retry.max_retries`), and what would be right."""
+
+    field: str
+    message: str
+
+
+class ScheduleServiceException(Exception):
+    """Schedule service error"""
+
+    code: ClassVar[str] = "SCHEDULE_SERVICE_ERROR"
+
+    def __init__(self, detail: str, errors: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+    @property
+    def title(self) -> str:
+        """The class's docstring up to its first blank line: the same for every instance."""
+        return (type(self).__doc__ or type(self).__name__).split("\n\n")[0].strip()
+
+
+class InvalidScheduleException(ScheduleServiceException):
+    """Invalid schedule configuration"""
+
+    code = "INVALID_SCHEDULE"
+
+    @classmethod
+    def of(cls, field: str, message: str) -> "InvalidScheduleException":
+        """A refusal of a single field."""
+        return cls(message, (FieldProblem(field, message),))
+
+    @classmethod
+    def of_all(cls, problems: Sequence[FieldProblem]) -> "InvalidScheduleException":
+        """A refusal that names every wrong field; `problems` is not empty."""
+        return cls("; ".join(problem.message for problem in problems), problems)
+
+
+class MalformedRequestException(ScheduleServiceException):
+    """Malformed request"""
+
+    code = "MALFORMED_REQUEST"
+
+
+class NotFoundException(ScheduleServiceException):
+    """Not found"""
+
+    code = "NOT_FOUND"
+
+
+class ScheduleNotFoundException(NotFoundException):
+    """Schedule not found"""
+
+    code = "SCHEDULE_NOT_FOUND"
+
+
+class ExecutionNotFoundException(NotFoundException):
+    """Execution not found"""
+
+    code = "EXECUTION_NOT_FOUND"
+
+
+class ConflictException(ScheduleServiceException):
+    """Conflict with the current state"""
+
+    code = "CONFLICT"
+
+
+class NameTakenException(ConflictException):
+    """Schedule name already taken"""
+
+    code = "NAME_TAKEN"
+
+
+class StateForbidsException(ConflictException):
+    """Not possible in the current state"""
+
+    code = "STATE_FORBIDS"
+
+
+class IdempotencyKeyReusedException(ConflictException):
+    """Idempotency key reused with another request"""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class StaleRevisionException(ScheduleServiceException):
+    """The schedule has changed since the revision named in If-Match"""
+
+    code = "STALE_REVISION"
+
+
+class CredentialsException(ScheduleServiceException):
+    """Missing or invalid credentials"""
+
+    code = "UNAUTHENTICATED"
+
+
+class PermissionDeniedException(ScheduleServiceException):
+    """The caller's role does not allow this"""
+
+    code = "FORBIDDEN"
+
+
+class StoreUnavailableException(ScheduleServiceException):
+    """The database is unavailable"""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class ConfigurationException(ScheduleServiceException):
+    """Wrong configuration"""
+
+    code = "CONFIGURATION"

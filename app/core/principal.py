@@ -1,0 +1,34 @@
+"""Who is calling, and what they may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a caller may do; each role includes the ones before it.
+
+    A viewer reads; an editor also writes schedules; an operator also triggers, retries and cancels; an admin also
+    manages keys.
+    """
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role may do all that the other may."""
+        return _ORDER[self] >= _ORDER[other]
+
+
+_ORDER = {role: rank for rank, role in enumerate(Role)}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller: every query is bound to its community. `user` is the name that `created_by` and the audit show."""
+
+    community_id: int
+    user: str
+    role: Role
+    request_id: str | None = None

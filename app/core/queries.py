@@ -1,0 +1,60 @@
+"""What callers may ask for: filters, pages, and requests that are safe to repeat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from app.core.execution import ExecutionStatus
+from app.core.occurrences import ScheduleType
+from app.core.schedule import ScheduleStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFilter:
+    """Which schedules of a community; null means any. `due_before` is by `next_due_at`, exclusive."""
+
+    status: ScheduleStatus | None = None
+    schedule_type: ScheduleType | None = None
+    workflow_id: UUID | None = None
+    tag: str | None = None
+    name_prefix: str | None = None
+    due_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFilter:
+    """Which executions of a community; null means any. From `from_at` to before `to_at`, by `scheduled_for`."""
+
+    schedule_id: UUID | None = None
+    status: ExecutionStatus | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, and the opaque cursor of the next part; null at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as it was first given, so that a repeated request can be given it again."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A request's `Idempotency-Key`, and a SHA-256 of its method, path and body."""
+
+    key: str
+    fingerprint: bytes

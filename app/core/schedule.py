@@ -1,0 +1,139 @@
+"""A schedule: what a caller defines, and the life it leads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from app.core.occurrences import ScheduleType, Timing
+
+
+class ScheduleStatus(StrEnum):
+    """Whether a schedule fires; only an active one has a next due time."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class OverlapPolicy(StrEnum):
+    """What happens to an occurrence while `max_instances` executions of its schedule are unfinished."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    ALLOW = "allow"
+    CANCEL_RUNNING = "cancel_running"
+
+
+class Completion(StrEnum):
+    """What ends an execution: the target's 2xx, or its later report."""
+
+    RESPONSE = "response"
+    CALLBACK = "callback"
+
+
+class AfterCompletion(StrEnum):
+    """What becomes of a schedule that has completed."""
+
+    KEEP = "keep"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Exponential backoff with full jitter; durations in seconds.
+
+    Retrying ends after `max_retries` settled failures, or once `max_age_seconds` have passed since the execution was
+    due.
+    """
+
+    max_retries: int = 3
+    initial_backoff_seconds: float = 1
+    max_backoff_seconds: float = 300
+    multiplier: float = 2
+    max_age_seconds: int = 86_400
+
+    def backoff_ceiling_seconds(self, failures: int) -> float:
+        """The longest wait after that many failures (1 or more); full jitter draws below it."""
+        # The exponent is capped because a float overflows long before a caller's max_retries does.
+        return min(self.max_backoff_seconds, self.initial_backoff_seconds * self.multiplier ** min(failures - 1, 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a caller says of a schedule, validated and with every default filled in. Instants are UTC."""
+
+    workflow_id: UUID
+    schedule_type: ScheduleType
+    timezone: str
+    cron_expression: str | None
+    interval_seconds: int | None
+    scheduled_time: datetime | None
+    start_at: datetime | None
+    end_at: datetime | None
+    jitter_seconds: int
+    name: str | None
+    description: str | None
+    max_executions: int | None
+    grace_period_seconds: int
+    coalesce: bool
+    max_instances: int
+    overlap_policy: OverlapPolicy
+    completion: Completion
+    timeout_seconds: int
+    retry: RetryPolicy
+    after_completion: AfterCompletion
+    context_data: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+    def timing(self, created_at: datetime) -> Timing:
+        """When it fires; an interval without `start_at` is anchored at the schedule's creation."""
+        return Timing(
+            schedule_type=self.schedule_type,
+            timezone=self.timezone,
+            cron_expression=self.cron_expression,
+            interval_seconds=self.interval_seconds,
+            scheduled_time=self.scheduled_time,
+            start_at=self.start_at,
+            end_at=self.end_at,
+            jitter_seconds=self.jitter_seconds,
+            anchor=created_at,
+        )
+
+    def same_timing(self, other: "Definition") -> bool:
+        """Whether both fire at the same instants, whatever else differs."""
+        mine, theirs = self.timing(_ANY_INSTANT), other.timing(_ANY_INSTANT)
+        return mine == theirs
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A stored schedule. All instants are UTC, to the millisecond."""
+
+    schedule_id: UUID
+    community_id: int
+    definition: Definition
+    status: ScheduleStatus
+    status_reason: str | None
+    next_execution_at: datetime | None
+    next_due_at: datetime | None
+    searched_to: datetime
+    last_execution_at: datetime | None
+    last_execution_id: UUID | None
+    execution_count: int
+    trigger_seq: int
+    created_by: str | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+    @property
+    def timing(self) -> Timing:
+        """When it fires."""
+        return self.definition.timing(self.created_at)
+
+
+_ANY_INSTANT = datetime.min.replace(tzinfo=UTC)

@@ -1,0 +1,66 @@
+"""Structured logs: one event a line, UTC, as JSON or as the line of the system this replaces.
+
+Whoever logs names the event first, then fields: `log.info("schedule_create", category="AUDIT", …)`. No secret, header
+value or body is ever a field.
+"""
+
+import logging
+import sys
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from app import __version__
+
+_LEADING = ("timestamp", "level", "event", "category")
+_TEXT_NAMES = ("community", "user", "action", "result")
+
+
+def configure_logs(*, level: str, fmt: str, module: str, stream: TextIO | None = None) -> None:
+    """Set up logging for a process; `module` is its name in each line (`api`, `worker`)."""
+    renderer = _render_json if fmt == "json" else _render_text
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _add(module=module, version=__version__),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    # Libraries that use the standard library's logging say only what is wrong.
+    logging.basicConfig(level=logging.WARNING, stream=stream or sys.stderr, force=True)
+
+
+def _add(**fields: str) -> structlog.typing.Processor:
+    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**fields, **event}
+
+    return processor
+
+
+def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    ordered = {name: event.pop(name) for name in _LEADING if name in event} | dict(event)
+    return orjson.dumps(ordered, default=str).decode()
+
+
+def _render_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """`[timestamp] LEVEL module:version EVENT_TYPE community=X user=Y action=Z result=STATUS …`"""
+    timestamp, level, name = event.pop("timestamp"), event.pop("level").upper(), event.pop("event").upper()
+    module, version, trace = event.pop("module"), event.pop("version"), event.pop("exception", None)
+    known = [(field, event.pop(field)) for field in _TEXT_NAMES if field in event]
+    fields = " ".join(f"{field}={_plain(value)}" for field, value in [*known, *event.items()] if value is not None)
+    line = f"[{timestamp}] {level} {module}:{version} {name} {fields}".rstrip()
+    return f"{line}\n{trace}" if trace else line
+
+
+def _plain(value: object) -> str:
+    # A line break or a quote in a caller's text must not forge a field or a line.
+    text = str(value)
+    return text if text and text.isprintable() and not set(text) & {" ", '"', "="} else orjson.dumps(text).decode()

@@ -1,0 +1,93 @@
+"""Every metric of the service; the names begin with `schedule_service_`.
+
+No label is ever a schedule or a community: their number is not bounded.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+_LATENESS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+_BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+_SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        # The three figures of the system this replaces.
+        self.running = self._gauge("running", "1 while at least one worker is alive (API), or this worker is (worker)")
+        self.active_schedules = self._gauge("active_schedules", "Active schedules of all communities")
+        self.jobs = self._gauge("jobs", "Entries in the timer wheel, leased ones included")
+
+        self.due_lag_seconds = self._gauge("due_lag_seconds", "How long the longest overdue schedule has been due")
+        self.overdue = self._gauge("overdue_schedules", "Active schedules overdue by more than two seconds")
+        self.live_workers = self._gauge("live_workers", "Workers whose beat is recent")
+        self.postgres_up = self._gauge("postgres_up", "1 while Postgres answers")
+        self.redis_up = self._gauge("redis_up", "1 while Redis answers")
+        self.wheel_behind = self._gauge("wheel_behind", "1 while a put failed and the wheel is to be loaded again")
+        self.clock_skew_seconds = self._gauge("clock_skew_seconds", "This machine's clock, less Postgres's")
+        self.clock_steps = self._counter("clock_steps", "Backward jumps of Postgres's clock by more than a second")
+
+        self.claimed = self._counter("claimed_entries", "Entries claimed from the wheel")
+        self.claimed_in_vain = self._counter("claimed_in_vain", "Claimed entries that turned out taken or gone")
+        self.lateness_seconds = self._histogram(
+            "lateness_seconds", "First request sent, less the due time", _LATENESS_BUCKETS
+        )
+        self.executions = Counter(
+            "schedule_service_executions",
+            "Executions by how they ended, or that a retry was set",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.attempt_seconds = self._histogram("attempt_seconds", "How long targets took to answer", _SECONDS_BUCKETS)
+        self.in_flight = self._gauge("in_flight", "Requests sent and not answered")
+        self.held = self._gauge("held", "Executions recorded and not sent yet")
+        self.advance_batch = self._histogram("advance_batch_size", "Entries advanced at once", _BATCH_BUCKETS)
+        self.advance_seconds = self._histogram("advance_seconds", "How long an advance took", _SECONDS_BUCKETS)
+        self.settles_refused = self._counter("settles_refused", "Outcomes that the fence refused")
+        self.swept = self._counter("swept_entries", "Overdue entries that the sweep found missing in the wheel")
+        self.loaded = self._counter("loaded_entries", "Entries that the window keeper put into the wheel")
+        self.buried = self._counter("buried_workers", "Workers declared dead")
+        self.released = self._counter("released_executions", "Executions taken from an owner that does not live")
+        self.failed_schedules = self._counter("failed_schedules", "Schedules that could not be computed any more")
+        self.loop_age_seconds = Gauge(
+            "schedule_service_loop_age_seconds",
+            "Seconds since a loop of the worker last came round",
+            ["loop"],
+            registry=self.registry,
+        )
+
+        self.http_requests = Counter(
+            "schedule_service_http_requests",
+            "Requests answered by the API",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.http_seconds = Histogram(
+            "schedule_service_http_seconds",
+            "How long the API took to answer",
+            ["method", "route"],
+            buckets=_SECONDS_BUCKETS,
+            registry=self.registry,
+        )
+
+    def watch_loop(self, loop: str, age_seconds: Callable[[], float]) -> None:
+        """Show how long ago a loop came round, asked at each scrape."""
+        self.loop_age_seconds.labels(loop).set_function(age_seconds)
+
+    def render(self) -> tuple[bytes, str]:
+        """The exposition, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"schedule_service_{name}", text, registry=self.registry)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"schedule_service_{name}", text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"schedule_service_{name}", text, buckets=buckets, registry=self.registry)

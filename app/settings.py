@@ -1,0 +1,143 @@
+"""Every setting of the service, read from the environment once, and passed down.
+
+The names are those of the system this replaces, where it had them.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.errors import ConfigurationException, InvalidScheduleException
+from app.core.occurrences.zones import load_zone
+
+
+class AuthMode(StrEnum):
+    """How callers are recognised."""
+
+    API_KEY = "api_key"
+    JWT = "jwt"
+    NONE = "none"
+
+
+class Settings(BaseSettings):
+    """The configuration of one process. Field names in capitals are the environment's names."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file=None)
+
+    database_url: str = Field("", description="Postgres: postgresql://user:password@host:port/name.")
+    database_pooler: Literal["none", "transaction"] = Field(
+        "none", description="`transaction`: a pooler in transaction mode (PgBouncer) stands in front of Postgres."
+    )
+    database_pool_size: Annotated[int, Field(ge=4, le=200)] = Field(
+        12, description="Connections to Postgres that one process opens at most."
+    )
+    redis_url: str = Field("", description="Redis or Valkey: redis://[:password@]host:port/db, rediss:// for TLS.")
+    allow_eviction: bool = Field(False, description="Start although Redis may evict keys (`maxmemory-policy`).")
+    workflow_engine_url: str = Field("", description="Where executions are delivered: http(s)://host[:port].")
+    workflow_completion: Literal["response"] = Field(
+        "response", description="Default of a schedule's `completion`; only `response` in this release."
+    )
+    scheduler_timezone: str = Field("UTC", description="Default zone of a schedule, an IANA name.")
+    scheduler_job_defaults_max_instances: Annotated[int, Field(ge=1, le=1000)] = Field(
+        3, description="Default of a schedule's `max_instances`."
+    )
+    scheduler_job_defaults_coalesce: bool = Field(True, description="Default of a schedule's `coalesce`.")
+    max_concurrent_workflows: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        100, description="Requests that one worker has in flight at most."
+    )
+    workflow_timeout_seconds: Annotated[int, Field(ge=1, le=604_800)] = Field(
+        3600, description="Default of a schedule's `timeout_seconds`."
+    )
+    workflow_max_retries: Annotated[int, Field(ge=0, le=100)] = Field(
+        3, description="Default of a schedule's `retry.max_retries`."
+    )
+    schedule_grace_period_minutes: Annotated[float, Field(ge=5 / 60, le=10_080)] = Field(
+        15, description="Default of a schedule's `grace_period_seconds`, in minutes."
+    )
+    trigger_request_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        30, description="How long a target may take to answer."
+    )
+    wheel_shards: Annotated[int, Field(ge=1, le=256)] = Field(
+        16, description="Parts of the timer wheel; all processes need the same number."
+    )
+    wheel_window_seconds: Annotated[int, Field(ge=60, le=604_800)] = Field(
+        3600, description="How far ahead due times are kept in Redis."
+    )
+    claim_ahead_ms: Annotated[int, Field(ge=0, le=500)] = Field(
+        50, description="How long before its due time an entry is claimed and recorded."
+    )
+    lease_seconds: Annotated[float, Field(ge=1, le=60)] = Field(
+        5, description="After how long a claimed entry that was not acknowledged is claimed again."
+    )
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
+        35, description="How long a stopping process waits for requests in flight."
+    )
+    execution_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="How long executions are kept."
+    )
+    completed_retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        30, description="How long completed schedules are kept."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least level logged.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or the original's line.")
+    auth_mode: AuthMode = Field(
+        AuthMode.API_KEY, description="`api_key`, or `none` on a loopback address; `jwt` is not in this release."
+    )
+    secret_key: str = Field("", description="Signs what the service hands out; 32 bytes or more.")
+    webhook_signing_secrets: str = Field(
+        "", description="Standard Webhooks secrets (`whsec_…`), comma-separated, newest first; empty: unsigned."
+    )
+    metrics_token: str = Field("", description="Bearer token that `/metrics` asks for; empty: open.")
+    docs_enabled: bool = Field(True, description="Serve `/docs` and `/openapi.json`.")
+
+    @field_validator("scheduler_timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            load_zone(value)
+        except InvalidScheduleException as refused:
+            raise ValueError(refused.detail) from None
+        return value
+
+    @field_validator("auth_mode")
+    @classmethod
+    def _offered_auth_mode(cls, value: AuthMode) -> AuthMode:
+        if value is AuthMode.JWT:
+            raise ValueError("jwt is not in this release; use api_key, or none on a loopback address")
+        return value
+
+    @field_validator("workflow_engine_url")
+    @classmethod
+    def _http_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def grace_period_seconds(self) -> int:
+        """Default grace period of a schedule, in seconds."""
+        return round(self.schedule_grace_period_minutes * 60)
+
+    def need(self, *names: str) -> None:
+        """Refuse to go on without these settings.
+
+        Raises ConfigurationException that names the first empty one.
+        """
+        for name in names:
+            if not getattr(self, name):
+                raise ConfigurationException(f"{name.upper()} is not set: {type(self).model_fields[name].description}")
+
+
+def read_settings() -> Settings:
+    """The settings as the environment has them.
+
+    Raises ConfigurationException, one line that names the wrong setting.
+    """
+    try:
+        return Settings()
+    except ValidationError as refused:
+        first = refused.errors()[0]
+        name = str(first["loc"][0]).upper()
+        raise ConfigurationException(f"{name}={first['input']!r}: {first['msg']}") from None
