@@ -1,0 +1,69 @@
+"""The audit trail: who changed what, from what to what, and why; written in the transaction of the change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from app.store.database import Connection
+
+_RECORD = """
+    INSERT INTO audit_log (at, community_id, user_id, role, action, schedule_id, execution_id, before, after, reason,
+                           request_id)
+    SELECT $1, $2, $3, $4, $5, u.schedule_id, u.execution_id, u.before::jsonb, u.after::jsonb, $6, $7
+      FROM unnest($8::uuid[], $9::uuid[], $10::text[], $11::text[]) AS u(schedule_id, execution_id, before, after)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who made a change, and in which request."""
+
+    community_id: int
+    user: str | None
+    role: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was changed. `before` and `after` are anything that orjson encodes; null where there is nothing."""
+
+    schedule_id: UUID | None = None
+    execution_id: UUID | None = None
+    before: Any = None
+    after: Any = None
+
+
+async def record(
+    connection: Connection, actor: Actor, action: str, changes: Sequence[Change], *, reason: str | None, at: datetime
+) -> None:
+    """Write one row for each change of one action."""
+    await connection.execute(
+        _RECORD,
+        at,
+        actor.community_id,
+        actor.user,
+        actor.role,
+        action,
+        reason,
+        actor.request_id,
+        [change.schedule_id for change in changes],
+        [change.execution_id for change in changes],
+        [_text(change.before) for change in changes],
+        [_text(change.after) for change in changes],
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value, default=_uuid_text, option=orjson.OPT_UTC_Z).decode()
+
+
+def _uuid_text(value: object) -> str:
+    # asyncpg's own subclass of UUID, which orjson does not know.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is not for the audit")

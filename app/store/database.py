@@ -1,0 +1,170 @@
+"""Connections to Postgres: the pool, transactions that are repeated where that is safe, and what counts as away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from app.core.clock import Clock, DatabaseClock
+from app.core.errors import StoreUnavailableException
+
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+
+_ATTEMPTS = 5
+_CONNECT_SECONDS = 5.0
+_ACQUIRE_SECONDS = 5.0
+_COMMAND_SECONDS = 15.0
+
+# Deadlock and serialization failure: the transaction left nothing behind and may be repeated as it was.
+_REPEATABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+# Postgres is away, restarting, failing over, read-only after a failover, out of connections, of disk, or of time.
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+)
+
+
+class Database:
+    """A pool of connections to Postgres."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls, url: str, *, pool_size: int = 12, pooler: str = "none", name: str = "schedule-service"
+    ) -> "Database":
+        """Connect.
+
+        Behind a pooler in transaction mode no session state may be relied on: statements are not kept prepared, and
+        the operator sets the timeouts on the role.
+
+        Raises StoreUnavailableException when Postgres does not answer.
+        """
+        settings = {"application_name": name, "timezone": "UTC"}
+        if pooler == "none":
+            settings |= {
+                "statement_timeout": "8s",
+                "lock_timeout": "4s",
+                "idle_in_transaction_session_timeout": "10s",
+                "jit": "off",
+            }
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=pool_size,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=_COMMAND_SECONDS,
+                max_inactive_connection_lifetime=300,
+                statement_cache_size=0 if pooler == "transaction" else 200,
+                server_settings=settings if pooler == "none" else {"application_name": name},
+            )
+        except (*_AWAY, asyncpg.PostgresError) as away:
+            raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close every connection; those in use are given a moment to end."""
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One connection outside a transaction: for reads of a single statement.
+
+        Raises StoreUnavailableException when Postgres is away.
+        """
+        try:
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+                yield connection
+        except _AWAY as away:
+            raise StoreUnavailableException(f"Postgres is away: {_first_line(away)}") from away
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction, committed when the block ends without an exception.
+
+        Raises StoreUnavailableException when Postgres is away; where that happened at the commit, the change may have
+        been made.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do `work` in a transaction, repeated when Postgres chose it as the victim of a deadlock.
+
+        Raises StoreUnavailableException as `transaction` does, also when every attempt was a victim.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self.transaction() as connection:
+                    return await work(connection)
+            except _REPEATABLE as victim:
+                if attempt == _ATTEMPTS - 1:
+                    raise StoreUnavailableException(f"Postgres is busy: {_first_line(victim)}") from victim
+        raise AssertionError("unreachable")
+
+    async def measure(self, clock: DatabaseClock) -> float:
+        """Set the clock by Postgres's. Returns the seconds by which it was stepped back, as `observe` does."""
+        async with self.connection() as connection:
+            asked_at = clock.monotonic()
+            database_now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+            return clock.observe(database_now, asked_at, clock.monotonic())
+
+    async def follow(self, clock: DatabaseClock, *, every_seconds: float, stepped: Callable[[float], None]) -> None:
+        """Keep the clock set, until cancelled; an outage of Postgres only delays the next measurement."""
+        while True:
+            await clock.sleep(every_seconds)
+            try:
+                step = await self.measure(clock)
+            except StoreUnavailableException:
+                continue
+            if step:
+                stepped(step)
+
+    @property
+    def size(self) -> int:
+        """Connections open now."""
+        return self._pool.get_size()
+
+
+async def wait_until_up(url: str, clock: Clock, *, patience_seconds: float) -> None:
+    """Return once Postgres accepts connections.
+
+    Raises StoreUnavailableException after `patience_seconds` without.
+    """
+    until = clock.monotonic() + patience_seconds
+    while True:
+        try:
+            connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+        except (*_AWAY, asyncpg.PostgresError) as away:
+            if clock.monotonic() >= until:
+                raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
+            await clock.sleep(0.2)
+        else:
+            await connection.close()
+            return
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,199 @@
+"""Statements about single executions as their callers see them; every one names the community.
+
+An execution's id carries its `recorded_for`. Every statement binds it, so that Postgres opens the one partition that
+can hold the row.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
+from app.core.ids import recorded_for
+from app.core.schedule import Schedule
+from app.store.database import Connection
+
+COLUMNS = """
+    execution_id, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at, covers_from,
+    coalesced_count, status, reason, revision, attempts, wake_at, engine_execution_id, result, error, lateness_ms,
+    created_at, started_at, finished_at
+"""
+_ROW = "execution_id = $1 AND recorded_for = $2 AND community_id = $3"
+_ONE = f"SELECT {COLUMNS} FROM executions WHERE {_ROW}"
+_LOCK = f"{_ONE} FOR NO KEY UPDATE"
+_EXISTS = f"SELECT EXISTS (SELECT FROM executions WHERE {_ROW})"
+_INSERT = f"""
+    INSERT INTO executions (
+        execution_id, recorded_for, community_id, schedule_id, workflow_id, trigger, trigger_key, scheduled_for,
+        due_at, covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision,
+        context_override, wake_at, created_at, finished_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        ON CONFLICT DO NOTHING
+    RETURNING {COLUMNS}
+"""
+_CANCEL = f"""
+    UPDATE executions
+       SET status = 'cancelled', reason = $4, owner = NULL, wake_at = NULL, finished_at = $5
+     WHERE {_ROW} AND finished_at IS NULL
+    RETURNING {COLUMNS}
+"""
+# A fresh budget: failures count from nothing, and the age from now. `attempt` goes on, so that numbers stay unique.
+_REOPEN = f"""
+    UPDATE executions
+       SET status = 'pending', owner = NULL, wake_at = $4, finished_at = NULL, failures = 0, retry_since = $4,
+           error = NULL
+     WHERE {_ROW} AND status IN ('failed', 'timed_out')
+    RETURNING {COLUMNS}
+"""
+# idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
+# ids first, because an UPDATE alone locks in whatever order it finds them.
+_CANCEL_WAITING = """
+    WITH waiting AS MATERIALIZED (
+        SELECT execution_id, recorded_for FROM executions
+         WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
+         ORDER BY execution_id
+           FOR NO KEY UPDATE)
+    UPDATE executions e
+       SET status = 'cancelled', reason = $3, owner = NULL, wake_at = NULL, finished_at = $4
+      FROM waiting w
+     WHERE e.execution_id = w.execution_id AND e.recorded_for = w.recorded_for AND e.finished_at IS NULL
+    RETURNING e.execution_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRecord:
+    """An execution that a caller's request records, not a worker: nobody owns it, and `attempt` is 0.
+
+    `recorded_for` is the instant that its id carries; `schedule` is locked.
+    """
+
+    execution_id: UUID
+    recorded_for: datetime
+    schedule: Schedule
+    trigger: Trigger
+    trigger_key: int
+    scheduled_for: datetime
+    due_at: datetime
+    covers_from: datetime | None
+    coalesced_count: int
+    status: ExecutionStatus
+    reason: Reason | None
+    context_override: str | None
+    wake_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+async def get(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:
+    """One execution; null when it is unknown, or another community's."""
+    return await _one(connection, _ONE, community_id, execution_id)
+
+
+async def lock(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:
+    """The same, locked until the transaction ends."""
+    return await _one(connection, _LOCK, community_id, execution_id)
+
+
+async def exists(connection: Connection, community_id: int, execution_id: UUID) -> bool:
+    """Whether an execution was recorded under this id."""
+    found: bool = await connection.fetchval(_EXISTS, execution_id, recorded_for(execution_id), community_id)
+    return found
+
+
+async def insert(connection: Connection, record: CallerRecord) -> Execution | None:
+    """Record an execution; null when it was recorded before."""
+    row = await connection.fetchrow(
+        _INSERT,
+        record.execution_id,
+        record.recorded_for,
+        record.schedule.community_id,
+        record.schedule.schedule_id,
+        record.schedule.definition.workflow_id,
+        record.trigger.value,
+        record.trigger_key,
+        record.scheduled_for,
+        record.due_at,
+        record.covers_from,
+        record.coalesced_count,
+        record.schedule.last_execution_at,
+        record.schedule.next_execution_at,
+        record.status.value,
+        None if record.reason is None else record.reason.value,
+        record.schedule.revision,
+        record.context_override,
+        record.wake_at,
+        record.created_at,
+        record.finished_at,
+    )
+    return None if row is None else execution(row)
+
+
+async def cancel(connection: Connection, locked: Execution, reason: Reason, *, now: datetime) -> Execution | None:
+    """Finish a locked execution as cancelled; null when it is finished already."""
+    return await _one(connection, _CANCEL, locked.community_id, locked.execution_id, reason.value, now)
+
+
+async def cancel_waiting(
+    connection: Connection, community_id: int, schedule_id: UUID, reason: Reason, *, now: datetime
+) -> int:
+    """Finish a schedule's queued and retrying executions as cancelled. Returns how many there were."""
+    return len(await connection.fetch(_CANCEL_WAITING, schedule_id, community_id, reason.value, now))
+
+
+async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:
+    """Have a locked, failed or timed-out execution delivered again; null in any other state."""
+    return await _one(connection, _REOPEN, locked.community_id, locked.execution_id, now)
+
+
+def execution(row: "asyncpg.Record") -> Execution:
+    """The value of a row of `COLUMNS`."""
+    return Execution(
+        execution_id=row["execution_id"],
+        schedule_id=row["schedule_id"],
+        community_id=row["community_id"],
+        workflow_id=row["workflow_id"],
+        trigger=Trigger(row["trigger"]),
+        scheduled_for=row["scheduled_for"],
+        due_at=row["due_at"],
+        covers_from=row["covers_from"],
+        coalesced_count=row["coalesced_count"],
+        status=ExecutionStatus(row["status"]),
+        reason=row["reason"],
+        revision=row["revision"],
+        attempts=_attempts(row["attempts"]),
+        wake_at=row["wake_at"],
+        engine_execution_id=row["engine_execution_id"],
+        result=None if row["result"] is None else orjson.loads(row["result"]),
+        error=row["error"],
+        lateness_ms=row["lateness_ms"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _attempts(encoded: str) -> tuple[Attempt, ...]:
+    return tuple(
+        Attempt(
+            number=attempt["number"],
+            started_at=datetime.fromisoformat(attempt["started_at"]),
+            duration_ms=attempt["duration_ms"],
+            status_code=attempt["status_code"],
+            error=attempt["error"],
+        )
+        for attempt in orjson.loads(encoded)
+    )
+
+
+async def _one(
+    connection: Connection, statement: str, community_id: int, execution_id: UUID, *values: object
+) -> Execution | None:
+    instant = recorded_for(execution_id)
+    if instant is None:
+        return None
+    row = await connection.fetchrow(statement, execution_id, instant, community_id, *values)
+    return None if row is None else execution(row)

@@ -1,0 +1,236 @@
+"""Statements of the advance: lock the schedules that are due, record their executions, move them on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from app.core.execution import ExecutionStatus
+from app.core.firing import Decision, DueSchedule, Recording, Waiting
+from app.core.occurrences import ScheduleType, Timing, tzdata_version
+from app.core.schedule import OverlapPolicy, RetryPolicy, ScheduleStatus
+from app.store.database import Connection
+
+_LOCK_DUE = """
+    SELECT schedule_id, community_id, workflow_id, schedule_type, cron_expression, interval_seconds, scheduled_time,
+           timezone, start_at, end_at, jitter_seconds, created_at, next_execution_at, next_due_at, searched_to,
+           execution_count, max_executions, grace_period_seconds, coalesce, max_instances, overlap_policy,
+           context_data, retry, last_execution_at, revision
+      FROM workflow_schedules
+     WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'
+     ORDER BY schedule_id
+       FOR NO KEY UPDATE SKIP LOCKED
+"""
+_STILL_ACTIVE = "SELECT schedule_id FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'"
+# idx_executions_unfinished
+_COUNT_UNFINISHED = """
+    SELECT schedule_id, count(*) FROM executions
+     WHERE schedule_id = ANY($1::uuid[]) AND finished_at IS NULL AND status <> 'queued' AND trigger <> 'backfill'
+     GROUP BY schedule_id
+"""
+_RECORD = """
+    INSERT INTO executions (
+        execution_id, recorded_for, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at,
+        covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision,
+        owner, attempt, created_at, finished_at)
+    SELECT u.execution_id, u.scheduled_for, u.schedule_id, u.community_id, u.workflow_id, 'schedule', u.scheduled_for,
+           u.due_at, u.covers_from, u.coalesced_count, u.last_scheduled_for, u.next_execution_at, u.status, u.reason,
+           u.revision, CASE WHEN u.status = 'pending' THEN $14::uuid END,
+           CASE WHEN u.status = 'pending' THEN 1 ELSE 0 END, $15,
+           CASE WHEN u.status <> 'pending' THEN $15::timestamptz END
+      FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::timestamptz[],
+                  $7::timestamptz[], $8::int[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[],
+                  $13::int[])
+        AS u(execution_id, schedule_id, community_id, workflow_id, scheduled_for, due_at, covers_from,
+             coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision)
+        ON CONFLICT DO NOTHING
+    RETURNING execution_id
+"""
+_MOVE_ON = """
+    UPDATE workflow_schedules s
+       SET next_execution_at = u.occurrence, next_due_at = u.due_at,
+           searched_to = greatest(s.searched_to, u.searched_to),
+           status = u.status, execution_count = s.execution_count + u.fired,
+           last_execution_at = coalesce(u.last_at, s.last_execution_at),
+           last_execution_id = coalesce(u.last_id, s.last_execution_id),
+           completed_at = CASE WHEN u.status = 'completed' THEN $9::timestamptz END, tzdata_version = $10
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int[],
+                  $7::timestamptz[], $8::uuid[])
+        AS u(schedule_id, occurrence, due_at, searched_to, status, fired, last_at, last_id)
+     WHERE s.schedule_id = u.schedule_id
+"""
+_FAIL = """
+    UPDATE workflow_schedules s
+       SET status = 'failed', status_reason = u.reason, next_execution_at = NULL, next_due_at = NULL
+      FROM unnest($1::uuid[], $2::text[]) AS u(schedule_id, reason)
+     WHERE s.schedule_id = u.schedule_id AND s.status = 'active'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSchedule:
+    """A schedule's row under this transaction's lock, as its delivery needs it beside the decision."""
+
+    due: DueSchedule
+    community_id: int
+    workflow_id: UUID
+    context_json: str
+    retry: RetryPolicy
+    last_execution_at: datetime | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewExecution:
+    """A recording on its way into the table."""
+
+    execution_id: UUID
+    schedule: LockedSchedule
+    recording: Recording
+    next_execution_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How a schedule goes on after its recordings; `fired` are those that were really inserted and triggered."""
+
+    schedule_id: UUID
+    decision: Decision
+    status: ScheduleStatus
+    fired: int
+    last_at: datetime | None
+    last_id: UUID | None
+
+
+async def lock_due(connection: Connection, schedule_ids: Sequence[UUID]) -> list["asyncpg.Record"]:
+    """Lock those of the schedules that are active and not locked by another, in the order of their ids."""
+    return await connection.fetch(_LOCK_DUE, schedule_ids)
+
+
+async def still_active(connection: Connection, schedule_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of the schedules that could not be locked are there: the others are gone, or wait for nothing."""
+    return {row[0] for row in await connection.fetch(_STILL_ACTIVE, schedule_ids)}
+
+
+async def count_unfinished(connection: Connection, schedule_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many executions of each schedule are unfinished.
+
+    A statement of its own, after the lock: a count within the locking statement reads an older snapshot.
+    """
+    return {row[0]: row[1] for row in await connection.fetch(_COUNT_UNFINISHED, schedule_ids)}
+
+
+async def record(
+    connection: Connection, executions: Sequence[NewExecution], *, owner: UUID, now: datetime
+) -> set[UUID]:
+    """Insert executions, those to be delivered owned by this worker.
+
+    Returns the ids that were inserted: only these may be counted and delivered.
+    """
+    if not executions:
+        return set()
+    rows = [
+        (
+            new.execution_id,
+            new.schedule.due.schedule_id,
+            new.schedule.community_id,
+            new.schedule.workflow_id,
+            new.recording.scheduled_for,
+            new.recording.due_at,
+            new.recording.covers_from,
+            new.recording.coalesced_count,
+            new.schedule.last_execution_at,
+            new.next_execution_at,
+            new.recording.status.value,
+            None if new.recording.reason is None else new.recording.reason.value,
+            new.schedule.revision,
+        )
+        for new in executions
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return {row[0] for row in await connection.fetch(_RECORD, *columns, owner, now)}
+
+
+async def move_on(connection: Connection, moves: Sequence[Moved], *, now: datetime) -> None:
+    """Write what each schedule waits for next, and how often it has fired."""
+    if not moves:
+        return
+    rows = [
+        (
+            move.schedule_id,
+            None if move.decision.waiting is None else move.decision.waiting.occurrence,
+            None if move.decision.waiting is None else move.decision.waiting.due_at,
+            move.decision.searched_to,
+            move.status.value,
+            move.fired,
+            move.last_at,
+            move.last_id,
+        )
+        for move in moves
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    await connection.execute(_MOVE_ON, *columns, now, tzdata_version())
+
+
+async def fail(connection: Connection, reasons: dict[UUID, str]) -> None:
+    """Take schedules out that cannot be computed any more, each with its reason."""
+    if reasons:
+        await connection.execute(_FAIL, list(reasons), list(reasons.values()))
+
+
+def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
+    """The value of a locked row.
+
+    Raises an error of any kind when the row cannot be decoded.
+    """
+    timing = Timing(
+        schedule_type=_TYPES[row["schedule_type"]],
+        timezone=row["timezone"],
+        cron_expression=row["cron_expression"],
+        interval_seconds=row["interval_seconds"],
+        scheduled_time=row["scheduled_time"],
+        start_at=row["start_at"],
+        end_at=row["end_at"],
+        jitter_seconds=row["jitter_seconds"],
+        anchor=row["created_at"],
+    )
+    due = DueSchedule(
+        schedule_id=row["schedule_id"],
+        timing=timing,
+        waiting=Waiting(row["next_execution_at"], row["next_due_at"]),
+        searched_to=row["searched_to"],
+        execution_count=row["execution_count"],
+        max_executions=row["max_executions"],
+        grace_period_seconds=row["grace_period_seconds"],
+        coalesce=row["coalesce"],
+        max_instances=row["max_instances"],
+        overlap_policy=_POLICIES[row["overlap_policy"]],
+    )
+    return LockedSchedule(
+        due=due,
+        community_id=row["community_id"],
+        workflow_id=row["workflow_id"],
+        context_json=row["context_data"],
+        retry=retry_policy(row["retry"]),
+        last_execution_at=row["last_execution_at"],
+        revision=row["revision"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def retry_policy(encoded: str) -> RetryPolicy:
+    """A stored retry policy; cached, because most schedules share a few."""
+    return RetryPolicy(**orjson.loads(encoded))
+
+
+def delivers(recording: Recording) -> bool:
+    """Whether a recording is to be sent by the worker that records it."""
+    return recording.status is ExecutionStatus.PENDING
+
+
+_TYPES = {kind.value: kind for kind in ScheduleType}
+_POLICIES = {policy.value: policy for policy in OverlapPolicy}

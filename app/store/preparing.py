@@ -1,0 +1,24 @@
+"""What `schedule-service migrate` does: the newest schema, and the partitions of the coming days."""
+
+from app.core.clock import Clock
+from app.store import migrations, partitions
+from app.store.database import Database, wait_until_up
+
+_PATIENCE_SECONDS = 60.0
+
+
+async def prepare(database_url: str, clock: Clock) -> None:
+    """Migrate, and make the partitions that are missing.
+
+    Raises StoreUnavailableException when Postgres does not answer for a minute.
+    """
+    await wait_until_up(database_url, clock, patience_seconds=_PATIENCE_SECONDS)
+    await migrations.upgrade(database_url)
+    database = await Database.open(database_url, pool_size=1)
+    try:
+        async with database.connection() as connection:
+            days = await partitions.missing_days(connection, clock.now().date())
+        for day in days:
+            await partitions.make(database, day)
+    finally:
+        await database.close()

@@ -1,0 +1,43 @@
+"""Statements that let go of what has served its time: completed schedules, old definitions, repeated requests."""
+
+from datetime import datetime, timedelta
+
+from app.store.database import Connection
+
+# `after_completion: delete` waits until the last execution is finished: its attempts need the definition.
+_COMPLETED = """
+    WITH gone AS (
+        SELECT schedule_id FROM workflow_schedules s
+         WHERE s.status = 'completed' AND (s.after_completion = 'delete' OR s.completed_at < $1)
+           AND NOT EXISTS (SELECT FROM executions e WHERE e.schedule_id = s.schedule_id AND e.finished_at IS NULL)
+         ORDER BY schedule_id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED),
+    kept AS (
+        INSERT INTO schedule_revisions (schedule_id, revision, community_id, definition, superseded_at)
+        SELECT s.schedule_id, s.revision, s.community_id, to_jsonb(s), $3
+          FROM workflow_schedules s JOIN gone USING (schedule_id)
+            ON CONFLICT DO NOTHING)
+    DELETE FROM workflow_schedules s USING gone WHERE s.schedule_id = gone.schedule_id RETURNING s.schedule_id
+"""
+_REVISIONS = """
+    DELETE FROM schedule_revisions r
+     WHERE r.superseded_at < $1
+       AND NOT EXISTS (SELECT FROM executions e WHERE e.schedule_id = r.schedule_id AND e.finished_at IS NULL)
+"""
+_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE created_at < $1"
+
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+
+
+async def remove_completed(connection: Connection, *, completed_before: datetime, now: datetime, limit: int) -> int:
+    """Remove completed schedules that ask for it, or that completed long ago; their executions stay readable."""
+    return len(await connection.fetch(_COMPLETED, completed_before, limit, now))
+
+
+async def forget_revisions(connection: Connection, *, superseded_before: datetime) -> None:
+    """Forget definitions that no kept execution can name any more."""
+    await connection.execute(_REVISIONS, superseded_before)
+
+
+async def forget_idempotency_keys(connection: Connection, *, now: datetime) -> None:
+    """Forget requests that are too old to be repeated."""
+    await connection.execute(_IDEMPOTENCY_KEYS, now - IDEMPOTENCY_KEPT)

@@ -1,0 +1,252 @@
+"""Statements about schedules as their callers see them; every one names the community."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from app.core.errors import NameTakenException
+from app.core.firing import Waiting
+from app.core.occurrences import ScheduleType, tzdata_version
+from app.core.queries import ScheduleFilter
+from app.core.schedule import (
+    AfterCompletion,
+    Completion,
+    Definition,
+    OverlapPolicy,
+    Schedule,
+    ScheduleStatus,
+)
+from app.store.database import Connection
+from app.store.firing import retry_policy
+from app.store.refusals import json_text
+
+COLUMNS = """
+    schedule_id, community_id, workflow_id, name, description, schedule_type, cron_expression, interval_seconds,
+    scheduled_time, timezone, start_at, end_at, jitter_seconds, status, status_reason, next_execution_at, next_due_at,
+    searched_to, last_execution_at, last_execution_id, max_executions, execution_count, trigger_seq,
+    grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
+    after_completion, context_data, tags, created_by, created_at, updated_at, revision
+"""
+# The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
+_ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
+_LOCK = f"{_ONE} FOR NO KEY UPDATE"
+# Never execution_count: that is the workers' to raise. searched_to is never lowered.
+_LIFE = """
+    status = $3, status_reason = $4, next_execution_at = $5, next_due_at = $6,
+    searched_to = greatest(searched_to, $7), tzdata_version = $8, updated_at = $9, revision = revision + 1,
+    completed_at = CASE WHEN $3 = 'completed' THEN coalesce(completed_at, $9) END
+"""
+_MOVE = f"""
+    UPDATE workflow_schedules SET {_LIFE}
+     WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
+"""
+_REPLACE = f"""
+    UPDATE workflow_schedules
+       SET {_LIFE},
+           workflow_id = $10, name = $11, description = $12, schedule_type = $13, cron_expression = $14,
+           interval_seconds = $15, scheduled_time = $16, timezone = $17, start_at = $18, end_at = $19,
+           jitter_seconds = $20, max_executions = $21, grace_period_seconds = $22, coalesce = $23,
+           max_instances = $24, overlap_policy = $25, completion = $26, timeout_seconds = $27, retry = $28,
+           after_completion = $29, context_data = $30, tags = $31
+     WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
+"""
+_REMOVE = "DELETE FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
+_COUNT_TRIGGER = """
+    UPDATE workflow_schedules SET trigger_seq = trigger_seq + 1
+     WHERE schedule_id = $1 AND community_id = $2 RETURNING trigger_seq
+"""
+# schedule_revisions keeps the last definition of every removed schedule, so a removed one is known by its key.
+_KNOWN = """
+    SELECT EXISTS (SELECT FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2)
+        OR EXISTS (SELECT FROM schedule_revisions WHERE schedule_id = $1 AND community_id = $2)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How a schedule goes on after a caller's change; `waiting` is null unless it is active. `at` is the change's."""
+
+    status: ScheduleStatus
+    reason: str | None
+    waiting: Waiting | None
+    searched_to: datetime
+    at: datetime
+
+
+async def get(connection: Connection, community_id: int, schedule_id: UUID) -> Schedule | None:
+    """One schedule; null when it is unknown, removed, or another community's."""
+    row = await connection.fetchrow(_ONE, schedule_id, community_id)
+    return None if row is None else _schedule(row)
+
+
+async def lock(connection: Connection, community_id: int, schedule_id: UUID) -> Schedule | None:
+    """The same, locked until the transaction ends: whatever a change computes is to be computed from this."""
+    row = await connection.fetchrow(_LOCK, schedule_id, community_id)
+    return None if row is None else _schedule(row)
+
+
+async def move(connection: Connection, schedule: Schedule, life: Life) -> Schedule:
+    """Write a locked schedule's new life under the next revision; its definition stays."""
+    row = await connection.fetchrow(_MOVE, schedule.schedule_id, schedule.community_id, *_life(life))
+    assert row is not None, "the row is locked"
+    return _schedule(row)
+
+
+async def replace(connection: Connection, schedule: Schedule, definition: Definition, life: Life) -> Schedule:
+    """Write a locked schedule's new definition and life under the next revision.
+
+    Raises NameTakenException.
+    """
+    try:
+        row = await connection.fetchrow(
+            _REPLACE,
+            schedule.schedule_id,
+            schedule.community_id,
+            *_life(life),
+            *definition_columns(definition),
+            list(definition.tags),
+        )
+    except asyncpg.UniqueViolationError:
+        raise name_taken(definition) from None
+    assert row is not None, "the row is locked"
+    return _schedule(row)
+
+
+async def remove(connection: Connection, schedule: Schedule) -> None:
+    """Delete a locked schedule's row."""
+    await connection.execute(_REMOVE, schedule.schedule_id, schedule.community_id)
+
+
+async def count_trigger(connection: Connection, schedule: Schedule) -> int:
+    """The key of a run beside a locked schedule's timing: 1, 2, …; not a change of its revision."""
+    key: int = await connection.fetchval(_COUNT_TRIGGER, schedule.schedule_id, schedule.community_id)
+    return key
+
+
+async def is_known(connection: Connection, community_id: int, schedule_id: UUID) -> bool:
+    """Whether the community has, or once had, this schedule."""
+    known: bool = await connection.fetchval(_KNOWN, schedule_id, community_id)
+    return known
+
+
+async def page(
+    connection: Connection, community_id: int, wanted: ScheduleFilter, *, after: UUID, limit: int
+) -> list[Schedule]:
+    """Schedules whose id is greater than `after`, by id, which is by creation.
+
+    idx_workflow_schedules_community, or the index of a filter where Postgres finds that one more selective: only the
+    conditions that are asked for stand in the statement, because a plan for "or null" can use no index.
+    """
+    conditions = ["community_id = $1", "schedule_id > $2"]
+    values: list[object] = []
+    for condition, value in (
+        ("status = ${}", None if wanted.status is None else wanted.status.value),
+        ("schedule_type = ${}", None if wanted.schedule_type is None else wanted.schedule_type.value),
+        ("workflow_id = ${}", wanted.workflow_id),
+        ("tags @> ARRAY[${}::text]", wanted.tag),
+        # "starts with": unlike LIKE it knows no wildcards that would need escaping.
+        ("name ^@ ${}::text", wanted.name_prefix),
+        ("next_due_at < ${}", wanted.due_before),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(len(values) + 3))
+    statement = (
+        f"SELECT {COLUMNS} FROM workflow_schedules WHERE {' AND '.join(conditions)} ORDER BY schedule_id LIMIT $3"
+    )
+    return [_schedule(row) for row in await connection.fetch(statement, community_id, after, limit, *values)]
+
+
+def definition_columns(definition: Definition) -> tuple[object, ...]:
+    """A definition as its columns, in the order of the statements here; its tags are each statement's own matter.
+
+    Raises InvalidScheduleException for `context_data` that cannot be stored.
+    """
+    return (
+        definition.workflow_id,
+        definition.name,
+        definition.description,
+        definition.schedule_type.value,
+        definition.cron_expression,
+        definition.interval_seconds,
+        definition.scheduled_time,
+        definition.timezone,
+        definition.start_at,
+        definition.end_at,
+        definition.jitter_seconds,
+        definition.max_executions,
+        definition.grace_period_seconds,
+        definition.coalesce,
+        definition.max_instances,
+        definition.overlap_policy.value,
+        definition.completion.value,
+        definition.timeout_seconds,
+        orjson.dumps(definition.retry).decode(),
+        definition.after_completion.value,
+        json_text("context_data", definition.context_data),
+    )
+
+
+def name_taken(definition: Definition) -> NameTakenException:
+    """The refusal of a name that another schedule of the community has."""
+    return NameTakenException(f"name '{definition.name}' is taken by another schedule")
+
+
+def _life(life: Life) -> tuple[object, ...]:
+    waiting = life.waiting
+    return (
+        life.status.value,
+        life.reason,
+        None if waiting is None else waiting.occurrence,
+        None if waiting is None else waiting.due_at,
+        life.searched_to,
+        tzdata_version(),
+        life.at,
+    )
+
+
+def _schedule(row: "asyncpg.Record") -> Schedule:
+    return Schedule(
+        schedule_id=row["schedule_id"],
+        community_id=row["community_id"],
+        definition=Definition(
+            workflow_id=row["workflow_id"],
+            schedule_type=ScheduleType(row["schedule_type"]),
+            timezone=row["timezone"],
+            cron_expression=row["cron_expression"],
+            interval_seconds=row["interval_seconds"],
+            scheduled_time=row["scheduled_time"],
+            start_at=row["start_at"],
+            end_at=row["end_at"],
+            jitter_seconds=row["jitter_seconds"],
+            name=row["name"],
+            description=row["description"],
+            max_executions=row["max_executions"],
+            grace_period_seconds=row["grace_period_seconds"],
+            coalesce=row["coalesce"],
+            max_instances=row["max_instances"],
+            overlap_policy=OverlapPolicy(row["overlap_policy"]),
+            completion=Completion(row["completion"]),
+            timeout_seconds=row["timeout_seconds"],
+            retry=retry_policy(row["retry"]),
+            after_completion=AfterCompletion(row["after_completion"]),
+            context_data=orjson.loads(row["context_data"]),
+            tags=tuple(row["tags"]),
+        ),
+        status=ScheduleStatus(row["status"]),
+        status_reason=row["status_reason"],
+        next_execution_at=row["next_execution_at"],
+        next_due_at=row["next_due_at"],
+        searched_to=row["searched_to"],
+        last_execution_at=row["last_execution_at"],
+        last_execution_id=row["last_execution_id"],
+        execution_count=row["execution_count"],
+        trigger_seq=row["trigger_seq"],
+        created_by=row["created_by"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        revision=row["revision"],
+    )

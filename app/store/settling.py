@@ -1,0 +1,117 @@
+"""Statements that end an attempt, and that give back what was not sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.core.execution import ExecutionStatus
+from app.store.database import Connection
+
+# The fence: an outcome is written under the owner and the attempt that made it, and never over a final one. A 2xx of
+# a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
+_SETTLE = """
+    UPDATE executions e
+       SET status = u.status, attempts = e.attempts || u.attempt::jsonb, failures = e.failures + u.failed,
+           owner = NULL, wake_at = u.wake_at, finished_at = u.finished_at, error = u.error,
+           engine_execution_id = coalesce(u.engine_execution_id, e.engine_execution_id),
+           result = coalesce(u.result::jsonb, e.result),
+           started_at = coalesce(e.started_at, u.started_at), lateness_ms = coalesce(e.lateness_ms, u.lateness_ms)
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::int[],
+                  $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[],
+                  $14::bigint[])
+        AS u(execution_id, recorded_for, owner, number, status, attempt, failed, wake_at, finished_at, error,
+             engine_execution_id, result, started_at, lateness_ms)
+     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $15 AND $16
+       AND e.finished_at IS NULL
+       AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status = 'succeeded')
+    RETURNING e.execution_id
+"""
+_RELEASE = """
+    UPDATE executions e
+       SET owner = NULL, wake_at = greatest(e.due_at, $4)
+      FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
+     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
+       AND e.owner = $3 AND e.status = 'pending' AND e.finished_at IS NULL
+    RETURNING e.community_id, e.execution_id, e.wake_at
+"""
+_STILL_OWNED = """
+    SELECT execution_id FROM executions
+     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $3 AND $4
+       AND owner = $2 AND status = 'pending' AND finished_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt, as it is to be written. `attempt_json` is a JSON array of the one attempt."""
+
+    execution_id: UUID
+    recorded_for: datetime
+    community_id: int
+    owner: UUID
+    number: int
+    status: ExecutionStatus
+    attempt_json: str
+    failed: bool
+    wake_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+    engine_execution_id: str | None
+    result_json: str | None
+    started_at: datetime
+    lateness_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """An execution given back, and when it wants a look."""
+
+    community_id: int
+    execution_id: UUID
+    wake_at: datetime
+
+
+async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID]:
+    """Write outcomes, in the order of their ids. Returns the executions whose outcome passed the fence."""
+    rows = [
+        (
+            outcome.execution_id,
+            outcome.recorded_for,
+            outcome.owner,
+            outcome.number,
+            outcome.status.value,
+            outcome.attempt_json,
+            int(outcome.failed),
+            outcome.wake_at,
+            outcome.finished_at,
+            outcome.error,
+            outcome.engine_execution_id,
+            outcome.result_json,
+            outcome.started_at,
+            outcome.lateness_ms,
+        )
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.execution_id)
+    ]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return {row[0] for row in await connection.fetch(_SETTLE, *columns, min(columns[1]), max(columns[1]))}
+
+
+async def release(
+    connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID, now: datetime
+) -> list[Released]:
+    """Give back executions (id, recorded_for) that this worker owns and has not sent.
+
+    Each wants a look at its due time, or now where that has passed.
+    """
+    if not executions:
+        return []
+    ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
+    rows = await connection.fetch(_RELEASE, ids, instants, owner, now, min(instants), max(instants))
+    return [Released(*row) for row in rows]
+
+
+async def still_owned(connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID) -> set[UUID]:
+    """Which of these executions (id, recorded_for) are still this worker's to send."""
+    ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
+    return {row[0] for row in await connection.fetch(_STILL_OWNED, ids, owner, min(instants), max(instants))}

@@ -1,0 +1,74 @@
+"""Statements about workers: the row that says one lives, and what is released when one does not."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from app.store.database import Connection
+from app.store.settling import Released
+
+_REGISTER = """
+    INSERT INTO workers (worker_id, host, pid, version, started_at, beat_at)
+    VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp())
+"""
+_BEAT = "UPDATE workers SET beat = beat + 1, beat_at = clock_timestamp() WHERE worker_id = $1 RETURNING beat"
+_BEATS = "SELECT worker_id, beat FROM workers"
+_LEAVE = "DELETE FROM workers WHERE worker_id = $1"
+# Only a row whose counter is still the one that was watched: one that beat meanwhile lives.
+_DECLARE_DEAD = """
+    DELETE FROM workers w USING unnest($1::uuid[], $2::bigint[]) AS u(worker_id, beat)
+     WHERE w.worker_id = u.worker_id AND w.beat = u.beat RETURNING w.worker_id
+"""
+# idx_executions_unfinished. At every pass, not only when a death is found: a worker that was frozen in its commit may
+# record under an id that was buried already.
+_RELEASE_OWNERLESS = """
+    UPDATE executions e SET owner = NULL, wake_at = $1
+      FROM (SELECT execution_id, recorded_for FROM executions
+             WHERE finished_at IS NULL AND status = 'pending' AND owner IS NOT NULL
+               AND NOT EXISTS (SELECT FROM workers w WHERE w.worker_id = owner)
+             ORDER BY execution_id LIMIT $2
+               FOR NO KEY UPDATE SKIP LOCKED) u
+     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for
+    RETURNING e.community_id, e.execution_id, e.wake_at
+"""
+# Longer ago than any statement may run, so that an open transaction of this worker's own is not among them.
+_PENDING_OF = """
+    SELECT execution_id, recorded_for FROM executions
+     WHERE finished_at IS NULL AND status = 'pending' AND owner = $1
+"""
+
+
+async def register(connection: Connection, worker_id: UUID, *, host: str, pid: int, version: str) -> None:
+    """Write the row of a worker; to be committed before its first claim."""
+    await connection.execute(_REGISTER, worker_id, host, pid, version)
+
+
+async def beat(connection: Connection, worker_id: UUID) -> bool:
+    """Count a worker's beat up; false when its row is gone, because it was declared dead."""
+    return await connection.fetchval(_BEAT, worker_id) is not None
+
+
+async def beats(connection: Connection) -> dict[UUID, int]:
+    """Every worker's counter."""
+    return {row[0]: row[1] for row in await connection.fetch(_BEATS)}
+
+
+async def leave(connection: Connection, worker_id: UUID) -> None:
+    """Remove the row of a worker that exits; the last thing it does."""
+    await connection.execute(_LEAVE, worker_id)
+
+
+async def declare_dead(connection: Connection, silent: dict[UUID, int]) -> list[UUID]:
+    """Remove the rows of workers whose counter has stood still. Returns those that were really removed."""
+    rows = await connection.fetch(_DECLARE_DEAD, list(silent), list(silent.values()))
+    return [row[0] for row in rows]
+
+
+async def release_ownerless(connection: Connection, *, now: datetime, limit: int) -> Sequence[Released]:
+    """Release pending executions whose owner has no row, so that any worker with room takes them."""
+    return [Released(*row) for row in await connection.fetch(_RELEASE_OWNERLESS, now, limit)]
+
+
+async def pending_of(connection: Connection, worker_id: UUID) -> list[tuple[UUID, datetime]]:
+    """What is pending under a worker's id: (execution, recorded_for)."""
+    return [(row[0], row[1]) for row in await connection.fetch(_PENDING_OF, worker_id)]
