@@ -1,0 +1,36 @@
+"""What stands in the wheel: "look at this id at this time"."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+from zlib import crc32
+
+from app.core.clock import to_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry and when it is due, in milliseconds since the epoch.
+
+    `member` is `s:<schedule_id>` for a schedule's next occurrence, `x:<execution_id>` for an execution that waits for
+    its `wake_at`.
+    """
+
+    community_id: int
+    member: str
+    due_ms: int
+
+
+def schedule_entry(community_id: int, schedule_id: UUID, next_due_at: datetime) -> Entry:
+    """An entry that is looked at when the schedule's next occurrence is due."""
+    return Entry(community_id, f"s:{schedule_id}", to_ms(next_due_at))
+
+
+def execution_entry(community_id: int, execution_id: UUID, wake_at: datetime) -> Entry:
+    """An entry that is looked at when the execution's `wake_at` has come."""
+    return Entry(community_id, f"x:{execution_id}", to_ms(wake_at))
+
+
+def shard_of(community_id: int, shards: int) -> int:
+    """The part of the wheel in which a community's entries stand."""
+    return crc32(str(community_id).encode()) % shards

@@ -1,0 +1,33 @@
+"""Being woken: a subscription to the shards that got something due soon."""
+
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from app.core.clock import Clock
+from app.wheel.connection import AWAY
+from app.wheel.wheel import WAKE_CHANNEL
+
+_RETRY_SECONDS = 0.5
+_LISTEN_SECONDS = 5.0
+
+
+async def listen(client: Redis, clock: Clock, woken: Callable[[int | None], None]) -> None:
+    """Call `woken` with each shard that is named, until cancelled.
+
+    A wake is only a hint: whoever sleeps looks by itself within a second. So messages lost while Redis is away cost no
+    more than that, and `woken(None)`, "any shard", is called once the subscription stands again.
+    """
+    while True:
+        subscription = client.pubsub(ignore_subscribe_messages=True)
+        try:
+            await subscription.subscribe(WAKE_CHANNEL)
+            woken(None)
+            while True:
+                message = await subscription.get_message(timeout=_LISTEN_SECONDS)
+                if message is not None:
+                    woken(int(message["data"]))
+        except AWAY:
+            await clock.sleep(_RETRY_SECONDS)
+        finally:
+            await subscription.aclose()  # type: ignore[no-untyped-call]
