@@ -1,0 +1,86 @@
+"""What a target's answer means for an execution."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+
+import orjson
+
+from app.core.clock import EPOCH
+from app.delivery.transport import Reply
+
+RETRY_AFTER_LIMIT_SECONDS = 3600.0
+"""`Retry-After` is obeyed up to this, so that an absurd one does not park an execution for ever."""
+_EXCERPT_CHARACTERS = 500
+_ID_CHARACTERS = 255
+# Request Timeout, Too Early, Too Many Requests: the target asks to be asked again.
+_TRY_AGAIN = frozenset({408, 425, 429})
+
+
+class Meaning(Enum):
+    """Taken; to be tried again; refused for good."""
+
+    TAKEN = auto()
+    RETRY = auto()
+    REFUSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer, read. `wait_seconds` is what the target asked to wait at least; null when it did not ask."""
+
+    meaning: Meaning
+    error: str | None = None
+    engine_execution_id: str | None = None
+    wait_seconds: float | None = None
+
+
+def read_answer(reply: Reply, now: datetime) -> Verdict:
+    """What an answer means.
+
+    A 2xx took it, and so did a 409, which says that the target has this id already. 408, 425, 429 and 5xx are tried
+    again. Everything else, redirects included, is a failure that is not.
+    """
+    status = reply.status
+    if 200 <= status < 300 or status == 409:
+        return Verdict(Meaning.TAKEN, engine_execution_id=_engine_execution_id(reply.body))
+    error = _describe(reply)
+    if status in _TRY_AGAIN or status >= 500:
+        return Verdict(Meaning.RETRY, error, wait_seconds=_retry_after(reply.retry_after, now))
+    return Verdict(Meaning.REFUSED, error)
+
+
+def _describe(reply: Reply) -> str:
+    excerpt = reply.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").replace("\x00", "�").strip()
+    return f"HTTP {reply.status}" + (f": {excerpt[:_EXCERPT_CHARACTERS]}" if excerpt else "")
+
+
+def _engine_execution_id(body: bytes) -> str | None:
+    """The id in WaddleBot's `{"success": true, "data": {"execution_id": …}}`; null in any other answer."""
+    if b"execution_id" not in body:
+        return None
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    nested = answer.get("data") if isinstance(answer, dict) else None
+    found = nested.get("execution_id") if isinstance(nested, dict) else None
+    if not isinstance(found, (str, int)):
+        return None
+    return str(found).replace("\x00", "�")[:_ID_CHARACTERS]
+
+
+def _retry_after(header: str | None, now: datetime) -> float | None:
+    """`Retry-After` in either form of RFC 9110, 10.2.3; null when it is neither."""
+    if header is None:
+        return None
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return min(float(header[:12]), RETRY_AFTER_LIMIT_SECONDS)
+    try:
+        at = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    at = at if at.tzinfo is not None else at.replace(tzinfo=EPOCH.tzinfo)
+    return min(max((at - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT_SECONDS)

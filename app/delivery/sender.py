@@ -1,0 +1,75 @@
+"""One attempt, from an assignment to what the target made of it."""
+
+import hashlib
+from dataclasses import dataclass
+from uuid import UUID
+
+from app import __version__
+from app.core.assignment import Assignment
+from app.core.clock import Clock
+from app.delivery.answer import Meaning, Verdict, read_answer
+from app.delivery.body import build_body
+from app.delivery.signing import Signer
+from app.delivery.transport import Transport, TransportFailure
+
+USER_AGENT = f"schedule-service/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """How one attempt went; instants in milliseconds since the epoch. `status_code` is null when no answer came."""
+
+    assignment: Assignment
+    started_ms: int
+    duration_ms: int
+    status_code: int | None
+    verdict: Verdict
+
+
+class Sender:
+    """Builds, signs and sends requests to the configured workflow engine."""
+
+    def __init__(self, transport: Transport, signer: Signer, clock: Clock, *, engine_url: str) -> None:
+        self._transport = transport
+        self._signer = signer
+        self._clock = clock
+        self._engine_url = engine_url
+
+    async def send(self, assignment: Assignment) -> Delivered:
+        """Send one attempt now. Whatever the target does, this answers."""
+        started_ms, began = self._clock.now_ms(), self._clock.monotonic()
+        body = build_body(assignment, started_ms)
+        url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
+        status_code = None
+        try:
+            reply = await self._transport.post(url, self._headers(assignment, started_ms, body), body)
+            status_code = reply.status
+            verdict = read_answer(reply, self._clock.now())
+        except TransportFailure as failed:
+            verdict = Verdict(Meaning.RETRY, str(failed))
+        duration_ms = round((self._clock.monotonic() - began) * 1000)
+        return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
+
+    def _headers(self, assignment: Assignment, started_ms: int, body: bytes) -> dict[str, str]:
+        execution_id = str(assignment.execution_id)
+        timestamp = started_ms // 1000
+        headers = {
+            "content-type": "application/json",
+            "idempotency-key": execution_id,
+            "webhook-id": execution_id,
+            "webhook-timestamp": str(timestamp),
+            "traceparent": traceparent(assignment.execution_id, assignment.attempt),
+        }
+        signature = self._signer.sign(execution_id, timestamp, body)
+        if signature is not None:
+            headers["webhook-signature"] = signature
+        return headers
+
+
+def traceparent(execution_id: UUID, attempt: int) -> str:
+    """The W3C trace context of an attempt: one trace an execution, one span an attempt.
+
+    Derived, so that logs and a target's spans can be joined on the execution's id without storing anything.
+    """
+    span = hashlib.blake2b(execution_id.bytes + attempt.to_bytes(4, "big"), digest_size=8).hexdigest()
+    return f"00-{execution_id.hex}-{span}-01"
