@@ -1,0 +1,148 @@
+"""The second stage: record what is due and move the schedules on, one transaction a batch, then ack."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+
+from app.core.assignment import Assignment
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
+from app.core.execution import ExecutionStatus
+from app.metrics import Metrics
+from app.store import firing, taking
+from app.store.database import Database
+from app.store.firing import NewExecution
+from app.wheel.connection import AWAY
+from app.wheel.wheel import Claimed, Wheel
+from app.workers.look import Look, Looker, reason_of
+from app.workers.presence import Presence
+from app.workers.signals import Point, Signals
+
+_RETRY_SECONDS = 0.25
+_SET_BACK_MS = 5_000
+"""When an entry that could not even be set aside is looked at again."""
+
+log = structlog.get_logger()
+
+
+class Advancer:
+    """Takes claimed batches through their transaction, and hands what is to be delivered on."""
+
+    def __init__(
+        self,
+        database: Database,
+        wheel: Wheel,
+        clock: Clock,
+        presence: Presence,
+        metrics: Metrics,
+        *,
+        deliver: Callable[[Sequence[Assignment]], None],
+        signals: Signals,
+    ) -> None:
+        self._database = database
+        self._wheel = wheel
+        self._clock = clock
+        self._presence = presence
+        self._metrics = metrics
+        self._deliver = deliver
+        self._signals = signals
+        self._looker = Looker(clock, claim_ahead_ms=wheel.claim_ahead_ms)
+
+    async def run_once(self, claims: Sequence[Claimed]) -> Look:
+        """Record, hand over for delivery, ack.
+
+        An outage of Postgres is waited out: the leases may expire meanwhile, and the rows then say what is to be done.
+        """
+        members = list(dict.fromkeys(member for claim in claims for member in claim.members))
+        began = self._clock.monotonic()
+        look = await self._look_until_done(members)
+        self._metrics.advance_seconds.observe(self._clock.monotonic() - began)
+        self._metrics.advance_batch.observe(len(members))
+        await self._signals.reached(Point.RECORDED)
+        # Before the ack: what is recorded must not wait for Redis.
+        self._deliver(look.assignments)
+        await self._ack(claims, look)
+        await self._signals.reached(Point.ACKED)
+        self._note(look)
+        return look
+
+    async def _look_until_done(self, members: list[str]) -> Look:
+        failures = 0
+        while True:
+            try:
+                return await self._look(members)
+            except StoreUnavailableException as away:
+                log.warning("advance_waits", category="ERROR", error=away.detail, entries=len(members))
+                await self._clock.sleep(_RETRY_SECONDS)
+            except Exception:
+                failures += 1
+                if failures == 2:
+                    log.exception("advance_failed", category="ERROR", entries=len(members))
+                    return await self._take_apart(members)
+
+    async def _look(self, members: Sequence[str]) -> Look:
+        owner = self._presence.worker_id
+        return await self._database.run(lambda connection: self._looker.look(connection, members, owner))
+
+    async def _take_apart(self, members: list[str]) -> Look:
+        """Look at each entry of a batch that failed twice by itself: one poisoned row does not stop the others."""
+        whole = Look()
+        for member in members:
+            try:
+                whole.add(await self._look([member]))
+            except StoreUnavailableException:
+                whole.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
+            except Exception as poison:
+                log.exception("advance_poison", category="ERROR", entry=member)
+                await self._set_aside(member, reason_of(poison), whole)
+        return whole
+
+    async def _set_aside(self, member: str, reason: str, look: Look) -> None:
+        kind, row_id = member[:2], UUID(member[2:])
+        try:
+            async with self._database.transaction() as connection:
+                if kind == "s:":
+                    await firing.fail(connection, {row_id: reason})
+                    look.failed_schedules[row_id] = reason
+                else:
+                    await taking.fail(connection, {row_id: reason}, now=self._clock.now())
+                    look.failed_executions[row_id] = reason
+        except Exception:
+            look.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
+            log.exception("set_aside_failed", category="ERROR", entry=member)
+
+    async def _ack(self, claims: Sequence[Claimed], look: Look) -> None:
+        for claim in claims:
+            due = [(member, look.next_due_ms.get(member)) for member in claim.members]
+            try:
+                await self._wheel.ack(claim.shard, claim.token, due)
+            except AWAY as away:
+                # The lease expires, and the row says what is true.
+                log.warning("ack_failed", category="ERROR", shard=claim.shard, error=str(away))
+
+    def _note(self, look: Look) -> None:
+        self._metrics.claimed_in_vain.inc(look.in_vain)
+        for execution in look.unsent:
+            self._metrics.executions.labels(execution.recording.status.value).inc()
+            _log_unsent(execution)
+        self._metrics.failed_schedules.inc(len(look.failed_schedules))
+        for schedule_id, reason in look.failed_schedules.items():
+            log.error("schedule_failed", category="ERROR", schedule_id=str(schedule_id), reason=reason)
+        for execution_id, reason in look.failed_executions.items():
+            self._metrics.executions.labels(ExecutionStatus.FAILED.value).inc()
+            log.error("execution_failed", category="ERROR", execution_id=str(execution_id), reason=reason)
+
+
+def _log_unsent(execution: NewExecution) -> None:
+    recording = execution.recording
+    log.warning(
+        "schedule_missed" if recording.status is ExecutionStatus.MISSED else "schedule_skipped",
+        category="SYSTEM",
+        community=execution.schedule.community_id,
+        result=recording.status.value,
+        reason=recording.reason,
+        schedule_id=str(execution.schedule.due.schedule_id),
+        execution_id=str(execution.execution_id),
+        coalesced_count=recording.coalesced_count,
+    )

@@ -1,0 +1,226 @@
+"""The fourth stage: hold what is recorded until its due time, then send it, so many at once and no more."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+
+from app.core.assignment import Assignment
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
+from app.delivery.sender import Delivered, Sender
+from app.metrics import Metrics
+from app.store import settling
+from app.store.database import Database
+from app.workers.presence import Presence
+from app.workers.signals import Point, Signals
+
+HELD_AT_MOST = 1_000
+"""What is recorded but not sent is what a crash delays."""
+_BATCHES_AHEAD = 4
+_RATE_SECONDS = 1.0
+_HOLD_SECONDS = 1.0
+"""What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
+_RECHECK_BATCH = 100
+_DISTRUST_POLL_SECONDS = 0.1
+_FAR_MS = 3_600_000
+
+log = structlog.get_logger()
+
+
+class Deliverer:
+    """Holds, sends, and knows what this worker has in its hands."""
+
+    def __init__(
+        self,
+        database: Database,
+        sender: Sender,
+        clock: Clock,
+        presence: Presence,
+        metrics: Metrics,
+        *,
+        concurrency: int,
+        settle: Callable[[Delivered], None],
+        room_came: Callable[[], None],
+        signals: Signals,
+    ) -> None:
+        self._database = database
+        self._sender = sender
+        self._clock = clock
+        self._presence = presence
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._settle = settle
+        self._room_came = room_came
+        self._signals = signals
+        self._held: list[tuple[int, int, Assignment]] = []
+        self._sequence = 0
+        self._ready: deque[tuple[float, Assignment]] = deque()
+        self._changed = asyncio.Event()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._known: dict[UUID, int] = {}
+        self._in_flight = 0
+        self._sent_rate = 0.0
+        self._rated_at = clock.monotonic()
+        self._stopping = False
+
+    # What the other stages ask
+
+    def room(self) -> int:
+        """How many more executions could be delivered soon.
+
+        What goes out within half a second at the present rate, at least a few rounds of the concurrency, at most 1000:
+        more would only make its tail late, and out of the other workers' reach.
+        """
+        soon = max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency)
+        return int(min(soon, HELD_AT_MOST)) - len(self._held) - len(self._ready) - self._in_flight
+
+    def knows(self, execution_id: UUID) -> bool:
+        """Whether an execution is in this worker's hands."""
+        return execution_id in self._known
+
+    def forget(self, execution_id: UUID) -> None:
+        """An attempt was settled, or given back."""
+        left = self._known.get(execution_id, 0) - 1
+        if left > 0:
+            self._known[execution_id] = left
+        else:
+            self._known.pop(execution_id, None)
+
+    def hold(self, assignments: Sequence[Assignment]) -> None:
+        """Send each at its due time."""
+        for assignment in assignments:
+            self._sequence += 1
+            self._known[assignment.execution_id] = self._known.get(assignment.execution_id, 0) + 1
+            heapq.heappush(self._held, (assignment.due_ms, self._sequence, assignment))
+        if assignments:
+            self._changed.set()
+
+    # The stage
+
+    async def run_forever(self) -> None:
+        """Dispatch and send, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._dispatch_forever(), name="dispatch")
+            for number in range(self._concurrency):
+                tasks.create_task(self._send_forever(), name=f"send-{number}")
+
+    def stop(self) -> list[Assignment]:
+        """Send nothing more. Returns what was not sent; what is under way goes on."""
+        self._stopping = True
+        unsent = [held[2] for held in self._held] + [ready[1] for ready in self._ready]
+        self._held.clear()
+        self._ready.clear()
+        return unsent
+
+    async def drained(self, patience_seconds: float) -> bool:
+        """Wait until nothing is under way; false when it still is after `patience_seconds`."""
+        until = self._clock.monotonic() + patience_seconds
+        while self._in_flight and self._clock.monotonic() < until:
+            await self._clock.sleep(0.02)
+        return not self._in_flight
+
+    async def _dispatch_forever(self) -> None:
+        while True:
+            self._changed.clear()
+            now = self._clock.now_ms()
+            while self._held and self._held[0][0] <= now:
+                self._ready.append((self._clock.monotonic(), heapq.heappop(self._held)[2]))
+                if self._idle:
+                    self._wake_one()
+            self._metrics.held.set(len(self._held) + len(self._ready))
+            await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
+
+    async def _send_forever(self) -> None:
+        while True:
+            assignment = await self._next()
+            if assignment is None:
+                continue
+            self._in_flight += 1
+            try:
+                delivered = await self._sender.send(assignment)
+                await self._signals.reached(Point.ANSWERED)
+                self._count(delivered)
+                self._settle(delivered)
+            except Exception:
+                # It stays pending under this worker's id, and is released once it is known to be out of its hands.
+                log.exception("delivery_failed", category="ERROR", execution_id=str(assignment.execution_id))
+                self.forget(assignment.execution_id)
+            finally:
+                self._in_flight -= 1
+                self._room_came()
+
+    async def _next(self) -> Assignment | None:
+        """The next one that is due; null where what was next turned out not to be this worker's any more."""
+        while not self._ready or self._stopping:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idle.append(waiter)
+            await waiter
+        since, assignment = self._ready.popleft()
+        if self._fit(since, assignment):
+            return assignment
+        await self._recheck(since, assignment)
+        return None
+
+    def _fit(self, since: float, assignment: Assignment) -> bool:
+        return (
+            self._presence.trusted
+            and assignment.owner == self._presence.worker_id
+            and self._clock.monotonic() - since <= _HOLD_SECONDS
+        )
+
+    async def _recheck(self, since: float, first: Assignment) -> None:
+        """Read again what may have been cancelled, or taken from a worker that seemed dead; keep what is still ours."""
+        doubtful = [(since, first)]
+        while self._ready and len(doubtful) < _RECHECK_BATCH and not self._fit(*self._ready[0]):
+            doubtful.append(self._ready.popleft())
+        self._in_flight += 1
+        try:
+            owned = await self._still_owned([assignment for _, assignment in doubtful])
+        finally:
+            self._in_flight -= 1
+        now = self._clock.monotonic()
+        for _, assignment in reversed(doubtful):
+            if assignment.execution_id in owned:
+                self._ready.appendleft((now, assignment))
+                self._wake_one()
+            else:
+                self.forget(assignment.execution_id)
+        self._room_came()
+
+    async def _still_owned(self, assignments: Sequence[Assignment]) -> set[UUID]:
+        while True:
+            while not self._presence.trusted:
+                await self._clock.sleep(_DISTRUST_POLL_SECONDS)
+            owner = self._presence.worker_id
+            mine = [(one.execution_id, one.recorded_for) for one in assignments if one.owner == owner]
+            if not mine:
+                return set()
+            try:
+                async with self._database.connection() as connection:
+                    return await settling.still_owned(connection, mine, owner=owner)
+            except StoreUnavailableException:
+                await self._clock.sleep(_DISTRUST_POLL_SECONDS)
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            waiter = self._idle.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _count(self, delivered: Delivered) -> None:
+        self._sent_rate = self._rate() + 1 / _RATE_SECONDS
+        self._rated_at = self._clock.monotonic()
+        if delivered.assignment.attempt == 1:
+            self._metrics.lateness_seconds.observe((delivered.started_ms - delivered.assignment.due_ms) / 1000)
+        self._metrics.attempt_seconds.observe(delivered.duration_ms / 1000)
+        self._metrics.in_flight.set(self._in_flight - 1)
+
+    def _rate(self) -> float:
+        """Deliveries a second, fading within about a second."""
+        faded: float = 0.5 ** ((self._clock.monotonic() - self._rated_at) / _RATE_SECONDS)
+        return self._sent_rate * faded

@@ -1,0 +1,48 @@
+"""Partitions and retention: tomorrow's partitions are made days ahead, and what has served its time goes."""
+
+from datetime import timedelta
+
+import structlog
+
+from app.core.clock import Clock
+from app.store import partitions, retention, upkeep
+from app.store.database import Database
+
+PASS_SECONDS = 10.0
+_LIMIT = 500
+_KEEPER = 4
+
+log = structlog.get_logger()
+
+
+class Retention:
+    """Makes and drops the executions' partitions, and removes completed schedules."""
+
+    def __init__(self, database: Database, clock: Clock, *, execution_days: int, completed_days: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._execution_days = execution_days
+        self._completed_days = completed_days
+
+    async def run_once(self) -> tuple[int, int]:
+        """One pass. Returns how many partitions were made and dropped; one that is in use waits for the next pass.
+
+        Raises StoreUnavailableException.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            if not await upkeep.take_turn(connection, _KEEPER):
+                return 0, 0
+            removed = await retention.remove_completed(
+                connection, completed_before=now - timedelta(days=self._completed_days), now=now, limit=_LIMIT
+            )
+            await retention.forget_idempotency_keys(connection, now=now)
+            kept = timedelta(days=self._execution_days + partitions.DAYS_BEHIND + 1)
+            await retention.forget_revisions(connection, superseded_before=now - kept)
+            missing = await partitions.missing_days(connection, now.date())
+            expired = await partitions.expired(connection, now.date(), self._execution_days)
+        made = [day.isoformat() for day in missing if await partitions.make(self._database, day)]
+        dropped = [name for name in expired if await partitions.drop(self._database, name)]
+        if made or dropped or removed:
+            log.info("retention", category="SYSTEM", made=made, dropped=dropped, removed_schedules=removed)
+        return len(made), len(dropped)

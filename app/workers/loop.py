@@ -1,0 +1,243 @@
+"""The process that fires: joins the stages and the keepers, and ends them in order.
+
+    claim ──▶ advance ──▶ deliver ──▶ settle
+
+The stages run at once, each on the batch before; a short bounded queue between claim and advance and the room that the
+deliverer has are the back-pressure. A loop that fails is logged and goes round again: no fault of Postgres, Redis or a
+target ends the process.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from app.core.assignment import Assignment
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
+from app.delivery.sender import Delivered, Sender
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store import settling
+from app.store.database import Database
+from app.wheel.connection import AWAY
+from app.wheel.entries import execution_entry
+from app.wheel.wakes import listen
+from app.wheel.wheel import Claimed, Wheel
+from app.workers.advance import Advancer
+from app.workers.claim import Claimer
+from app.workers.deliver import Deliverer
+from app.workers.keepers import bury, reclaim, retention, sweep, window
+from app.workers.presence import BEAT_SECONDS, Presence
+from app.workers.settle import Settler
+from app.workers.signals import Signals
+
+_QUEUED_BATCHES = 2
+_AFTER_FAILURE_SECONDS = 1.0
+_SETTLE_PATIENCE_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One worker: `run` until `stop`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        wheel: Wheel,
+        sender: Sender,
+        clock: Clock,
+        metrics: Metrics,
+        signals: Signals | None = None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._wheel = wheel
+        self._clock = clock
+        self._metrics = metrics
+        signals = signals or Signals()
+        self.presence = Presence(database, clock)
+        self.settler = Settler(database, wheel, clock, metrics, forget=self._forget, signals=signals)
+        self.deliverer = Deliverer(
+            database,
+            sender,
+            clock,
+            self.presence,
+            metrics,
+            concurrency=settings.max_concurrent_workflows,
+            settle=self.settler.add,
+            room_came=self._room_came,
+            signals=signals,
+        )
+        self.advancer = Advancer(
+            database, wheel, clock, self.presence, metrics, deliver=self.deliverer.hold, signals=signals
+        )
+        self.window = window.WindowKeeper(database, wheel, clock, metrics)
+        self.sweep = sweep.Sweep(database, wheel, clock, metrics)
+        self.bury = bury.Bury(database, wheel, clock, metrics)
+        self.reclaim = reclaim.Reclaim(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
+        self.retention = retention.Retention(
+            database,
+            clock,
+            execution_days=settings.execution_retention_days,
+            completed_days=settings.completed_retention_days,
+        )
+        self._batches: asyncio.Queue[list[Claimed]] = asyncio.Queue(maxsize=_QUEUED_BATCHES)
+        self.claimer = Claimer(
+            wheel,
+            clock,
+            metrics,
+            lease_ms=round(settings.lease_seconds * 1000),
+            room=self.deliverer.room,
+            shard_lost=self._load_soon,
+            signals=signals,
+        )
+        self._load = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._hurried = asyncio.Event()
+        self._rounds: dict[str, float] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether it claims: registered, known to be alive, and not stopping."""
+        return self.presence.trusted and not self._stopped.is_set()
+
+    def stop(self) -> None:
+        """Begin the shutdown; a second call ends it at once."""
+        if self._stopped.is_set():
+            self._hurried.set()
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Fire until stopped.
+
+        Raises StoreUnavailableException when Postgres is away at the start.
+        """
+        await self.presence.register()
+        self._metrics.running.set(1)
+        log.info("scheduler_start", category="SYSTEM", worker_id=str(self.presence.worker_id))
+        # The beat outlives the others: a worker that is finishing its work is not dead.
+        beating = asyncio.create_task(self.presence.run_forever(), name="beat")
+        tasks = self._start()
+        claiming = asyncio.create_task(self.claimer.run_forever(self._batches), name="claim")
+        try:
+            await self._stopped.wait()
+            self._metrics.running.set(0)
+            self.claimer.stop()
+            await self._shut_down(claiming)
+        finally:
+            for task in (claiming, *tasks, beating):
+                task.cancel()
+            await asyncio.gather(claiming, *tasks, beating, return_exceptions=True)
+            await self.presence.leave()
+            log.info("scheduler_stop", category="SYSTEM", worker_id=str(self.presence.worker_id))
+
+    def _start(self) -> list["asyncio.Task[None]"]:
+        loops: dict[str, Callable[[], Awaitable[object]]] = {
+            "wakes": lambda: listen(self._wheel.client, self._clock, self.claimer.wake),
+            "advance": self._advance_forever,
+            "deliver": self.deliverer.run_forever,
+            "settle": self.settler.run_forever,
+            "window": self._window_forever,
+            "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
+            "bury": lambda: self._keep("bury", self.bury.run_once, bury.PASS_SECONDS),
+            "reclaim": lambda: self._keep("reclaim", self.reclaim.run_once, reclaim.PASS_SECONDS),
+            "retention": lambda: self._keep("retention", self.retention.run_once, retention.PASS_SECONDS),
+        }
+        self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)
+        return [asyncio.create_task(self._endure(name, loop), name=name) for name, loop in loops.items()]
+
+    async def _endure(self, name: str, loop: Callable[[], Awaitable[object]]) -> None:
+        """Run a loop for ever, whatever it raises."""
+        while True:
+            try:
+                await loop()
+            except Exception:
+                log.exception("loop_failed", category="ERROR", loop=name)
+            await self._clock.sleep(_AFTER_FAILURE_SECONDS)
+
+    async def _advance_forever(self) -> None:
+        self._came_round("advance")
+        while True:
+            claims = await self._batches.get()
+            try:
+                await self.advancer.run_once(claims)
+            finally:
+                self._batches.task_done()
+                self._came_round("advance")
+                self.claimer.advanced(claims)
+
+    async def _keep(self, name: str, run_once: Callable[[], Awaitable[object]], seconds: float) -> None:
+        """A keeper's passes. An outage is waited out in silence here: the stages tell of it."""
+        while True:
+            try:
+                await run_once()
+                self._came_round(name)
+            except (StoreUnavailableException, *AWAY) as away:
+                log.debug("keeper_waits", category="SYSTEM", keeper=name, error=str(away))
+            await self._clock.sleep(seconds)
+
+    async def _window_forever(self) -> None:
+        while True:
+            self._load.clear()
+            try:
+                await self.window.run_once()
+                self._came_round("window")
+                pause_seconds = window.PASS_SECONDS
+            except (StoreUnavailableException, *AWAY) as away:
+                log.debug("keeper_waits", category="SYSTEM", keeper="window", error=str(away))
+                pause_seconds = _AFTER_FAILURE_SECONDS
+            await self._clock.wait(self._load, self._clock.now_ms() + round(pause_seconds * 1000))
+
+    async def _shut_down(self, claiming: "asyncio.Task[None]") -> None:
+        """Claim no more, release what was not sent, finish what was, settle."""
+        grace_seconds = self._settings.shutdown_grace_seconds
+        finishing = asyncio.create_task(self._finish(claiming, grace_seconds), name="finish")
+        hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
+        await asyncio.wait((finishing, hurried), return_when=asyncio.FIRST_COMPLETED)
+        for task in (finishing, hurried):
+            task.cancel()
+        await asyncio.gather(finishing, hurried, return_exceptions=True)
+
+    async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:
+        await claiming
+        await self._batches.join()
+        await self._release(self.deliverer.stop())
+        if not await self.deliverer.drained(grace_seconds):
+            log.warning("shutdown_grace_over", category="SYSTEM", grace_seconds=grace_seconds)
+        # What was being read again in between.
+        await self._release(self.deliverer.stop())
+        until = self._clock.monotonic() + _SETTLE_PATIENCE_SECONDS
+        while self.settler.busy and self._clock.monotonic() < until:
+            await self._clock.sleep(0.01)
+
+    async def _release(self, unsent: Sequence[Assignment]) -> None:
+        if not unsent:
+            return
+        executions = [(one.execution_id, one.recorded_for) for one in unsent]
+        try:
+            async with self._database.transaction() as connection:
+                released = await settling.release(
+                    connection, executions, owner=self.presence.worker_id, now=self._clock.now()
+                )
+        except StoreUnavailableException:
+            # Without a row this worker is dead to the others, who release what is pending under its id.
+            return
+        await self._wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in released])
+        log.info("executions_handed_back", category="SYSTEM", executions=len(released))
+
+    def _room_came(self) -> None:
+        self.claimer.room_came()
+
+    def _forget(self, delivered: Delivered) -> None:
+        self.deliverer.forget(delivered.assignment.execution_id)
+
+    def _load_soon(self) -> None:
+        self._load.set()
+
+    def _came_round(self, name: str) -> None:
+        if name not in self._rounds:
+            self._metrics.watch_loop(name, lambda: self._clock.monotonic() - self._rounds[name])
+        self._rounds[name] = self._clock.monotonic()

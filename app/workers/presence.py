@@ -1,0 +1,92 @@
+"""Being known to be alive: the worker's row, its beat, and when the worker must distrust itself."""
+
+import os
+import socket
+from uuid import UUID, uuid4
+
+import structlog
+
+from app import __version__
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
+from app.store import workers
+from app.store.database import Database
+
+BEAT_SECONDS = 3.0
+DISTRUST_SECONDS = 10.0
+"""After this long without a beat the others may be about to bury this worker (they wait 15 s): it stops sending."""
+
+log = structlog.get_logger()
+
+
+class Presence:
+    """This worker's id, as the others know it.
+
+    A worker that was frozen or cut off keeps its id where its row still stands when Postgres answers again; only where
+    it was buried does it take a new one. What it holds under the old id is then no longer its own.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._beaten_at = -float("inf")
+        self.worker_id: UUID = uuid4()
+
+    async def register(self) -> None:
+        """Commit the row under a new id: before the first claim.
+
+        Raises StoreUnavailableException.
+        """
+        worker_id = uuid4()
+        beaten_at = self._clock.monotonic()
+        async with self._database.transaction() as connection:
+            await workers.register(
+                connection, worker_id, host=socket.gethostname(), pid=os.getpid(), version=__version__
+            )
+        self.worker_id, self._beaten_at = worker_id, beaten_at
+
+    async def run_once(self) -> bool:
+        """Beat; false when the row was gone and a new id was taken.
+
+        Raises StoreUnavailableException.
+        """
+        # The time before the question: an answer that was long under way says nothing about now.
+        asked_at = self._clock.monotonic()
+        async with self._database.transaction() as connection:
+            lives = await workers.beat(connection, self.worker_id)
+        if lives:
+            self._beaten_at = asked_at
+            return True
+        former = self.worker_id
+        await self.register()
+        log.warning("worker_buried", category="SYSTEM", worker_id=str(self.worker_id), former_id=str(former))
+        return False
+
+    async def run_forever(self) -> None:
+        """Beat until cancelled; an outage of Postgres is waited out."""
+        while True:
+            try:
+                await self.run_once()
+            except StoreUnavailableException:
+                await self._clock.sleep(BEAT_SECONDS / 6)
+            else:
+                await self._clock.sleep(BEAT_SECONDS)
+
+    async def leave(self) -> None:
+        """Remove the row: the last thing a worker does."""
+        try:
+            async with self._database.transaction() as connection:
+                await workers.leave(connection, self.worker_id)
+        except StoreUnavailableException:
+            # The others bury it instead.
+            log.warning("worker_row_left", category="SYSTEM", worker_id=str(self.worker_id))
+
+    @property
+    def trusted(self) -> bool:
+        """Whether this worker may send: its last beat is recent on its own monotonic clock."""
+        return self.age_seconds <= DISTRUST_SECONDS
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last beat that Postgres confirmed."""
+        return self._clock.monotonic() - self._beaten_at

@@ -1,0 +1,189 @@
+"""The last stage: write what became of the attempts, a batch at a time, and put what waits for a retry."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import orjson
+import structlog
+
+from app.core.clock import Clock, from_ms, truncate_to_ms
+from app.core.errors import StoreUnavailableException
+from app.core.execution import ExecutionStatus
+from app.delivery.answer import Meaning
+from app.delivery.body import utc
+from app.delivery.sender import Delivered
+from app.metrics import Metrics
+from app.store import settling
+from app.store.database import Database
+from app.store.settling import Outcome
+from app.wheel.entries import execution_entry
+from app.wheel.wheel import Wheel
+from app.workers.signals import Point, Signals
+
+BATCH = 500
+_GATHER_MS = 3
+_RETRY_SECONDS = 0.25
+_FAR_MS = 3_600_000
+
+log = structlog.get_logger()
+
+
+class Settler:
+    """Gathers outcomes for a few milliseconds, and writes them under their fences."""
+
+    def __init__(
+        self,
+        database: Database,
+        wheel: Wheel,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        forget: Callable[[Delivered], None],
+        signals: Signals,
+    ) -> None:
+        self._database = database
+        self._wheel = wheel
+        self._clock = clock
+        self._metrics = metrics
+        self._forget = forget
+        self._signals = signals
+        self._waiting: list[Delivered] = []
+        self._unsettled = 0
+        self._came = asyncio.Event()
+
+    def add(self, delivered: Delivered) -> None:
+        """Settle an attempt soon."""
+        self._waiting.append(delivered)
+        self._unsettled += 1
+        self._came.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an outcome is not written yet."""
+        return self._unsettled > 0
+
+    async def run_once(self) -> int:
+        """Settle what waits. Returns how many outcomes passed their fence.
+
+        An outage of Postgres is waited out: an outcome that is not written would be delivered again.
+        """
+        batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        if not batch:
+            return 0
+        outcomes = [conclude(delivered, self._clock.now()) for delivered in batch]
+        written = await self._write(outcomes)
+        retries = [one for one in outcomes if one.execution_id in written and one.wake_at is not None]
+        await self._wheel.put([execution_entry(one.community_id, one.execution_id, _wake(one)) for one in retries])
+        self._unsettled -= len(batch)
+        for delivered in batch:
+            self._forget(delivered)
+        self._note(outcomes, written)
+        await self._signals.reached(Point.SETTLED)
+        return len(written)
+
+    async def run_forever(self) -> None:
+        """Settle until cancelled."""
+        while True:
+            await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
+            self._came.clear()
+            if self._waiting and len(self._waiting) < BATCH:
+                # A few milliseconds make batches of what would be many transactions.
+                await self._clock.sleep(_GATHER_MS / 1000)
+            while self._waiting:
+                await self.run_once()
+
+    async def _write(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+        failures = 0
+        while True:
+            try:
+                return await self._database.run(lambda connection: settling.settle(connection, outcomes))
+            except StoreUnavailableException as away:
+                log.warning("settle_waits", category="ERROR", error=away.detail, outcomes=len(outcomes))
+                await self._clock.sleep(_RETRY_SECONDS)
+            except Exception:
+                failures += 1
+                if failures < 2:
+                    continue
+                log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
+                if len(outcomes) == 1:
+                    # It stays pending under this worker's id, and is released as unknown to it.
+                    return set()
+                return {written for one in outcomes for written in await self._write([one])}
+
+    def _note(self, outcomes: Sequence[Outcome], written: set[UUID]) -> None:
+        tally: dict[str, int] = {}
+        for outcome in outcomes:
+            if outcome.execution_id in written:
+                tally[outcome.status.value] = tally.get(outcome.status.value, 0) + 1
+                if outcome.failed:
+                    log.warning(
+                        "scheduler_job_error",
+                        category="ERROR",
+                        community=outcome.community_id,
+                        result=outcome.status.value,
+                        execution_id=str(outcome.execution_id),
+                        attempt=outcome.number,
+                        error=outcome.error,
+                    )
+        for status, number in tally.items():
+            self._metrics.executions.labels(status).inc(number)
+        if len(written) < len(outcomes):
+            self._metrics.settles_refused.inc(len(outcomes) - len(written))
+
+
+def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] = random.random) -> Outcome:
+    """What an attempt's answer makes of its execution; `draw` gives the jitter of the backoff, 0 to 1.
+
+    Retries wait with exponential backoff and full jitter, at least what the target asked for. They end after
+    `max_retries` settled failures, or when the next would come later than `max_age_seconds` after the budget began.
+    """
+    assignment, verdict = delivered.assignment, delivered.verdict
+    failed = verdict.meaning is not Meaning.TAKEN
+    wake_at = None
+    status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCEEDED
+    if verdict.meaning is Meaning.RETRY:
+        wake_at = _next_attempt_at(delivered, now, draw)
+        status = ExecutionStatus.FAILED if wake_at is None else ExecutionStatus.RETRYING
+    attempt = {
+        "number": assignment.attempt,
+        "started_at": utc(from_ms(delivered.started_ms)),
+        "duration_ms": delivered.duration_ms,
+        "status_code": delivered.status_code,
+        "error": verdict.error,
+    }
+    return Outcome(
+        execution_id=assignment.execution_id,
+        recorded_for=assignment.recorded_for,
+        community_id=assignment.community_id,
+        owner=assignment.owner,
+        number=assignment.attempt,
+        status=status,
+        attempt_json=orjson.dumps([attempt]).decode(),
+        failed=failed,
+        wake_at=wake_at,
+        finished_at=now if wake_at is None else None,
+        error=verdict.error,
+        engine_execution_id=verdict.engine_execution_id,
+        result_json=None,
+        started_at=from_ms(delivered.started_ms),
+        lateness_ms=delivered.started_ms - assignment.due_ms,
+    )
+
+
+def _next_attempt_at(delivered: Delivered, now: datetime, draw: Callable[[], float]) -> datetime | None:
+    assignment, asked = delivered.assignment, delivered.verdict.wait_seconds
+    failures = assignment.failures + 1
+    if failures > assignment.retry.max_retries:
+        return None
+    wait_seconds = max(draw() * assignment.retry.backoff_ceiling_seconds(failures), asked or 0.0)
+    at = truncate_to_ms(now + timedelta(seconds=wait_seconds))
+    latest = assignment.retry_since + timedelta(seconds=assignment.retry.max_age_seconds)
+    return None if at > latest else at
+
+
+def _wake(outcome: Outcome) -> datetime:
+    assert outcome.wake_at is not None
+    return outcome.wake_at
