@@ -97,9 +97,8 @@ async def main(burst_size: int, rates: list[int], seconds: int) -> None:
             figures = await burst(stack, size=burst_size, workers=workers)
             ratio = figures["per_second"] / yardstick
             report[f"burst_{workers}"] = figures | {"ratio_to_raw_aiohttp": ratio}
-            print(
-                f"burst of {burst_size}, workers: {workers}      {figures['per_second']:8.0f}/s   {ratio:.2f}   {_words(figures)}"
-            )
+            speed = f"{figures['per_second']:8.0f}/s   {ratio:.2f}"
+            print(f"burst of {burst_size}, workers: {workers}      {speed}   {_words(figures)}")
         for rate in rates:
             figures = await lateness(stack, per_second=rate, seconds=seconds)
             report[f"lateness_{rate}"] = figures

@@ -1,0 +1,28 @@
+"""At what instants a schedule fires. Pure: no I/O but reading zone rules from a package, and no clock.
+
+`timing` is the value; `search` answers when; `daylight` is the rule for changes of the clocks, over `wall_clock` (the
+matches of an expression) and `zones`; `cron_grammar` and `cron_fields` read an expression.
+"""
+
+from app.core.occurrences.describe import describe
+from app.core.occurrences.jitter import due_at
+from app.core.occurrences.one_time import resolve_wall_clock
+from app.core.occurrences.rfc3339 import parse_instant
+from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
+from app.core.occurrences.timing import ScheduleType, Timing, check_timing
+from app.core.occurrences.zones import tzdata_version
+
+__all__ = [
+    "ScheduleType",
+    "Timing",
+    "check_timing",
+    "count_occurrences",
+    "describe",
+    "due_at",
+    "latest_occurrence",
+    "next_occurrence",
+    "occurrences_after",
+    "parse_instant",
+    "resolve_wall_clock",
+    "tzdata_version",
+]

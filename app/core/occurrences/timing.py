@@ -1,0 +1,118 @@
+"""When a schedule fires, as a value, and what makes such a value acceptable."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.core.errors import FieldProblem, InvalidScheduleException
+from app.core.occurrences.cron_fields import parse_cron
+from app.core.occurrences.instants import quoted
+from app.core.occurrences.zones import load_zone
+
+LONGEST_INTERVAL_SECONDS = 31_536_000
+LONGEST_JITTER_SECONDS = 3600
+
+
+class ScheduleType(StrEnum):
+    """What decides the instants of a schedule."""
+
+    CRON = "cron"
+    INTERVAL = "interval"
+    ONE_TIME = "one_time"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a schedule fires. Instants are aware, in UTC, and count to the millisecond.
+
+    `start_at` and `end_at` are the first and the last instant at which a recurring one may fire. `anchor` is the
+    creation time (for a preview: its start), from which an interval counts where there is no `start_at`.
+    """
+
+    schedule_type: ScheduleType
+    timezone: str
+    cron_expression: str | None = None
+    interval_seconds: int | None = None
+    scheduled_time: datetime | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    jitter_seconds: int = 0
+    anchor: datetime | None = None
+
+
+_OWN_FIELD = {
+    ScheduleType.CRON: "cron_expression",
+    ScheduleType.INTERVAL: "interval_seconds",
+    ScheduleType.ONE_TIME: "scheduled_time",
+}
+
+
+def check_timing(timing: Timing) -> None:
+    """Accept a timing or say everything that is wrong with it.
+
+    Whether an occurrence is left between now and its bounds is not looked at: that depends on the time of asking.
+
+    Raises:
+        InvalidScheduleException: with one problem for every refused field.
+    """
+    problems = list(_problems(timing))
+    if problems:
+        raise InvalidScheduleException.of_all(problems)
+
+
+def _problems(timing: Timing) -> Iterator[FieldProblem]:
+    yield from _field_choice(timing)
+    try:
+        load_zone(timing.timezone)
+    except InvalidScheduleException as refusal:
+        yield from refusal.errors
+    if timing.cron_expression is not None:
+        try:
+            parse_cron(timing.cron_expression)
+        except InvalidScheduleException as refusal:
+            yield from refusal.errors
+    if timing.interval_seconds is not None:
+        yield from _range("interval_seconds", timing.interval_seconds, 1, LONGEST_INTERVAL_SECONDS)
+    yield from _range("jitter_seconds", timing.jitter_seconds, 0, LONGEST_JITTER_SECONDS)
+    yield from _bounds(timing)
+
+
+def _field_choice(timing: Timing) -> Iterator[FieldProblem]:
+    own = _OWN_FIELD[timing.schedule_type]
+    for field in _OWN_FIELD.values():
+        given = getattr(timing, field) is not None
+        if field == own and not given:
+            yield FieldProblem(field, f"{field} is required with schedule_type '{timing.schedule_type}'")
+        elif field != own and given:
+            yield FieldProblem(
+                field, f"{field} does not go with schedule_type '{timing.schedule_type}', which takes {own}"
+            )
+
+
+def _range(field: str, value: int, low: int, high: int) -> Iterator[FieldProblem]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        yield FieldProblem(field, f"{field} {quoted(value)}: it is a whole number of seconds, {low}-{high}")
+    elif not low <= value <= high:
+        # A number of thousands of digits is neither shown nor, by Python, convertible to text.
+        shown = str(value) if abs(value) < 10**20 else "a number of more than twenty digits"
+        yield FieldProblem(field, f"{field} {shown} is out of range {low}-{high}")
+
+
+def _bounds(timing: Timing) -> Iterator[FieldProblem]:
+    aware = True
+    for field in ("scheduled_time", "start_at", "end_at"):
+        instant = getattr(timing, field)
+        if instant is not None and instant.utcoffset() is None:
+            aware = False
+            yield FieldProblem(field, f"{field} {quoted(instant.isoformat())}: an offset is needed, as Z or +01:00")
+    if timing.schedule_type is ScheduleType.ONE_TIME:
+        for field in ("start_at", "end_at"):
+            if getattr(timing, field) is not None:
+                yield FieldProblem(field, f"{field} bounds a recurring schedule; one_time has scheduled_time alone")
+    elif aware and timing.start_at is not None and timing.end_at is not None and timing.end_at < timing.start_at:
+        yield FieldProblem(
+            "end_at",
+            f"end_at {quoted(timing.end_at.isoformat())} is before start_at {quoted(timing.start_at.isoformat())}; "
+            "it is the same instant or a later one",
+        )

@@ -1,0 +1,125 @@
+"""IANA time zones from the `tzdata` package: which names exist, and when each zone's offset changes.
+
+Only the package counts, never the machine's own zone files, so that every process computes the same instants. A zone
+is read once and kept as integers; no file is opened on the way of a firing.
+"""
+
+from array import array
+from bisect import bisect_right
+from functools import cached_property, lru_cache
+from importlib.resources import files
+
+import tzdata  # type: ignore[import-untyped]
+
+from app.core.errors import InvalidScheduleException
+from app.core.occurrences.instants import quoted
+from app.core.occurrences.tzif import YearRule, read_tzif
+
+BASE = 4_102_444_800  # 2100-01-01T00:00:00Z: after every change that is listed rather than ruled
+CYCLE = 146_097 * 86_400  # 400 years: the Gregorian calendar, weekdays and yearly rules repeat
+END = BASE + CYCLE
+_BEGINNING = -(10**12)
+_LONGEST_NAME = 64
+
+
+class Zone:
+    """A zone as spans of constant offset, up to `END`; what lies later repeats the cycle from `BASE` to `END`.
+
+    Span *i* reaches from `starts[i]` up to (not including) `starts[i + 1]`, in UTC seconds, with the wall clock
+    `offsets[i]` seconds ahead of UTC.
+    """
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
+        compiled = read_tzif(content)
+        starts, offsets = [_BEGINNING], [compiled.first_offset]
+
+        def change(second: int, offset: int) -> None:
+            # A change of name or of the daylight flag alone is none here.
+            if offset != offsets[-1]:
+                starts.append(second)
+                offsets.append(offset)
+
+        for second, offset in compiled.changes:
+            change(second, offset)
+        if compiled.rule is not None:
+            listed_to = compiled.changes[-1][0] if compiled.changes else _BEGINNING
+            for second, offset in _ruled_changes(compiled.rule):
+                if second > listed_to:
+                    change(second, offset)
+        self.starts = array("q", [*starts, END])
+        self.offsets = array("i", offsets)
+
+    @cached_property
+    def wild_floors(self) -> "array[int]":
+        """For each span, the first wall second that fires in it, when every real second of the wall clock counts."""
+        return array("q", [start + offset for start, offset in zip(self.starts, self.offsets, strict=False)])
+
+    @cached_property
+    def fixed_floors(self) -> "array[int]":
+        """The same where each wall second counts once: the first after all that earlier spans have shown.
+
+        A floor below the span's own first wall second is a gap, whose seconds fall on the span's first instant. One
+        above it is a fold, whose second showing counts for nothing.
+        """
+        floors = [_BEGINNING + self.offsets[0]]
+        for index in range(len(self.offsets) - 1):
+            floors.append(max(floors[-1], self.starts[index + 1] + self.offsets[index]))
+        return array("q", floors)
+
+    def span_at(self, second: int) -> int:
+        """The index of the span that holds a UTC second before `END`."""
+        return bisect_right(self.starts, second) - 1
+
+    def offset_at(self, second: int) -> int:
+        """Seconds that the wall clock is ahead of UTC at a UTC second."""
+        return self.offsets[self.span_at(second - cycles_before(second) * CYCLE)]
+
+    def first_showing(self, wall: int) -> int:
+        """The UTC second at which the wall clock first shows `wall`, or first shows more where it skips that."""
+        shift = cycles_before(wall) * CYCLE
+        index = bisect_right(self.fixed_floors, wall - shift) - 1
+        return max(wall - shift - self.offsets[index], self.starts[index]) + shift
+
+
+@lru_cache(maxsize=256)
+def _ruled_changes(rule: YearRule) -> list[tuple[int, int]]:
+    """What a rule says up to `END`. Zones share a few rules, and each lists its changes up to when its rule began."""
+    return [change for year in range(1900, 2500) for change in rule.changes(year)]
+
+
+def cycles_before(second: int) -> int:
+    """How many whole cycles to go back to arrive before `END`."""
+    return max(0, (second - BASE) // CYCLE)
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    """Every name of the package, by its own small letters."""
+    listed = files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+    return {name.lower(): name for name in listed}
+
+
+@lru_cache(maxsize=1024)
+def load_zone(name: str) -> Zone:
+    """The zone of that IANA name.
+
+    Raises:
+        InvalidScheduleException: no such zone; wrong capitals are refused with the right name.
+    """
+    # Looked up in the list, and only then opened: a name is never made into a path unseen.
+    known = _names().get(name.lower()) if len(name) <= _LONGEST_NAME else None
+    if known is None:
+        raise _refusal(name, "no such IANA time zone; examples are 'UTC', 'Europe/Berlin', 'America/New_York'")
+    if known != name:
+        raise _refusal(name, f"names of zones keep their capitals: write '{known}'")
+    return Zone(name, files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes())
+
+
+def tzdata_version() -> str:
+    """The release of the IANA rules in force, such as `2026a`."""
+    return str(tzdata.IANA_VERSION)
+
+
+def _refusal(name: object, problem: str) -> InvalidScheduleException:
+    return InvalidScheduleException.of("timezone", f"timezone {quoted(name)}: {problem}")

@@ -1,0 +1,228 @@
+"""What is not acceptable is refused, in words that name the field, the value and what would be right."""
+
+import string
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.errors import InvalidScheduleException
+from app.core.occurrences import ScheduleType, Timing, check_timing, describe, next_occurrence
+
+from .brute_force import cron, examples
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def _refusal(timing: Timing) -> InvalidScheduleException:
+    with pytest.raises(InvalidScheduleException) as caught:
+        check_timing(timing)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("61 * * * *", "minute 61 is out of range 0-59"),
+        ("60 * * * * *", "second 60 is out of range 0-59"),
+        ("* 24 * * *", "hour 24 is out of range 0-23"),
+        ("* * 0 * *", "day of month 0 is out of range 1-31"),
+        ("* * 32 * *", "day of month 32 is out of range 1-31"),
+        ("* * * 13 *", "month 13 is out of range 1-12 or JAN-DEC"),
+        ("* * * 0 *", "month 0 is out of range 1-12 or JAN-DEC"),
+        ("* * * * 8", "day of week 8 is out of range 0-7 or SUN-SAT"),
+        ("0-60 * * * *", "minute 60 is out of range 0-59"),
+        ("5-1 * * * *", "minute range '5-1' is reversed"),
+        ("0 0 * * FRI-MON", "day of week range 'FRI-MON' is reversed"),
+        ("0 0 * * 7-1", "day of week range '7-1' is reversed"),
+        ("0 0 * DEC-JAN *", "month range 'DEC-JAN' is reversed"),
+        ("*/0 * * * *", "step 0 in minute '*/0' is out of range; a step is at least 1"),
+        ("5-10/0 * * * *", "step 0 in minute '5-10/0'"),
+        ("1,,2 * * * *", "minute has an empty item"),
+        (", * * * *", "minute has an empty item"),
+        ("1, * * * *", "minute has an empty item"),
+        ("-5 * * * *", "minute '-5' is not valid"),
+        ("+5 * * * *", "minute '+5' is not valid"),
+        ("5- * * * *", "minute '5-' is not valid"),
+        ("1-2-3 * * * *", "minute '1-2-3' is not valid"),
+        ("*/5/2 * * * *", "minute '*/5/2' is not valid"),
+        ("*/ * * * *", "minute '*/' is not valid"),
+        ("/5 * * * *", "minute '/5' is not valid"),
+        ("*5 * * * *", "minute '*5' is not valid"),
+        ("*-5 * * * *", "minute '*-5' is not valid"),
+        ("5.5 * * * *", "minute '5.5' is not valid"),
+        ("0x5 * * * *", "minute '0X5' is not valid"),
+        ("a * * * *", "minute 'A' is not valid: it takes 0-59"),
+        ("0 0 * * JAN", "day of week 'JAN' is not valid"),
+        ("0 0 * MON *", "month 'MON' is not valid"),
+        ("0 0 * * MONDAY", "day of week 'MONDAY' is not valid: it takes 0-7 or SUN-SAT"),
+        ("? * * * *", "'?' stands alone, in day of month or day of week only"),
+        ("0 0 ?/2 * *", "'?' stands alone"),
+        ("0 0 1,? * *", "'?' stands alone"),
+        ("0 0 * ? *", "'?' stands alone"),
+        ("0 0 L-0 * *", "day of month 'L-0': the offset 0 is out of range 1-30"),
+        ("0 0 L-31 * *", "the offset 31 is out of range 1-30"),
+        ("0 0 32W * *", "day of month 32 is out of range 1-31"),
+        ("0 0 0W * *", "day of month 0 is out of range 1-31"),
+        ("0 0 W * *", "the special forms are L, L-3, 15W and LW"),
+        ("0 0 W15 * *", "the special forms are"),
+        ("0 0 1-15W * *", "the special forms are"),
+        ("0 0 L/2 * *", "the special forms are"),
+        ("0 0 FRI#2 * *", "day of month 'FRI#2' is not valid"),
+        ("0 0 * * L", "the special forms are FRI#2, 5#2, 5L and FRIL"),
+        ("0 0 * * LFRI", "the special forms are"),
+        ("0 0 * * FRI#0", "0 after # is out of range 1-5"),
+        ("0 0 * * FRI#6", "6 after # is out of range 1-5"),
+        ("0 0 * * 8#1", "day of week 8 is out of range"),
+        ("0 0 * * 8L", "day of week 8 is out of range"),
+        ("0 0 * * FOO#1", "day of week 'FOO' is not valid"),
+        ("0 0 * * MON-FRI#2", "the special forms are"),
+        ("0 0 * * 5W", "day of week '5W' is not valid"),
+        ("L * * * *", "minute 'L' is not valid"),
+        ("H * * * *", "use jitter_seconds"),
+        ("H/15 * * * *", "use jitter_seconds"),
+        ("H(0-29)/10 * * * *", "use jitter_seconds"),
+        ("R * * * *", "use jitter_seconds"),
+        ("r(1-5) * * * *", "use jitter_seconds"),
+        ("0~30 * * * *", "use jitter_seconds"),
+        ("@reboot", "use schedule_type one_time"),
+        ("@every 5m", "use schedule_type interval with interval_seconds"),
+        ("@fortnightly", "one of @yearly, @annually"),
+        ("@daily *", "an alias stands alone"),
+        ("", "it has 0 fields; 5 (minute, hour"),
+        (" \t ", "it has 0 fields"),
+        ("*", "it has 1 field; 5"),
+        ("* * * *", "it has 4 fields"),
+        ("0 0 12 * * MON 2026", "a year field is not supported; bound it by start_at and end_at"),
+        ("* * * * * * * *", "it has 8 fields"),
+        ("0 12 * * 2026", "day of week 2026 is out of range 0-7 or SUN-SAT; a year field is not supported"),
+        ("0 0 * * *\n", "only printable ASCII"),
+        ("0\u00a00 * * *", "only printable ASCII"),
+        ("\u0663 * * * *", "only printable ASCII"),
+        ("０ * * * *", "only printable ASCII"),
+        ("0 0 * * *\x00", "only printable ASCII"),
+        ("0," * 128 + "0 * * * *", "265 characters are too long; at most 255 are allowed"),
+        ("9" * 250 + " * * * *", "258 characters are too long"),
+        ("9" * 240 + " * * * *", "is out of range 0-59"),
+        ("0 0 30 2 *", "it never occurs: no day matches day of month 30, month 2"),
+        ("0 0 31 FEB,4,6,9,11 *", "it never occurs"),
+        ("0 0 31 2-2 */2", "it never occurs"),
+        ("0 0 L-29 2 *", "it never occurs"),
+        ("0 0 L-30 4 *", "it never occurs"),
+        ("0 0 30,31 2 ?", "it never occurs"),
+        ("0 0 */31 2 SUN#2", "it never occurs"),
+    ],
+)
+def test_a_cron_expression_outside_the_dialect_is_refused_with_its_reason(expression: str, problem: str) -> None:
+    refusal = _refusal(cron(expression))
+    (error,) = refusal.errors
+    assert error.field == "cron_expression"
+    assert error.message.startswith("cron_expression '")
+    assert problem in error.message
+    assert error.message.isascii() or "…" in error.message
+    assert len(error.message) < 700
+
+
+def test_the_message_of_the_contract_is_word_for_word() -> None:
+    assert _refusal(cron("61 * * * *")).detail == "cron_expression '61 * * * *': minute 61 is out of range 0-59"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "", " ", "UTC ", "utc\n", "UTC\x00", "../../etc/passwd", "/etc/passwd", "/usr/share/zoneinfo/UTC", "localtime",
+        "posixrules", "posix/UTC", "right/UTC", "Europe", "Europe/", "Europe/../UTC", "zone.tab", "tzdata.zi",
+        "__init__.py", "EST5EDT4", "+01:00", "GMT+25", "UTC" * 5000, "Ünïcode/Zone", "\ud800", "Europe\\Berlin",
+    ],
+)  # fmt: skip
+def test_a_name_that_is_no_zone_is_refused(name: str) -> None:
+    refusal = _refusal(cron("* * * * *", name))
+    (error,) = refusal.errors
+    assert error.field == "timezone"
+    assert "no such IANA time zone" in error.message or "write 'UTC'" in error.message
+    assert len(error.message) < 400
+    error.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("america/new_york", "America/New_York"),
+        ("EUROPE/BERLIN", "Europe/Berlin"),
+        ("utc", "UTC"),
+        ("etc/gmt+5", "Etc/GMT+5"),
+    ],
+)
+def test_wrong_capitals_of_a_zone_are_refused_with_the_right_name(wrong: str, right: str) -> None:
+    assert f"write '{right}'" in _refusal(cron("* * * * *", wrong)).detail
+    check_timing(cron("* * * * *", right))
+
+
+@pytest.mark.parametrize(
+    ("timing", "fields"),
+    [
+        (Timing(ScheduleType.CRON, "UTC"), ["cron_expression"]),
+        (Timing(ScheduleType.INTERVAL, "UTC"), ["interval_seconds"]),
+        (Timing(ScheduleType.ONE_TIME, "UTC"), ["scheduled_time"]),
+        (Timing(ScheduleType.CRON, "UTC", cron_expression="* * * * *", interval_seconds=5), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=5, scheduled_time=NOW), ["scheduled_time"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=0), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=-1), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=31_536_001), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=10**5000), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=True), ["interval_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=1.5), ["interval_seconds"]),  # type: ignore[arg-type]
+        (cron("* * * * *", jitter_seconds=-1), ["jitter_seconds"]),
+        (cron("* * * * *", jitter_seconds=3601), ["jitter_seconds"]),
+        (cron("* * * * *", start_at=NOW, end_at=NOW.replace(hour=11)), ["end_at"]),
+        (cron("* * * * *", start_at=NOW.replace(tzinfo=None)), ["start_at"]),
+        (cron("* * * * *", end_at=NOW.replace(tzinfo=None), start_at=NOW), ["end_at"]),
+        (Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=NOW, start_at=NOW), ["start_at"]),
+        (cron("99 * * * *", "Nowhere", jitter_seconds=9999), ["timezone", "cron_expression", "jitter_seconds"]),
+    ],
+)
+def test_every_wrong_field_of_a_timing_is_named(timing: Timing, fields: list[str]) -> None:
+    refusal = _refusal(timing)
+    assert [error.field for error in refusal.errors] == fields
+    assert all(error.field in error.message for error in refusal.errors)
+
+
+@pytest.mark.parametrize(
+    "timing",
+    [
+        cron("0 0 29 2 *"),
+        cron("* * * * *", start_at=NOW, end_at=NOW, jitter_seconds=3600),
+        Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=1),
+        Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=31_536_000, anchor=NOW),
+        Timing(ScheduleType.ONE_TIME, "Asia/Kathmandu", scheduled_time=NOW, jitter_seconds=5),
+    ],
+)
+def test_a_timing_at_its_limits_is_accepted(timing: Timing) -> None:
+    check_timing(timing)
+
+
+_cron_like = st.text(alphabet="0123456789*/-,?LW#@~ \tMONFRISUJAEB", max_size=60)
+_five = st.lists(st.text(alphabet="0123456789*/-,?LW#MONFRISU", min_size=1, max_size=8), min_size=5, max_size=6)
+
+
+@settings(max_examples=examples(700))
+@given(_cron_like | _five.map(" ".join) | st.text(max_size=300), st.text(max_size=80) | st.just("Europe/Berlin"))
+def test_no_text_raises_anything_but_a_refusal(expression: str, zone: str) -> None:
+    timing = cron(expression, zone)
+    try:
+        check_timing(timing)
+    except InvalidScheduleException as refusal:
+        refusal.detail.encode()
+    else:
+        assert describe(timing)
+        next_occurrence(timing, NOW)
+
+
+def test_a_refused_zone_is_refused_by_the_search_as_well() -> None:
+    with pytest.raises(InvalidScheduleException, match="timezone"):
+        next_occurrence(cron("* * * * *", "Atlantis/Capital"), NOW)
+
+
+def test_the_alphabet_of_the_fuzz_reaches_valid_expressions() -> None:
+    assert set("*/5 0-23 L,15W ? MON#2") <= set("0123456789*/-,?LW#@~ \tMONFRISUJAEB" + string.digits)
