@@ -45,9 +45,13 @@ async def insert(connection: Connection, schedules: Sequence[Schedule]) -> set[U
         return set()
     # In the order of their names (stable: of two that are alike the first one gets it), so that two batches wait for
     # each other's names in one order and do not deadlock.
-    rows = [_row(schedule) for schedule in sorted(schedules, key=lambda new: new.definition.name or "")]
+    rows = [_row(schedule) for schedule in sorted(schedules, key=_name)]
     columns = [list(column) for column in zip(*rows, strict=True)]
     return {row[0] for row in await connection.fetch(_INSERT, tzdata_version(), *columns)}
+
+
+def _name(schedule: Schedule) -> str:
+    return schedule.definition.name or ""
 
 
 def _row(schedule: Schedule) -> tuple[object, ...]:

@@ -129,7 +129,7 @@ async def insert(connection: Connection, record: CallerRecord) -> Execution | No
         record.created_at,
         record.finished_at,
     )
-    return None if row is None else execution(row)
+    return None if row is None else execution_of(row)
 
 
 async def cancel(connection: Connection, locked: Execution, reason: Reason, *, now: datetime) -> Execution | None:
@@ -149,7 +149,7 @@ async def reopen(connection: Connection, locked: Execution, *, now: datetime) ->
     return await _one(connection, _REOPEN, locked.community_id, locked.execution_id, now)
 
 
-def execution(row: "asyncpg.Record") -> Execution:
+def execution_of(row: "asyncpg.Record") -> Execution:
     """The value of a row of `COLUMNS`."""
     return Execution(
         execution_id=row["execution_id"],
@@ -196,4 +196,4 @@ async def _one(
     if instant is None:
         return None
     row = await connection.fetchrow(statement, execution_id, instant, community_id, *values)
-    return None if row is None else execution(row)
+    return None if row is None else execution_of(row)

@@ -10,7 +10,8 @@ _LAG = """
     SELECT coalesce(extract(epoch FROM clock_timestamp() - (
                SELECT min(next_due_at) FROM workflow_schedules WHERE next_due_at IS NOT NULL)), 0)::float8,
            (SELECT count(*) FROM (
-               SELECT FROM workflow_schedules WHERE next_due_at < clock_timestamp() - interval '2 seconds' LIMIT 10000) o)
+               SELECT FROM workflow_schedules
+                WHERE next_due_at < clock_timestamp() - interval '2 seconds' LIMIT 10000) o)
 """
 
 

@@ -32,6 +32,6 @@ def json_text(field: str, value: Mapping[str, Any]) -> str:
     a surrogate pair.
     """
     try:
-        return orjson.dumps(dict(value)).decode()
+        return orjson.dumps(value if isinstance(value, dict) else dict(value)).decode()
     except TypeError as refused:
         raise InvalidScheduleException.of(field, f"{field} cannot be stored: {refused}") from refused

@@ -10,7 +10,6 @@ import orjson
 from app.core.errors import NameTakenException
 from app.core.firing import Waiting
 from app.core.occurrences import ScheduleType, tzdata_version
-from app.core.queries import ScheduleFilter
 from app.core.schedule import (
     AfterCompletion,
     Completion,
@@ -35,9 +34,9 @@ _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND com
 _LOCK = f"{_ONE} FOR NO KEY UPDATE"
 # Never execution_count: that is the workers' to raise. searched_to is never lowered.
 _LIFE = """
-    status = $3, status_reason = $4, next_execution_at = $5, next_due_at = $6,
+    status = $3::text, status_reason = $4, next_execution_at = $5, next_due_at = $6,
     searched_to = greatest(searched_to, $7), tzdata_version = $8, updated_at = $9, revision = revision + 1,
-    completed_at = CASE WHEN $3 = 'completed' THEN coalesce(completed_at, $9) END
+    completed_at = CASE WHEN $3::text = 'completed' THEN coalesce(completed_at, $9) END
 """
 _MOVE = f"""
     UPDATE workflow_schedules SET {_LIFE}
@@ -79,20 +78,20 @@ class Life:
 async def get(connection: Connection, community_id: int, schedule_id: UUID) -> Schedule | None:
     """One schedule; null when it is unknown, removed, or another community's."""
     row = await connection.fetchrow(_ONE, schedule_id, community_id)
-    return None if row is None else _schedule(row)
+    return None if row is None else schedule_of(row)
 
 
 async def lock(connection: Connection, community_id: int, schedule_id: UUID) -> Schedule | None:
     """The same, locked until the transaction ends: whatever a change computes is to be computed from this."""
     row = await connection.fetchrow(_LOCK, schedule_id, community_id)
-    return None if row is None else _schedule(row)
+    return None if row is None else schedule_of(row)
 
 
 async def move(connection: Connection, schedule: Schedule, life: Life) -> Schedule:
     """Write a locked schedule's new life under the next revision; its definition stays."""
     row = await connection.fetchrow(_MOVE, schedule.schedule_id, schedule.community_id, *_life(life))
     assert row is not None, "the row is locked"
-    return _schedule(row)
+    return schedule_of(row)
 
 
 async def replace(connection: Connection, schedule: Schedule, definition: Definition, life: Life) -> Schedule:
@@ -112,7 +111,7 @@ async def replace(connection: Connection, schedule: Schedule, definition: Defini
     except asyncpg.UniqueViolationError:
         raise name_taken(definition) from None
     assert row is not None, "the row is locked"
-    return _schedule(row)
+    return schedule_of(row)
 
 
 async def remove(connection: Connection, schedule: Schedule) -> None:
@@ -130,34 +129,6 @@ async def is_known(connection: Connection, community_id: int, schedule_id: UUID)
     """Whether the community has, or once had, this schedule."""
     known: bool = await connection.fetchval(_KNOWN, schedule_id, community_id)
     return known
-
-
-async def page(
-    connection: Connection, community_id: int, wanted: ScheduleFilter, *, after: UUID, limit: int
-) -> list[Schedule]:
-    """Schedules whose id is greater than `after`, by id, which is by creation.
-
-    idx_workflow_schedules_community, or the index of a filter where Postgres finds that one more selective: only the
-    conditions that are asked for stand in the statement, because a plan for "or null" can use no index.
-    """
-    conditions = ["community_id = $1", "schedule_id > $2"]
-    values: list[object] = []
-    for condition, value in (
-        ("status = ${}", None if wanted.status is None else wanted.status.value),
-        ("schedule_type = ${}", None if wanted.schedule_type is None else wanted.schedule_type.value),
-        ("workflow_id = ${}", wanted.workflow_id),
-        ("tags @> ARRAY[${}::text]", wanted.tag),
-        # "starts with": unlike LIKE it knows no wildcards that would need escaping.
-        ("name ^@ ${}::text", wanted.name_prefix),
-        ("next_due_at < ${}", wanted.due_before),
-    ):
-        if value is not None:
-            values.append(value)
-            conditions.append(condition.format(len(values) + 3))
-    statement = (
-        f"SELECT {COLUMNS} FROM workflow_schedules WHERE {' AND '.join(conditions)} ORDER BY schedule_id LIMIT $3"
-    )
-    return [_schedule(row) for row in await connection.fetch(statement, community_id, after, limit, *values)]
 
 
 def definition_columns(definition: Definition) -> tuple[object, ...]:
@@ -208,7 +179,8 @@ def _life(life: Life) -> tuple[object, ...]:
     )
 
 
-def _schedule(row: "asyncpg.Record") -> Schedule:
+def schedule_of(row: "asyncpg.Record") -> Schedule:
+    """The value of a row of `COLUMNS`."""
     return Schedule(
         schedule_id=row["schedule_id"],
         community_id=row["community_id"],

@@ -1,0 +1,67 @@
+"""Comparing and checking definitions against time and against each other."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.core.clock import truncate_to_ms
+from app.core.errors import InvalidScheduleException
+from app.core.occurrences import ScheduleType
+from app.core.schedule import Definition
+
+LATE_ACCEPTANCE = timedelta(minutes=1)
+"""How far in the past a one-time's instant may be when it is accepted: slow clients, differing clocks."""
+
+
+def to_milliseconds(definition: Definition) -> Definition:
+    """The definition with its instants as they are stored: the wheel and the fences compare milliseconds."""
+    instants = (definition.scheduled_time, definition.start_at, definition.end_at)
+    if all(instant is None or truncate_to_ms(instant) == instant for instant in instants):
+        return definition
+    scheduled_time, start_at, end_at = (None if instant is None else truncate_to_ms(instant) for instant in instants)
+    return replace(definition, scheduled_time=scheduled_time, start_at=start_at, end_at=end_at)
+
+
+def same(one: Definition, other: Definition) -> bool:
+    """Whether nothing differs. Unlike `==` it tells `true` from `1` inside `context_data`."""
+    return one == other and _same_json(dict(one.context_data), dict(other.context_data))
+
+
+def check_instant(definition: Definition, now: datetime, *, before: Definition | None = None) -> None:
+    """Refuse a one-time whose instant lies more than a minute past, where it is new.
+
+    Raises InvalidScheduleException.
+    """
+    instant = definition.scheduled_time
+    if instant is None or (before is not None and before.scheduled_time == instant):
+        return
+    if instant < now - LATE_ACCEPTANCE:
+        raise InvalidScheduleException.of("scheduled_time", f"scheduled_time '{instant.isoformat()}' is in the past")
+
+
+def nothing_left(definition: Definition) -> InvalidScheduleException:
+    """The refusal of a new schedule that would never fire."""
+    if definition.end_at is not None:
+        return InvalidScheduleException.of(
+            "end_at", f"end_at '{definition.end_at.isoformat()}': no occurrence is left up to it"
+        )
+    field = "cron_expression" if definition.schedule_type is ScheduleType.CRON else "start_at"
+    return InvalidScheduleException.of(field, f"{field}: no occurrence is left before the year 10000")
+
+
+def _same_json(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict):
+        return (
+            isinstance(other, dict)
+            and one.keys() == other.keys()
+            and all(_same_json(value, other[key]) for key, value in one.items())
+        )
+    if isinstance(one, list):
+        return (
+            isinstance(other, list)
+            and len(one) == len(other)
+            and all(_same_json(*pair) for pair in zip(one, other, strict=True))
+        )
+    return bool(one == other)

@@ -1,0 +1,140 @@
+"""What callers can ask of executions."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from app.core.clock import Clock
+from app.core.errors import ExecutionNotFoundException, StateForbidsException
+from app.core.execution import Execution, ExecutionStatus, Reason
+from app.core.ids import recorded_for
+from app.core.principal import Principal
+from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
+from app.service.changes import not_found
+from app.service.paging import gather, id_of, invalid_cursor
+from app.service.transactions import Transactions, Work, actor_of
+from app.store import executions, history, schedules
+from app.store.audit import Change
+from app.store.database import Database
+from app.store.looks import Look
+from app.store.refusals import refused_values
+from app.wheel.wheel import Wheel
+
+
+class ExecutionService:
+    """Executions, as far as a caller's community has them; those of removed schedules too, until retention.
+
+    All methods raise StoreUnavailableException when Postgres is away.
+    """
+
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock) -> None:
+        self._database = database
+        self._transactions = Transactions(database, wheel, clock)
+
+    async def get(self, principal: Principal, execution_id: UUID) -> Execution:
+        """One execution. Raises ExecutionNotFoundException."""
+        async with self._database.connection() as connection:
+            execution = await executions.get(connection, principal.community_id, execution_id)
+        if execution is None:
+            raise _not_found(execution_id)
+        return execution
+
+    async def find(
+        self,
+        principal: Principal,
+        filter: ExecutionFilter,  # noqa: A002  the API's word
+        *,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Execution]:
+        """A page of the executions that match, newest first; see `paging.gather`.
+
+        Raises InvalidScheduleException for a cursor that no page has named, ScheduleNotFoundException for a schedule
+        that the community never had.
+        """
+        start = None if cursor is None else id_of(cursor)
+        if start is not None and recorded_for(start) is None:
+            raise invalid_cursor()
+        community_id, schedule_id = principal.community_id, filter.schedule_id
+        # The executions of one schedule have an index; status and `to_at` have none, nor has the community.
+        filtered = schedule_id is None or filter.status is not None or filter.to_at is not None
+        with refused_values():
+            async with self._database.connection() as connection:
+                if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
+                    raise not_found(schedule_id)
+
+                async def look(before: UUID | None, wanted: int, window: int) -> Look:
+                    return await history.look(
+                        connection, community_id, filter, before=before, limit=wanted, window=window
+                    )
+
+                found = await gather(look, start=start, limit=limit, filtered=filtered)
+                page = await history.these(connection, found.ids)
+        return Page(tuple(page), found.next_cursor)
+
+    async def cancel(self, principal: Principal, execution_id: UUID, *, reason: str | None) -> Execution:
+        """Finish an unfinished execution as cancelled; a cancelled one stays as it is.
+
+        One that a worker has sent, or already holds, may still arrive; its outcome is not written any more.
+
+        Raises ExecutionNotFoundException, and StateForbidsException when it ended otherwise.
+        """
+
+        async def work(unit: Work) -> Execution:
+            current = await _locked(unit, execution_id)
+            if current.status is ExecutionStatus.CANCELLED:
+                return current
+            now = unit.now()
+            cancelled = await executions.cancel(unit.connection, current, Reason.CANCELLED_BY_CALLER, now=now)
+            if cancelled is None:
+                raise StateForbidsException(f"the execution has ended: it is {current.status}")
+            await _audit(unit, "execution_cancel", current, cancelled, reason)
+            return cancelled
+
+        return await self._transactions.run(actor_of(principal), work)
+
+    async def retry(
+        self,
+        principal: Principal,
+        execution_id: UUID,
+        *,
+        answer: Callable[[Execution], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Deliver a failed or timed-out execution again, under the same id and with a fresh retry budget.
+
+        Raises ExecutionNotFoundException, StateForbidsException in any other state, IdempotencyKeyReusedException.
+        """
+
+        async def work(unit: Work) -> Answer:
+            current = await _locked(unit, execution_id)
+            reopened = await executions.reopen(unit.connection, current, now=unit.now())
+            if reopened is None:
+                raise StateForbidsException(
+                    f"only a failed or timed-out execution can be delivered again: it is {current.status}"
+                )
+            unit.look_at(reopened)
+            await _audit(unit, "execution_retry", current, reopened, None)
+            return answer(reopened)
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+
+async def _locked(unit: Work, execution_id: UUID) -> Execution:
+    execution = await executions.lock(unit.connection, unit.community_id, execution_id)
+    if execution is None:
+        raise _not_found(execution_id)
+    return execution
+
+
+async def _audit(unit: Work, action: str, before: Execution, after: Execution, reason: str | None) -> None:
+    row = Change(
+        schedule_id=before.schedule_id,
+        execution_id=before.execution_id,
+        before={"status": before.status, "error": before.error},
+        after={"status": after.status},
+    )
+    await unit.audit(action, row, reason=reason, at=unit.now())
+
+
+def _not_found(execution_id: UUID) -> ExecutionNotFoundException:
+    return ExecutionNotFoundException(f"execution {execution_id} does not exist")

@@ -1,0 +1,181 @@
+"""What callers can ask of schedules."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from app.core.clock import Clock
+from app.core.errors import ScheduleServiceException
+from app.core.execution import Execution
+from app.core.occurrences import occurrences_after
+from app.core.principal import Principal
+from app.core.queries import Answer, Idempotency, Page, ScheduleFilter
+from app.core.schedule import Definition, OverlapPolicy, Schedule
+from app.service import changes, creating, triggering
+from app.service.paging import gather, id_of
+from app.service.transactions import Transactions, Work, actor_of
+from app.store import catalogue, schedules
+from app.store.database import Database
+from app.store.looks import Look
+from app.store.refusals import refused_values
+from app.wheel.wheel import Wheel
+
+
+class ScheduleService:
+    """Schedules, as far as a caller's community has them.
+
+    Every change is one transaction with its audit row; the wheel is told after the commit. All methods raise
+    StoreUnavailableException when Postgres is away. Whether the caller's role allows the call was decided before.
+    """
+
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock) -> None:
+        self._database = database
+        self._transactions = Transactions(database, wheel, clock)
+
+    async def create(
+        self,
+        principal: Principal,
+        definition: Definition,
+        *,
+        answer: Callable[[Schedule], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Store a new schedule, and the answer to it under the request's idempotency key.
+
+        Raises InvalidScheduleException, NameTakenException, IdempotencyKeyReusedException.
+        """
+
+        async def work(unit: Work) -> Answer:
+            return answer(await creating.create(unit, definition))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+    async def create_batch(
+        self,
+        principal: Principal,
+        definitions: Sequence[Definition | ScheduleServiceException],
+        *,
+        atomic: bool,
+        answer: Callable[[Sequence[Schedule | ScheduleServiceException]], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Store up to a thousand schedules by one statement. What was refused before takes its place as it is.
+
+        With `atomic` all or nothing, and the first refusal is raised; else one result each, in order.
+        """
+        first = next((refused for refused in definitions if isinstance(refused, ScheduleServiceException)), None)
+        if atomic and first is not None:
+            raise first
+
+        async def work(unit: Work) -> Answer:
+            results = await creating.create_all(unit, definitions)
+            if atomic:
+                for result in results:
+                    if isinstance(result, ScheduleServiceException):
+                        raise result
+            return answer(results)
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+    async def get(self, principal: Principal, schedule_id: UUID) -> Schedule:
+        """One schedule. Raises ScheduleNotFoundException."""
+        async with self._database.connection() as connection:
+            schedule = await schedules.get(connection, principal.community_id, schedule_id)
+        if schedule is None:
+            raise changes.not_found(schedule_id)
+        return schedule
+
+    async def find(
+        self,
+        principal: Principal,
+        filter: ScheduleFilter,  # noqa: A002  the API's word
+        *,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Schedule]:
+        """A page of the schedules that match, in the order of their creation; see `paging.gather`.
+
+        Raises InvalidScheduleException for a cursor that no page has named.
+        """
+        start = None if cursor is None else id_of(cursor)
+        community_id = principal.community_id
+        # A workflow's schedules have an index; no other filter has.
+        filtered = replace(filter, workflow_id=None) != ScheduleFilter()
+        with refused_values():
+            async with self._database.connection() as connection:
+
+                async def look(after: UUID | None, wanted: int, window: int) -> Look:
+                    return await catalogue.look(
+                        connection, community_id, filter, after=after, limit=wanted, window=window
+                    )
+
+                found = await gather(look, start=start, limit=limit, filtered=filtered)
+                page = await catalogue.these(connection, community_id, found.ids)
+        return Page(tuple(page), found.next_cursor)
+
+    async def change(
+        self,
+        principal: Principal,
+        schedule_id: UUID,
+        edit: Callable[[Schedule], Definition],
+        *,
+        expected_revision: int | None,
+    ) -> Schedule:
+        """Replace or patch: `edit` is called under the row's lock, again when the transaction is repeated.
+
+        See `changes.change`.
+        """
+        return await self._transactions.run(
+            actor_of(principal), lambda unit: changes.change(unit, schedule_id, edit, expected_revision)
+        )
+
+    async def remove(self, principal: Principal, schedule_id: UUID, *, expected_revision: int | None = None) -> None:
+        """Remove a schedule: no occurrence is recorded any more. See `changes.remove`."""
+        await self._transactions.run(
+            actor_of(principal), lambda unit: changes.remove(unit, schedule_id, expected_revision)
+        )
+
+    async def pause(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
+        """Stop recording occurrences. See `changes.pause`."""
+        return await self._transactions.run(actor_of(principal), lambda unit: changes.pause(unit, schedule_id, reason))
+
+    async def resume(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
+        """Go on from now; nothing is replayed. See `changes.resume`."""
+        return await self._transactions.run(actor_of(principal), lambda unit: changes.resume(unit, schedule_id, reason))
+
+    async def trigger(
+        self,
+        principal: Principal,
+        schedule_id: UUID,
+        *,
+        context_override: Mapping[str, Any] | None,
+        overlap_policy: OverlapPolicy | None,
+        answer: Callable[[Execution], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Run once now, beside the timing. See `triggering.trigger`."""
+
+        async def work(unit: Work) -> Answer:
+            return answer(await triggering.trigger(unit, schedule_id, context_override, overlap_policy))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+    async def upcoming(self, principal: Principal, schedule_id: UUID, count: int) -> list[datetime]:
+        """The next nominal occurrences, at most `count` and at most as many as `max_executions` leaves.
+
+        Empty when the schedule is not active. Raises ScheduleNotFoundException.
+        """
+        schedule = await self.get(principal, schedule_id)
+        if schedule.next_execution_at is None:
+            return []
+        limit = schedule.definition.max_executions
+        if limit is not None:
+            count = min(count, limit - schedule.execution_count)
+        if count <= 0:
+            return []
+        return [
+            schedule.next_execution_at,
+            *occurrences_after(schedule.timing, schedule.next_execution_at, count - 1),
+        ]
