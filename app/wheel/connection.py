@@ -31,7 +31,7 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 async def refuse_eviction(client: Redis, *, allowed: bool) -> None:

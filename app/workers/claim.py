@@ -82,15 +82,27 @@ class Claimer:
         room = min(self._room() - self._on_the_way, BATCH)
         now = self._clock.now_ms()
         shards = [shard for shard in self._rotation() if self._look_at[shard] <= now]
-        if room <= 0 or not shards:
-            return []
-        share = max(room // len(shards), 1)
-        claims = await self._wheel.claim(shards[:room], limit=share, lease_ms=self._lease_ms)
-        for claim in claims:
-            self._look_at[claim.shard] = self._next_look(claim, now, full=len(claim.members) >= share)
-            if not claim.marked:
-                self._shard_lost()
-        found = [claim for claim in claims if claim.members]
+        found: list[Claimed] = []
+        while room > 0 and shards:
+            # Evenly first; what the others leave of the room then goes to the shards that have more.
+            share = max(room // len(shards), 1)
+            try:
+                claims = await self._wheel.claim(shards[:room], limit=share, lease_ms=self._lease_ms)
+            except AWAY:
+                if not found:
+                    raise
+                # What was claimed already must not wait for its lease to run out.
+                break
+            shards = []
+            for claim in claims:
+                room -= len(claim.members)
+                full = len(claim.members) >= share
+                self._look_at[claim.shard] = self._next_look(claim, now, full=full)
+                if full:
+                    shards.append(claim.shard)
+                if not claim.marked:
+                    self._shard_lost()
+            found += [claim for claim in claims if claim.members]
         if found:
             entries = sum(len(claim.members) for claim in found)
             self._on_the_way += entries

@@ -104,6 +104,11 @@ class Worker:
         """Whether it claims: registered, known to be alive, and not stopping."""
         return self.presence.trusted and not self._stopped.is_set()
 
+    @property
+    def loading(self) -> bool:
+        """Whether a shard was found lost, and the window keeper is asked for."""
+        return self._load.is_set()
+
     def stop(self) -> None:
         """Begin the shutdown; a second call ends it at once."""
         if self._stopped.is_set():

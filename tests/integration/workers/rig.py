@@ -1,0 +1,132 @@
+"""One worker's stages on real servers, with time moved by hand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.core.execution import Execution
+from app.core.firing import first_waiting
+from app.core.occurrences import ScheduleType
+from app.core.principal import Principal, Role
+from app.core.queries import Answer, ExecutionFilter
+from app.core.schedule import AfterCompletion, Completion, Definition, OverlapPolicy, RetryPolicy, Schedule
+from app.delivery.sender import Sender
+from app.delivery.signing import Signer
+from app.delivery.transport import PooledTransport
+from app.metrics import Metrics
+from app.service.executions import ExecutionService
+from app.service.schedules import ScheduleService
+from app.settings import Settings
+from app.store.database import Database
+from app.wheel.wheel import Wheel
+from app.workers.look import Look
+from app.workers.loop import Worker
+from app.workers.signals import Signals
+from tests.clocks import ManualClock
+from tests.receiver import Receiver
+
+CALLER = Principal(community_id=1, user="test", role=Role.ADMIN)
+WORKFLOW = UUID("8f14e45f-ceea-467f-a8d2-7b9e2c1d3a4b")
+
+MINUTELY = Definition(
+    workflow_id=WORKFLOW,
+    schedule_type=ScheduleType.INTERVAL,
+    timezone="UTC",
+    cron_expression=None,
+    interval_seconds=60,
+    scheduled_time=None,
+    start_at=None,
+    end_at=None,
+    jitter_seconds=0,
+    name=None,
+    description=None,
+    max_executions=None,
+    grace_period_seconds=900,
+    coalesce=True,
+    max_instances=3,
+    overlap_policy=OverlapPolicy.SKIP,
+    completion=Completion.RESPONSE,
+    timeout_seconds=3600,
+    retry=RetryPolicy(),
+    after_completion=AfterCompletion.KEEP,
+    context_data={"report": "daily"},
+    tags=(),
+)
+
+
+@dataclass
+class Rig:
+    """The parts of a test, wired as the worker process wires them."""
+
+    database: Database
+    wheel: Wheel
+    clock: ManualClock
+    receiver: Receiver
+    schedules: ScheduleService
+    executions: ExecutionService
+    transports: list[PooledTransport]
+
+    async def worker(self, signals: Signals | None = None, **settings: Any) -> Worker:
+        """Another worker, registered; its stages run when the test runs them."""
+        transport = PooledTransport(timeout_seconds=5, connections=10, user_agent="test")
+        self.transports.append(transport)
+        sender = Sender(transport, Signer([]), self.clock, engine_url=self.receiver.url)
+        worker = Worker(
+            Settings(max_concurrent_workflows=settings.pop("concurrency", 10), **settings),
+            self.database,
+            self.wheel,
+            sender,
+            self.clock,
+            Metrics(),
+            signals,
+        )
+        await worker.presence.register()
+        return worker
+
+    async def create(self, **fields: Any) -> Schedule:
+        """A schedule each minute from a minute on, but for the fields that are given."""
+        created: list[Schedule] = []
+
+        def keep(schedule: Schedule) -> Answer:
+            created.append(schedule)
+            return Answer(201, {}, b"")
+
+        await self.schedules.create(CALLER, replace(MINUTELY, **fields), answer=keep, idempotency=None)
+        return created[-1]
+
+    async def fire(self, worker: Worker) -> Look:
+        """Claim what is due and record it."""
+        claims = await worker.claimer.run_once()
+        return await worker.advancer.run_once(claims) if claims else Look()
+
+    async def history(self, schedule: Schedule) -> Sequence[Execution]:
+        """The schedule's executions, oldest first."""
+        page = await self.executions.find(
+            CALLER, ExecutionFilter(schedule_id=schedule.schedule_id), limit=500, cursor=None
+        )
+        return page.items[::-1]
+
+    async def execute(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Any statement, as an operator at psql."""
+        async with self.database.connection() as connection:
+            return await connection.fetch(statement, *arguments)
+
+
+def next_of(schedule: Schedule, number: int = 1) -> list[Any]:
+    """The schedule's next nominal instants."""
+    found, after = [], schedule.searched_to
+    for _ in range(number):
+        waiting = first_waiting(schedule.timing, schedule.schedule_id, after)
+        assert waiting is not None
+        after = waiting.occurrence
+        found.append(after)
+    return found
+
+
+def seconds(number: float) -> timedelta:
+    """A duration."""
+    return timedelta(seconds=number)

@@ -1,0 +1,255 @@
+"""Deliver and settle: never early, under the fences, with retries that survive the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+from aiohttp import web
+
+from app.core.execution import Execution, ExecutionStatus
+from app.core.queries import Answer
+from app.core.schedule import RetryPolicy, Schedule
+from app.workers.loop import Worker
+from tests.integration.workers.rig import CALLER, Rig, next_of
+from tests.receiver import Received
+
+
+@asynccontextmanager
+async def delivering(worker: Worker) -> AsyncIterator[None]:
+    """The worker's last two stages at work."""
+    tasks = [asyncio.create_task(worker.deliverer.run_forever()), asyncio.create_task(worker.settler.run_forever())]
+    yield
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def turn() -> None:
+    """Let the others work for a moment."""
+    await asyncio.sleep(0.001)
+
+
+async def only(rig: Rig, schedule: Schedule) -> Execution:
+    (execution,) = await rig.history(schedule)
+    return await rig.executions.get(CALLER, execution.execution_id)
+
+
+async def fire_next(rig: Rig, worker: Worker, schedule: Schedule) -> None:
+    rig.clock.move_to(next_of(schedule)[0])
+    await look_again(rig, worker)
+
+
+async def look_again(rig: Rig, worker: Worker) -> None:
+    """What the worker's beat and its next poll do."""
+    await worker.presence.run_once()
+    worker.claimer.wake(None)
+    await rig.fire(worker)
+
+
+async def settled(rig: Rig, worker: Worker) -> None:
+    """Wait until every answer is written; the settler's gathering waits for the hand-moved clock."""
+    async with asyncio.timeout(20):
+        while any(worker.deliverer.knows(UUID(key)) for key in rig.receiver.deliveries()):
+            rig.clock.move(0.001)
+            await turn()
+
+
+async def test_what_is_held_is_sent_at_its_instant_and_not_before(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create()
+    (due,) = next_of(schedule)
+    rig.clock.move_to(due)
+    rig.clock.step_back(0.045)
+    async with delivering(worker):
+        await look_again(rig, worker)
+        # A round trip to Postgres is far longer than the sender would need.
+        await only(rig, schedule)
+        assert rig.receiver.received == []
+        rig.clock.move(0.044)
+        await only(rig, schedule)
+        assert rig.receiver.received == []
+        rig.clock.move(0.001)
+        (received,) = await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+    execution = await only(rig, schedule)
+    assert execution.status is ExecutionStatus.SUCCEEDED
+    assert execution.lateness_ms == 0
+    assert execution.engine_execution_id == "engine-1"
+    assert [attempt.status_code for attempt in execution.attempts] == [202]
+    body = received.json
+    assert body["execution_id"] == received.headers["Idempotency-Key"] == str(execution.execution_id)
+    assert body["variables"]["report"] == "daily"
+    assert body["next_execution_at"] is not None
+
+
+async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_letter(rig: Rig) -> None:
+    async def broken(_request: Received) -> web.StreamResponse:
+        return web.Response(status=503, text="not today")
+
+    rig.receiver.behaviour = broken
+    first, second = await rig.worker(), await rig.worker()
+    schedule = await rig.create(retry=RetryPolicy(max_retries=2), max_executions=1)
+    async with delivering(first):
+        await fire_next(rig, first, schedule)
+        await rig.receiver.wait_for(1)
+        await settled(rig, first)
+    waiting = await only(rig, schedule)
+    assert waiting.status is ExecutionStatus.RETRYING
+    assert waiting.wake_at is not None
+    # The first worker is gone; the wheel has the retry.
+    async with delivering(second):
+        for attempt in (2, 3):
+            rig.clock.move(5)
+            await look_again(rig, second)
+            await rig.receiver.wait_for(attempt)
+            await settled(rig, second)
+    dead = await only(rig, schedule)
+    assert dead.status is ExecutionStatus.FAILED
+    assert [attempt.number for attempt in dead.attempts] == [1, 2, 3]
+    assert dead.error == "HTTP 503: not today"
+    assert set(rig.receiver.deliveries().values()) == {3}
+
+
+async def test_a_retry_is_not_made_before_its_time(rig: Rig) -> None:
+    async def busy(_request: Received) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "30"})
+
+    rig.receiver.behaviour = busy
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    async with delivering(worker):
+        await fire_next(rig, worker, schedule)
+        await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+        waiting = await only(rig, schedule)
+        assert waiting.wake_at is not None
+        assert (waiting.wake_at - rig.clock.now()).total_seconds() > 29
+        rig.clock.move_to(waiting.wake_at)
+        rig.clock.step_back(0.001)
+        worker.claimer.wake(None)
+        assert (await rig.fire(worker)).assignments == []
+        rig.clock.move(0.001)
+        worker.claimer.wake(None)
+        assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
+
+
+async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_counts(rig: Rig) -> None:
+    first, second = await rig.worker(), await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (held,) = (await rig.fire(first)).assignments
+    # The first is declared dead while it holds the execution; the second takes it under the same id.
+    await rig.execute("DELETE FROM workers WHERE worker_id = $1", first.presence.worker_id)
+    await second.bury.run_once()
+    second.claimer.wake(None)
+    (taken,) = (await rig.fire(second)).assignments
+    assert (taken.execution_id, taken.attempt) == (held.execution_id, 2)
+
+    sender = first.deliverer._sender
+    late = await sender.send(held)
+
+    async def broken(_request: Received) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    rig.receiver.behaviour = broken
+    first.settler.add(await sender.send(held))
+    assert await first.settler.run_once() == 0
+    assert (await only(rig, schedule)).status is ExecutionStatus.PENDING
+    first.settler.add(late)
+    assert await first.settler.run_once() == 1
+    assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
+    second.settler.add(await sender.send(taken))
+    assert await second.settler.run_once() == 0
+    assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
+
+
+async def test_what_waited_behind_the_bound_and_was_cancelled_is_not_sent(rig: Rig) -> None:
+    release = asyncio.Event()
+
+    async def slow(_request: Received) -> web.StreamResponse:
+        await release.wait()
+        return web.Response(status=200)
+
+    rig.receiver.behaviour = slow
+    worker = await rig.worker(concurrency=1)
+    first, second = await rig.create(max_executions=1), await rig.create(max_executions=1)
+    async with delivering(worker):
+        await fire_next(rig, worker, second)
+        await rig.receiver.wait_for(1)
+        sent = rig.receiver.received[0].json["schedule_id"]
+        waiting = second if sent == str(first.schedule_id) else first
+        execution = await only(rig, waiting)
+        await rig.executions.cancel(CALLER, execution.execution_id, reason="no more")
+        rig.clock.move(2)
+        release.set()
+        async with asyncio.timeout(20):
+            while worker.deliverer.knows(execution.execution_id):
+                await turn()
+    assert len(rig.receiver.received) == 1
+    cancelled = await only(rig, waiting)
+    assert (cancelled.status.value, cancelled.reason) == ("cancelled", "cancelled_by_caller")
+
+
+async def test_a_worker_whose_own_beat_is_old_sends_nothing_until_postgres_confirms_it(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    await rig.fire(worker)
+    # Frozen for eleven seconds, nobody buried it.
+    rig.clock.move(11)
+    assert not worker.presence.trusted
+    async with delivering(worker):
+        await only(rig, schedule)
+        assert rig.receiver.received == []
+        assert await worker.presence.run_once()
+        rig.clock.move(0.2)
+        await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+    assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
+
+
+async def test_a_buried_worker_takes_a_new_id_and_drops_what_it_held(rig: Rig) -> None:
+    worker, other = await rig.worker(), await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (held,) = (await rig.fire(worker)).assignments
+    rig.clock.move(20)
+    await rig.execute("DELETE FROM workers WHERE worker_id = $1", worker.presence.worker_id)
+    assert await other.bury.run_once() == 1
+    former = worker.presence.worker_id
+    assert not await worker.presence.run_once()
+    assert worker.presence.worker_id != former
+    async with delivering(worker), asyncio.timeout(20):
+        while worker.deliverer.knows(held.execution_id):
+            await turn()
+    assert rig.receiver.received == []
+
+
+async def test_an_operator_retries_a_dead_letter_under_its_own_id_with_a_fresh_budget(rig: Rig) -> None:
+    async def gone(_request: Received) -> web.StreamResponse:
+        return web.Response(status=404)
+
+    rig.receiver.behaviour = gone
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    async with delivering(worker):
+        await fire_next(rig, worker, schedule)
+        await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+        dead = await only(rig, schedule)
+        assert dead.status is ExecutionStatus.FAILED
+        rig.receiver.behaviour = None
+        rig.clock.move(3 * 86_400)
+        await rig.executions.retry(
+            CALLER, dead.execution_id, answer=lambda _execution: Answer(202, {}, b""), idempotency=None
+        )
+        await look_again(rig, worker)
+        await rig.receiver.wait_for(2)
+        await settled(rig, worker)
+    alive = await only(rig, schedule)
+    assert alive.status is ExecutionStatus.SUCCEEDED
+    assert alive.execution_id == dead.execution_id
+    assert set(rig.receiver.deliveries().values()) == {2}

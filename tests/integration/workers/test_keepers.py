@@ -1,0 +1,142 @@
+"""The keepers: each closes a gap that a fault leaves."""
+
+from datetime import timedelta
+
+from app.core.execution import ExecutionStatus
+from app.core.schedule import AfterCompletion
+from tests.integration.workers.rig import CALLER, Rig, next_of
+
+
+async def test_a_flushed_wheel_is_loaded_again_with_what_is_due_within_the_window(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    soon = [await rig.create() for _ in range(50)]
+    await rig.create(interval_seconds=86_400)
+    await worker.window.run_once()
+    await rig.wheel.client.flushall()
+    await worker.claimer.run_once()
+    assert worker.loading, "a claim from an unmarked shard asks for a load"
+    assert await worker.window.run_once() == 50
+    assert (await rig.wheel.state()).entries == 50
+    rig.clock.move_to(next_of(soon[-1])[0])
+    assert len((await rig.fire(worker)).assignments) == 50
+
+
+async def test_what_comes_into_the_window_is_put_there_in_time(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.window.run_once()
+    schedule = await rig.create(interval_seconds=5400)
+    assert (await rig.wheel.state()).entries == 0
+    for _ in range(32):
+        rig.clock.move(60)
+        await worker.window.run_once()
+    assert (await rig.wheel.state()).entries == 1
+    rig.clock.move_to(next_of(schedule)[0])
+    assert len((await rig.fire(worker)).assignments) == 1
+
+
+async def test_a_put_that_was_lost_is_swept_once_it_is_overdue(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.window.run_once()
+    schedule = await rig.create()
+    for shard in range(4):
+        await rig.wheel.client.delete(f"{{ss:{shard}}}:due")
+    rig.clock.move_to(next_of(schedule)[0])
+    assert (await rig.fire(worker)).assignments == []
+    rig.clock.move(1.9)
+    assert await worker.sweep.run_once() == 0
+    rig.clock.move(0.2)
+    assert await worker.sweep.run_once() == 1
+    worker.claimer.wake(None)
+    assert len((await rig.fire(worker)).assignments) == 1
+
+
+async def test_a_silent_worker_is_buried_and_what_it_held_is_released(rig: Rig) -> None:
+    dead, living = await rig.worker(), await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    assert len((await rig.fire(dead)).assignments) == 1
+    for _ in range(15):
+        await living.presence.run_once()
+        assert await living.bury.run_once() == 0
+        rig.clock.move(1)
+    assert await living.bury.run_once() == 1
+    (execution,) = await rig.history(schedule)
+    assert execution.status is ExecutionStatus.PENDING
+    living.claimer.wake(None)
+    assert [one.attempt for one in (await rig.fire(living)).assignments] == [2]
+    assert [row[0] for row in await rig.execute("SELECT worker_id FROM workers")] == [living.presence.worker_id]
+
+
+async def test_what_is_recorded_under_an_id_that_was_buried_already_is_released_too(rig: Rig) -> None:
+    frozen, living = await rig.worker(), await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    await rig.execute("DELETE FROM workers WHERE worker_id = $1", frozen.presence.worker_id)
+    await living.bury.run_once()
+    rig.clock.move_to(next_of(schedule)[0])
+    # It was frozen in its commit, and thaws.
+    assert len((await rig.fire(frozen)).assignments) == 1
+    assert await living.bury.run_once() == 1
+
+
+async def test_nobody_is_buried_for_a_pause_in_which_the_watcher_saw_nothing(rig: Rig) -> None:
+    silent, watcher = await rig.worker(), await rig.worker()
+    await watcher.bury.run_once()
+    rig.clock.move(60)
+    await watcher.bury.run_once()
+    assert len(await rig.execute("SELECT FROM workers")) == 2
+    assert silent.presence.worker_id != watcher.presence.worker_id
+
+
+async def test_a_commit_whose_answer_was_lost_is_released_by_its_own_worker(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (recorded,) = (await rig.fire(worker)).assignments
+    assert await worker.reclaim.run_once() == 0
+    worker.deliverer.forget(recorded.execution_id)
+    assert await worker.reclaim.run_once() == 0
+    rig.clock.move(9)
+    assert await worker.reclaim.run_once() == 0
+    rig.clock.move(2)
+    assert await worker.reclaim.run_once() == 1
+    worker.claimer.wake(None)
+    assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
+
+
+async def test_partitions_are_made_ahead_and_dropped_when_their_retention_is_over(rig: Rig) -> None:
+    worker = await rig.worker(execution_retention_days=7)
+    made, dropped = await worker.retention.run_once()
+    assert (made, dropped) == (11, 0)
+    assert await worker.retention.run_once() == (0, 0)
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (pending,) = (await rig.fire(worker)).assignments
+    first_day = rig.clock.now()
+    rig.clock.move(10 * 86_400)
+    assert await worker.retention.run_once() == (10, 9), "the day with an unfinished execution stays"
+    await rig.executions.cancel(CALLER, pending.execution_id, reason=None)
+    assert await worker.retention.run_once() == (0, 1)
+    days = await rig.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'executions'::regclass"
+    )
+    assert f"executions_{first_day:%Y%m%d}" not in {row[0] for row in days}
+
+
+async def test_a_completed_schedule_that_asks_for_it_goes_once_its_executions_are_finished(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1, after_completion=AfterCompletion.DELETE)
+    kept = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(kept)[0])
+    looks = [await rig.fire(worker)]
+    assert len(looks[0].assignments) == 2
+    await worker.retention.run_once()
+    assert len(await rig.execute("SELECT FROM workflow_schedules")) == 2
+    for assignment in looks[0].assignments:
+        await rig.executions.cancel(CALLER, assignment.execution_id, reason=None)
+    await worker.retention.run_once()
+    left = await rig.execute("SELECT schedule_id FROM workflow_schedules")
+    assert [row[0] for row in left] == [kept.schedule_id]
+    assert len(await rig.history(schedule)) == 1
+    rig.clock.move(timedelta(days=31).total_seconds())
+    await worker.retention.run_once()
+    assert await rig.execute("SELECT FROM workflow_schedules") == []
