@@ -4,6 +4,7 @@ Whoever logs names the event first, then fields: `log.info("schedule_create", ca
 value or body is ever a field.
 """
 
+import json
 import logging
 import sys
 from typing import TextIO
@@ -47,7 +48,7 @@ def _add(**fields: str) -> structlog.typing.Processor:
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     ordered = {name: event.pop(name) for name in _LEADING if name in event} | dict(event)
-    return orjson.dumps(ordered, default=str).decode()
+    return _encode(ordered)
 
 
 def _render_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
@@ -57,10 +58,26 @@ def _render_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     known = [(field, event.pop(field)) for field in _TEXT_NAMES if field in event]
     fields = " ".join(f"{field}={_plain(value)}" for field, value in [*known, *event.items()] if value is not None)
     line = f"[{timestamp}] {level} {module}:{version} {name} {fields}".rstrip()
-    return f"{line}\n{trace}" if trace else line
+    # Indented, so that no line of a caller's text in a message begins as an event does.
+    return "\n".join([line, *(f"    {_printable(part)}" for part in trace.splitlines())]) if trace else line
 
 
 def _plain(value: object) -> str:
     # A line break or a quote in a caller's text must not forge a field or a line.
     text = str(value)
-    return text if text and text.isprintable() and not set(text) & {" ", '"', "="} else orjson.dumps(text).decode()
+    return text if text and text.isprintable() and not set(text) & {" ", '"', "="} else _encode(text)
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else line.encode("unicode_escape").decode()
+
+
+def _encode(value: object) -> str:
+    """One printable line of JSON. Logging never raises for what is logged."""
+    try:
+        text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        # A number beyond 64 bits, or half of a surrogate pair.
+        text = ""
+    # orjson leaves line separators and control characters beyond ASCII as they are.
+    return text if text.isprintable() and text else json.dumps(value, default=str, skipkeys=True)

@@ -1,4 +1,4 @@
-"""uvicorn without its own signal handlers: the process that it serves in decides when it ends, and with which status."""
+"""uvicorn without its own signal handlers: the process it serves in decides when it ends, and with which status."""
 
 from contextlib import AbstractContextManager, nullcontext
 

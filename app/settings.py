@@ -5,6 +5,7 @@ The names are those of the system this replaces, where it had them.
 
 from enum import StrEnum
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -111,8 +112,16 @@ class Settings(BaseSettings):
     @field_validator("workflow_engine_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https"):
             raise ValueError("must begin with http:// or https://")
+        # urlsplit drops line breaks silently; `port` raises by itself when it is none.
+        if not parts.hostname or parts.port == 0 or not value.isprintable() or " " in value:
+            raise ValueError("must be http(s)://host[:port]")
+        if "?" in value or "#" in value:
+            raise ValueError("must have no query: a path is added to it")
         return value.rstrip("/")
 
     @property

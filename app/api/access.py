@@ -1,0 +1,102 @@
+"""Who is calling, and what they may do. A route asks for a role by its parameter: `caller: Editor`."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from app.api.edge import request_id_of
+from app.api.parts import Parts, parts_of
+from app.api.wire.base import Refused
+from app.core.errors import CredentialsException, PermissionDeniedException, StoreUnavailableException
+from app.core.principal import Principal, Role
+from app.settings import AuthMode
+
+_LOCAL_COMMUNITY = 1
+_LOCAL_USER = "local"
+
+
+def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency that lets in callers whose role includes `role`.
+
+    It raises CredentialsException, PermissionDeniedException and, for query parameters that the route does not know,
+    MalformedRequestException.
+    """
+
+    async def caller(request: Request) -> Principal:
+        principal = await _authenticate(request, parts_of(request))
+        if principal is None:
+            raise CredentialsException("Send an API key as `Authorization: Bearer …` or `X-API-Key`.")
+        if not principal.role.includes(role):
+            raise PermissionDeniedException(f"This needs the role {role}; the key's role is {principal.role}.")
+        refuse_unknown_parameters(request)
+        return principal
+
+    return caller
+
+
+async def anyone(request: Request) -> Principal | None:
+    """A dependency for routes that need no credentials: the caller, where credentials were sent and can be checked.
+
+    It raises CredentialsException when they are wrong. While the database is away nobody is known, and what is open
+    to everyone is answered nevertheless.
+    """
+    refuse_unknown_parameters(request)
+    try:
+        return await _authenticate(request, parts_of(request))
+    except StoreUnavailableException:
+        return None
+
+
+Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
+Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
+Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
+Anyone = Annotated[Principal | None, Depends(anyone)]
+
+
+async def _authenticate(request: Request, parts: Parts) -> Principal | None:
+    request_id = request_id_of(request)
+    if parts.settings.auth_mode is AuthMode.NONE:
+        return Principal(_LOCAL_COMMUNITY, _LOCAL_USER, Role.ADMIN, request_id)
+    key = _credentials(request)
+    return None if key is None else await parts.services.keys.authenticate(key, request_id)
+
+
+def _credentials(request: Request) -> str | None:
+    key = bearer_token(request)
+    return key if key is not None else request.headers.get("x-api-key")
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of `Authorization: Bearer`; null without that header.
+
+    Raises CredentialsException for another scheme.
+    """
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise CredentialsException("`Authorization` must be `Bearer` and a key.")
+    return token.strip()
+
+
+def check_metrics_token(request: Request) -> None:
+    """Raises CredentialsException when METRICS_TOKEN is set and not sent."""
+    expected = parts_of(request).settings.metrics_token
+    if expected and not hmac.compare_digest((bearer_token(request) or "").encode(), expected.encode()):
+        raise CredentialsException("Send METRICS_TOKEN as `Authorization: Bearer …`.")
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """Raises MalformedRequestException that names every query parameter the route does not know."""
+    if not request.scope["query_string"]:
+        return
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    refused = Refused()
+    for name in dict.fromkeys(request.query_params.keys()):
+        if name not in known:
+            refused.unknown(name)
+    refused.raise_any()

@@ -1,0 +1,124 @@
+"""The HTTP application, put together from parts that are ready: it opens and closes nothing."""
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match
+
+from app import __version__
+from app.api.definitions import Definitions, TimingReader
+from app.api.document import describe_api
+from app.api.edge import Edge, request_id_of
+from app.api.parameters import refused_parameters
+from app.api.parts import Parts, Services
+from app.api.problems import InternalException, MethodNotAllowedException, problem_response
+from app.api.routes import batches, documentation, executions, lifecycle, occurrences, operations, schedules
+from app.api.wire.batches import BatchInput, BatchResults
+from app.api.wire.executions import CancelInput, EmptyInput, Execution, ExecutionPage
+from app.api.wire.health import Health, Liveness, Readiness
+from app.api.wire.occurrences import Occurrences, PreviewInput
+from app.api.wire.problems import Problem
+from app.api.wire.schedules import PauseInput, Schedule, ScheduleInput, SchedulePage, SchedulePatch, TriggerInput
+from app.core.errors import NotFoundException, ScheduleServiceException
+from app.metrics import Metrics
+from app.settings import Settings
+
+__all__ = ["Services", "create_app"]
+
+_RESOURCES = (batches, occurrences, schedules, lifecycle, executions, operations)
+_MODELS = (
+    BatchInput, BatchResults, CancelInput, EmptyInput, Execution, ExecutionPage, Health, Liveness, Occurrences,
+    PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput, SchedulePage, SchedulePatch, TriggerInput,
+)  # fmt: skip
+
+
+def create_app(
+    settings: Settings,
+    services: Services,
+    metrics: Metrics,
+    *,
+    before_scrape: Callable[[], Awaitable[None]],
+) -> FastAPI:
+    """The application; `before_scrape` brings gauges up to date when `/metrics` is read.
+
+    `app.state.parts.stopping = True` fails `/readyz`.
+    """
+    app = FastAPI(
+        title="Schedule Service",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            ScheduleServiceException: _answer_refusal,
+            RequestValidationError: _answer_wrong_parameters,
+            HTTPException: _answer_unrouted,
+        },
+    )
+    app.state.parts = Parts(
+        settings=settings,
+        services=services,
+        metrics=metrics,
+        before_scrape=before_scrape,
+        definitions=Definitions(settings),
+        timings=TimingReader(settings.scheduler_timezone),
+    )
+    for resource in _RESOURCES:
+        app.include_router(resource.router)
+    if settings.docs_enabled:
+        app.include_router(documentation.router)
+
+    @cache
+    def document() -> dict[str, Any]:
+        return describe_api(app, _routes(), _MODELS)
+
+    app.openapi = document  # type: ignore[method-assign]
+    app.add_middleware(Edge, metrics=metrics, clock=services.clock)
+    return app
+
+
+def _routes() -> list[APIRoute]:
+    return [route for resource in _RESOURCES for route in resource.router.routes if isinstance(route, APIRoute)]
+
+
+async def _answer_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ScheduleServiceException)
+    return problem_response(error, request_id_of(request))
+
+
+async def _answer_wrong_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(refused_parameters(error), request_id_of(request))
+
+
+async def _answer_unrouted(request: Request, error: Exception) -> Response:
+    """What the router itself refuses: no such path, or a method that the path does not have."""
+    assert isinstance(error, HTTPException)
+    refusal: ScheduleServiceException
+    match error.status_code:
+        case 404:
+            refusal = NotFoundException("There is nothing at this path.")
+        case 405:
+            # The router names the methods of the first route that fits the path, not of all.
+            refusal = MethodNotAllowedException("This path does not have this method.", _methods(request))
+        case _:
+            refusal = InternalException(str(error.detail))
+    return problem_response(refusal, request_id_of(request))
+
+
+def _methods(request: Request) -> set[str]:
+    routes = (*_routes(), *(route for route in documentation.router.routes if isinstance(route, APIRoute)))
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }

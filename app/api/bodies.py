@@ -1,0 +1,89 @@
+"""Reading a request's body: media type, JSON, and what no stored value may hold. Sizes are bounded in `edge.py`."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.requests import Request
+
+from app.api.problems import BrokenJsonException, UnsupportedMediaTypeException, refusal
+from app.core.errors import FieldProblem
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+DEEPEST_JSON = 200
+"""Nesting at which the parser stops by itself, in constant stack: nothing has to be scanned before it."""
+
+_INT64 = range(-(1 << 63), 1 << 63)
+# A cheap look at the bytes: only a body with an escaped NUL, a number of 19 digits or a three-digit exponent is walked.
+_MAYBE_UNSTORABLE = re.compile(rb"\\u0000|\d{19}|\d[eE]\+?\d{3}")
+
+
+async def read_json(request: Request, *, media_types: tuple[str, ...] = (JSON,)) -> Any:
+    """The body as JSON has it: dicts, lists, strings, numbers that are finite and exact.
+
+    Raises UnsupportedMediaTypeException, BrokenJsonException (also for invalid UTF-8, a byte order mark, NaN, a lone
+    surrogate, too deep a nesting), BodyTooLargeException, InvalidScheduleException for a NUL character or a number
+    that can neither be stored nor given back as it was.
+    """
+    _check_media_type(request, media_types)
+    return parse_json(await request.body())
+
+
+async def read_optional_json(request: Request) -> Any:
+    """As `read_json`, and an empty object when there is no body."""
+    raw = await request.body()
+    if not raw:
+        return {}
+    _check_media_type(request, (JSON,))
+    return parse_json(raw)
+
+
+def parse_json(raw: bytes) -> Any:
+    """A JSON text, as `read_json` describes it."""
+    if not raw:
+        raise BrokenJsonException("The body is empty; a JSON object is needed.")
+    try:
+        parsed = from_json(raw, allow_inf_nan=False)
+    except ValueError as broken:
+        raise BrokenJsonException(f"The body is not JSON: {broken}.") from None
+    if _MAYBE_UNSTORABLE.search(raw):
+        refused = refusal((), [FieldProblem(path or "body", message) for path, message in _unstorable(parsed)])
+        if refused is not None:
+            raise refused
+    return parsed
+
+
+def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
+    given = request.headers.get("content-type", "")
+    essence, *parameters = (part.strip().lower() for part in given.split(";"))
+    charsets = [value for name, _, value in (part.partition("=") for part in parameters) if name.strip() == "charset"]
+    if essence not in media_types or any(charset.strip(' "') not in ("utf-8", "utf8") for charset in charsets):
+        shown = f"{given!r}" if given else "none"
+        raise UnsupportedMediaTypeException(
+            f"The body's Content-Type must be {' or '.join(media_types)} in UTF-8; it is {shown}."
+        )
+
+
+def _unstorable(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            if "\0" in value:
+                yield path, "a NUL character (\\u0000) cannot be stored"
+        case dict():
+            for key, inner in value.items():
+                if "\0" in key:
+                    yield path, "a NUL character (\\u0000) cannot be stored, in a name neither"
+                yield from _unstorable(inner, f"{path}.{key}" if path else key)
+        case list():
+            for index, inner in enumerate(value):
+                yield from _unstorable(inner, f"{path}.{index}" if path else str(index))
+        case bool():
+            return
+        case int():
+            if value not in _INT64:
+                yield path, "an integer beyond 64 bits cannot be kept exactly; use a string"
+        case float():
+            if value in (float("inf"), float("-inf")):
+                yield path, "the number is too large"

@@ -1,0 +1,183 @@
+"""From what a caller wrote to a validated definition: defaults, instants, combinations, and what is refused for now."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from app.api.wire.base import Refused, require_object, try_model
+from app.api.wire.occurrences import PreviewInput
+from app.api.wire.schedules import RetryPolicyInput, ScheduleInput, TimingInput
+from app.core.errors import InvalidScheduleException, ScheduleServiceException
+from app.core.occurrences import Timing, check_timing, parse_instant
+from app.core.schedule import AfterCompletion, Completion, Definition, OverlapPolicy, RetryPolicy
+from app.settings import Settings
+
+T = TypeVar("T")
+
+READ_ONLY = frozenset(
+    {
+        "schedule_id",
+        "status",
+        "is_active",
+        "status_reason",
+        "next_execution_at",
+        "next_due_at",
+        "last_execution_at",
+        "last_execution_id",
+        "execution_count",
+        "community_id",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "revision",
+    }
+)
+"""Fields of a schedule that a body may hold and that are ignored: what was read can be edited and sent back."""
+
+LATER: Mapping[str, str] = {
+    "target": "an own target comes with a later release: leave it out, the configured workflow engine is called",
+    "failure_target": "comes with a later release",
+    "dst_policy": "comes with a later release",
+    "calendars": "comes with a later release",
+}
+"""Fields that are known and refused, unless they are null."""
+
+_RETRY = RetryPolicy()
+
+
+class Definitions:
+    """Reads definitions with the defaults of this service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._timing = TimingReader(settings.scheduler_timezone)
+
+    def read(self, body: Any) -> Definition:
+        """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.
+
+        Raises MalformedRequestException and InvalidScheduleException, each with every wrong field.
+        """
+        refused = Refused()
+        given = {name: value for name, value in require_object(body).items() if name not in READ_ONLY}
+        for name, why in LATER.items():
+            if given.get(name) is not None:
+                refused.value(name, f"{name}: {why}")
+                given[name] = None
+            if name != "target":
+                given.pop(name, None)
+        wire = try_model(ScheduleInput, given, refused)
+        if wire is None:
+            raise _error(refused)
+        timing = self._timing.read(wire, refused)
+        if timing is None:
+            raise _error(refused)
+        definition = self._definition(wire, timing, refused)
+        refused.raise_any()
+        return definition
+
+    def _definition(self, wire: ScheduleInput, timing: Timing, refused: Refused) -> Definition:
+        settings = self._settings
+        return Definition(
+            workflow_id=UUID(wire.workflow_id),
+            schedule_type=timing.schedule_type,
+            timezone=timing.timezone,
+            cron_expression=timing.cron_expression,
+            interval_seconds=timing.interval_seconds,
+            scheduled_time=timing.scheduled_time,
+            start_at=timing.start_at,
+            end_at=timing.end_at,
+            jitter_seconds=timing.jitter_seconds,
+            name=wire.name,
+            description=wire.description,
+            max_executions=wire.max_executions,
+            grace_period_seconds=_or(wire.grace_period_seconds, settings.grace_period_seconds),
+            coalesce=_or(wire.coalesce, settings.scheduler_job_defaults_coalesce),
+            max_instances=_or(wire.max_instances, settings.scheduler_job_defaults_max_instances),
+            overlap_policy=wire.overlap_policy or OverlapPolicy.SKIP,
+            completion=wire.completion or Completion(settings.workflow_completion),
+            timeout_seconds=_or(wire.timeout_seconds, settings.workflow_timeout_seconds),
+            retry=self._retry(wire.retry or RetryPolicyInput(), refused),
+            after_completion=wire.after_completion or AfterCompletion.KEEP,
+            context_data=wire.context_data,
+            tags=tuple(wire.tags),
+        )
+
+    def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
+        initial = _or(wire.initial_backoff_seconds, _RETRY.initial_backoff_seconds)
+        # A longer first wait than the default of the longest raises that with it.
+        longest = _or(wire.max_backoff_seconds, max(_RETRY.max_backoff_seconds, initial))
+        if longest < initial:
+            name = "retry.max_backoff_seconds"
+            refused.value(name, f"{name} {longest} is less than initial_backoff_seconds {initial}")
+        return RetryPolicy(
+            max_retries=_or(wire.max_retries, self._settings.workflow_max_retries),
+            initial_backoff_seconds=initial,
+            max_backoff_seconds=longest,
+            multiplier=_or(wire.multiplier, _RETRY.multiplier),
+            max_age_seconds=_or(wire.max_age_seconds, _RETRY.max_age_seconds),
+        )
+
+
+class TimingReader:
+    """Reads the part of a body that says when; `default_timezone` is the service's."""
+
+    def __init__(self, default_timezone: str) -> None:
+        self._default_timezone = default_timezone
+
+    def read(self, wire: TimingInput, refused: Refused, *, anchor: datetime | None = None) -> Timing | None:
+        """A checked timing; null, with the reasons in `refused`, when it is refused."""
+        timezone = _or(wire.timezone, self._default_timezone)
+        before = len(refused.values)
+        scheduled_time = _instant(wire.scheduled_time, "scheduled_time", refused, timezone)
+        timing = Timing(
+            schedule_type=wire.schedule_type,
+            timezone=timezone,
+            cron_expression=wire.cron_expression,
+            interval_seconds=wire.interval_seconds,
+            scheduled_time=scheduled_time,
+            start_at=_instant(wire.start_at, "start_at", refused),
+            end_at=_instant(wire.end_at, "end_at", refused),
+            jitter_seconds=_or(wire.jitter_seconds, 0),
+            anchor=anchor,
+        )
+        named = {each.field for each in refused.values[before:]}
+        try:
+            check_timing(timing)
+        except InvalidScheduleException as wrong:
+            # An instant that could not be read is not missing as well.
+            refused.values.extend(each for each in wrong.errors if each.field not in named)
+        return timing if len(refused.values) == before else None
+
+    def preview(self, wire: PreviewInput, now: datetime) -> tuple[Timing, datetime]:
+        """The timing of a preview, and the instant after which it is asked for.
+
+        Raises InvalidScheduleException with every wrong field.
+        """
+        refused = Refused()
+        start = _instant(wire.start, "start", refused) or now
+        timing = self.read(wire, refused, anchor=start)
+        refused.raise_any()
+        assert timing is not None
+        return timing, start
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _error(refused: Refused) -> ScheduleServiceException:
+    error = refused.error()
+    assert error is not None, "nothing was refused"
+    return error
+
+
+def _instant(text: str | None, field: str, refused: Refused, timezone: str | None = None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text, field=field, timezone=timezone)
+    except InvalidScheduleException as wrong:
+        # A naive time in an unknown zone is refused for its zone, which check_timing names.
+        refused.values.extend(each for each in wrong.errors if each.field != "timezone")
+        return None

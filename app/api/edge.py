@@ -1,0 +1,121 @@
+"""The outermost layer, pure ASGI: request ids, bounds on bodies, metrics, logs, and the last resort."""
+
+import re
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import BodyTooLargeException, InternalException, problem_response
+from app.core.clock import Clock
+from app.metrics import Metrics
+
+MAX_BODY_BYTES = 1 << 20
+MAX_BATCH_BODY_BYTES = 16 << 20
+BATCH_PATH = "/schedules/batch"
+
+_SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+_log = structlog.get_logger("api")
+
+
+def request_id_of(request: Request) -> str:
+    """The request's id: the caller's own where it is sane, else a new one."""
+    request_id: str = request.scope["request_id"]
+    return request_id
+
+
+class Edge:
+    """Gives each request an id, counts it, bounds its body, and answers 500 where nothing else answered.
+
+    Nothing is meant to reach that last answer; what does is logged with its traceback.
+    """
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, clock: Clock) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope["request_id"] = _request_id(scope)
+        started_at = self._clock.monotonic()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                bounded = BoundedBody(receive, _limit(scope["path"]))
+                refused = bounded.refusal(scope)
+                if refused is not None:
+                    await problem_response(refused, request_id)(scope, receive, send_with_id)
+                else:
+                    await self._app(scope, bounded, send_with_id)
+            except ClientDisconnect:
+                # Nobody is left to answer to.
+                _log.debug("request_abandoned", path=scope["path"])
+            except Exception:
+                _log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if not status:
+                    error = InternalException("Something went wrong here. The request id names it in the logs.")
+                    await problem_response(error, request_id)(scope, receive, send_with_id)
+            self._count(scope, status, self._clock.monotonic() - started_at)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        # The route's template, never the path: the number of paths is not bounded.
+        route = getattr(scope.get("route"), "path_format", "unmatched")
+        self._metrics.http_requests.labels(method, route, status or "abandoned").inc()
+        self._metrics.http_seconds.labels(method, route).observe(seconds)
+        _log.debug("request_served", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+class BoundedBody:
+    """An ASGI `receive` that counts what streams in, whatever `Content-Length` says."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._received = 0
+
+    def refusal(self, scope: Scope) -> BodyTooLargeException | None:
+        """The refusal of a body that says of itself that it is too large."""
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value[:20]) > self._limit:
+                return self._too_large()
+        return None
+
+    async def __call__(self) -> Message:
+        """The next message. Raises BodyTooLargeException once more than the limit has streamed in."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self._limit:
+                raise self._too_large()
+        return message
+
+    def _too_large(self) -> BodyTooLargeException:
+        return BodyTooLargeException(f"A body may have at most {self._limit} bytes here.")
+
+
+def _limit(path: str) -> int:
+    return MAX_BATCH_BODY_BYTES if path.endswith(BATCH_PATH) else MAX_BODY_BYTES
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_REQUEST_ID.fullmatch(value):
+            return str(value, "ascii")
+    return str(uuid4())

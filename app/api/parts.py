@@ -1,0 +1,48 @@
+"""What the routes work with, made once at the start."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from app.api.definitions import Definitions, TimingReader
+from app.core.clock import Clock
+from app.metrics import Metrics
+from app.service.executions import ExecutionService
+from app.service.health import HealthService
+from app.service.keys import KeyService
+from app.service.schedules import ScheduleService
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What callers can ask for."""
+
+    schedules: ScheduleService
+    executions: ExecutionService
+    keys: KeyService
+    health: HealthService
+    clock: Clock
+
+
+@dataclass(slots=True)
+class Parts:
+    """The services, the settings and the readers that depend on them.
+
+    `stopping` is set when the process is asked to end: it fails `/readyz`, so that no new request is sent here.
+    """
+
+    settings: Settings
+    services: Services
+    metrics: Metrics
+    before_scrape: Callable[[], Awaitable[None]]
+    definitions: Definitions
+    timings: TimingReader
+    stopping: bool = False
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves a request."""
+    parts: Parts = request.app.state.parts
+    return parts

@@ -1,0 +1,194 @@
+"""Stored values as JSON. Written by hand and encoded by orjson: a model per answer would cost more than the insert."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+from starlette.responses import Response
+
+from app.core.errors import ScheduleServiceException
+from app.core.execution import Attempt, Execution, ExecutionStatus
+from app.core.queries import Answer, Page
+from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
+
+T = TypeVar("T")
+PREFIX = "/api/v1"
+_JSON = "application/json"
+
+
+def instant_text(instant: datetime) -> str:
+    """A UTC instant in RFC 3339: `2026-11-23T17:00:00Z`, with `.123` only when it has milliseconds."""
+    text = instant.isoformat()
+    return f"{text[:23]}Z" if instant.microsecond else f"{text[:19]}Z"
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant_text(instant)
+
+
+def schedule_json(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as `GET` shows it."""
+    defined = schedule.definition
+    return {
+        "schedule_id": schedule.schedule_id,
+        "workflow_id": defined.workflow_id,
+        "name": defined.name,
+        "description": defined.description,
+        "schedule_type": defined.schedule_type,
+        "cron_expression": defined.cron_expression,
+        "interval_seconds": defined.interval_seconds,
+        "scheduled_time": _instant(defined.scheduled_time),
+        "timezone": defined.timezone,
+        "start_at": _instant(defined.start_at),
+        "end_at": _instant(defined.end_at),
+        "jitter_seconds": defined.jitter_seconds,
+        "status": schedule.status,
+        "is_active": schedule.status is ScheduleStatus.ACTIVE,
+        "status_reason": schedule.status_reason,
+        "next_execution_at": _instant(schedule.next_execution_at),
+        "next_due_at": _instant(schedule.next_due_at),
+        "last_execution_at": _instant(schedule.last_execution_at),
+        "last_execution_id": schedule.last_execution_id,
+        "max_executions": defined.max_executions,
+        "execution_count": schedule.execution_count,
+        "grace_period_seconds": defined.grace_period_seconds,
+        "coalesce": defined.coalesce,
+        "max_instances": defined.max_instances,
+        "overlap_policy": defined.overlap_policy,
+        "target": None,
+        "completion": defined.completion,
+        "timeout_seconds": defined.timeout_seconds,
+        "retry": retry_json(defined.retry),
+        "after_completion": defined.after_completion,
+        "context_data": defined.context_data,
+        "tags": defined.tags,
+        "community_id": schedule.community_id,
+        "created_by": schedule.created_by,
+        "created_at": instant_text(schedule.created_at),
+        "updated_at": instant_text(schedule.updated_at),
+        "revision": schedule.revision,
+    }
+
+
+def retry_json(retry: RetryPolicy) -> dict[str, Any]:
+    """A retry policy; whole numbers of seconds without a fraction."""
+    return {
+        "max_retries": retry.max_retries,
+        "initial_backoff_seconds": _number(retry.initial_backoff_seconds),
+        "max_backoff_seconds": _number(retry.max_backoff_seconds),
+        "multiplier": _number(retry.multiplier),
+        "max_age_seconds": retry.max_age_seconds,
+    }
+
+
+def _number(value: float) -> float:
+    return int(value) if float(value).is_integer() else value
+
+
+def execution_json(execution: Execution) -> dict[str, Any]:
+    """An execution as `GET` shows it, with its delivery attempts."""
+    retrying = execution.status is ExecutionStatus.RETRYING
+    return {
+        "execution_id": execution.execution_id,
+        "schedule_id": execution.schedule_id,
+        "workflow_id": execution.workflow_id,
+        "community_id": execution.community_id,
+        "trigger": execution.trigger,
+        "scheduled_for": instant_text(execution.scheduled_for),
+        "due_at": instant_text(execution.due_at),
+        "covers_from": _instant(execution.covers_from),
+        "status": execution.status,
+        "reason": execution.reason,
+        "revision": execution.revision,
+        "attempts": [_attempt_json(attempt) for attempt in execution.attempts],
+        "coalesced_count": execution.coalesced_count,
+        "lateness_ms": execution.lateness_ms,
+        "engine_execution_id": execution.engine_execution_id,
+        "next_attempt_at": _instant(execution.wake_at) if retrying else None,
+        "result": execution.result,
+        "created_at": instant_text(execution.created_at),
+        "started_at": _instant(execution.started_at),
+        "finished_at": _instant(execution.finished_at),
+        "error": execution.error,
+    }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "started_at": instant_text(attempt.started_at),
+        "duration_ms": attempt.duration_ms,
+        "status_code": attempt.status_code,
+        "error": attempt.error,
+    }
+
+
+def _encode(content: Any) -> bytes:
+    return orjson.dumps(content, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    # asyncpg's UUIDs are of a class of their own, which the encoder does not know.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"not JSON: {type(value)}")
+
+
+def page_json(page: Page[T], item: Callable[[T], dict[str, Any]]) -> dict[str, Any]:
+    """A part of a list."""
+    return {"items": [item(each) for each in page.items], "next_cursor": page.next_cursor}
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """An answer in JSON."""
+    return Response(_encode(content), status_code=status, media_type=_JSON)
+
+
+def schedule_response(schedule: Schedule) -> Response:
+    """A schedule with its ETag."""
+    return answer_response(_schedule_answer(schedule, 200))
+
+
+def created(schedule: Schedule) -> Answer:
+    """The answer to a create: 201 with `Location` and `ETag`."""
+    return _schedule_answer(schedule, 201, {"location": f"{PREFIX}/schedules/{schedule.schedule_id}"})
+
+
+def accepted(execution: Execution) -> Answer:
+    """The answer to a run that was asked for: 202 with `Location`."""
+    headers = {"content-type": _JSON, "location": f"{PREFIX}/executions/{execution.execution_id}"}
+    return Answer(202, headers, _encode(execution_json(execution)))
+
+
+def batch_answer(
+    results: Sequence[Schedule | ScheduleServiceException],
+    *,
+    atomic: bool,
+    refused: Callable[[ScheduleServiceException], dict[str, Any]],
+) -> Answer:
+    """The answer to a batch: 201 when it was all or nothing, else 207; `refused` makes the problem of one."""
+    rendered: list[dict[str, Any]] = []
+    for result in results:
+        if isinstance(result, Schedule):
+            rendered.append({"status": 201, "schedule": schedule_json(result)})
+        else:
+            problem = refused(result)
+            rendered.append({"status": problem["status"], "error": problem})
+    return Answer(201 if atomic else 207, {"content-type": _JSON}, _encode({"results": rendered}))
+
+
+def answer_response(answer: Answer) -> Response:
+    """An answer, given now or kept for a repeated request, as a response."""
+    return Response(answer.body, status_code=answer.status, headers=dict(answer.headers))
+
+
+def etag(revision: int) -> str:
+    """A revision as an entity tag."""
+    return f'"{revision}"'
+
+
+def _schedule_answer(schedule: Schedule, status: int, headers: dict[str, str] | None = None) -> Answer:
+    all_headers = {"content-type": _JSON, "etag": etag(schedule.revision), **(headers or {})}
+    return Answer(status, all_headers, _encode(schedule_json(schedule)))

@@ -1,0 +1,132 @@
+"""Executions: their history, and what an operator can do with one."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import examples
+from app.api.access import Operator, Viewer
+from app.api.bodies import read_optional_json
+from app.api.document import IDEMPOTENCY_KEY, LOCATION, READING, WRITING, answers, takes
+from app.api.idempotency import idempotency
+from app.api.parameters import Cursor, Limit, check_parameters, instant
+from app.api.parts import parts_of
+from app.api.rendering import PREFIX, accepted, answer_response, execution_json, json_response, page_json
+from app.api.routes.schedules import ScheduleId
+from app.api.wire.base import read_model
+from app.api.wire.executions import CancelInput, EmptyInput, Execution, ExecutionPage
+from app.core.execution import ExecutionStatus
+from app.core.principal import Principal
+from app.core.queries import ExecutionFilter
+
+router = APIRouter(prefix=PREFIX, tags=["executions"])
+
+ExecutionId = Annotated[UUID, Path(description="The execution's id.")]
+Status = Annotated[ExecutionStatus | None, Query(description="Only those with this status.")]
+From = Annotated[
+    str | None,
+    Query(
+        alias="from", description="Only those due at this instant or later.", json_schema_extra={"format": "date-time"}
+    ),
+]
+To = Annotated[
+    str | None,
+    Query(description="Only those scheduled for before this instant.", json_schema_extra={"format": "date-time"}),
+]
+
+
+@router.get(
+    "/schedules/{schedule_id:uuid}/executions",
+    operation_id="list_executions_of_schedule",
+    summary="List the executions of a schedule",
+    responses=answers(200, "A part of the list.", ExecutionPage, examples.EXECUTION_PAGE, errors=(*READING, 404)),
+)
+async def list_executions_of_schedule(
+    request: Request,
+    caller: Viewer,
+    schedule_id: ScheduleId,
+    status: Status = None,
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Newest first, also those of a removed schedule. `from` is inclusive, `to` exclusive, by `scheduled_for`."""
+    wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"))
+    return await _page(request, caller, wanted, limit, cursor)
+
+
+@router.get(
+    "/executions",
+    operation_id="list_executions",
+    summary="List executions",
+    responses=answers(200, "A part of the list.", ExecutionPage, examples.EXECUTION_PAGE, errors=READING),
+)
+async def list_executions(
+    request: Request,
+    caller: Viewer,
+    status: Status = None,
+    from_: From = None,
+    to: To = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Those of all schedules of the community, newest first. `from` is inclusive, `to` exclusive."""
+    wanted = ExecutionFilter(None, status, instant(from_, "from"), instant(to, "to"))
+    return await _page(request, caller, wanted, limit, cursor)
+
+
+@router.get(
+    "/executions/{execution_id:uuid}",
+    operation_id="get_execution",
+    summary="Read an execution",
+    responses=answers(200, "The execution.", Execution, examples.EXECUTION, errors=(*READING, 404)),
+)
+async def get_execution(request: Request, caller: Viewer, execution_id: ExecutionId) -> Response:
+    """One execution with its delivery attempts."""
+    execution = await parts_of(request).services.executions.get(caller, execution_id)
+    return json_response(execution_json(execution))
+
+
+@router.post(
+    "/executions/{execution_id:uuid}/cancel",
+    operation_id="cancel_execution",
+    summary="Stop an unfinished execution",
+    responses=answers(200, "The execution, cancelled.", Execution, examples.CANCELLED, errors=(*WRITING, 404)),
+    openapi_extra=takes(CancelInput, {"reason": "started by mistake"}, required=False),
+)
+async def cancel_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
+    """It is not delivered any more; one that is being sent at this moment may still arrive."""
+    body = read_model(CancelInput, await read_optional_json(request))
+    executions = parts_of(request).services.executions
+    return json_response(execution_json(await executions.cancel(caller, execution_id, reason=body.reason)))
+
+
+@router.post(
+    "/executions/{execution_id:uuid}/retry",
+    operation_id="retry_execution",
+    summary="Deliver a failed execution again",
+    status_code=202,
+    responses=answers(
+        202, "Recorded, and about to run.", Execution, examples.RECORDED, headers=LOCATION, errors=(*WRITING, 404)
+    ),
+    openapi_extra=takes(EmptyInput, {}, required=False, parameters=[IDEMPOTENCY_KEY]),
+)
+async def retry_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
+    """Under the same id, with a fresh budget of retries."""
+    body = await read_optional_json(request)
+    read_model(EmptyInput, body)
+    executions = parts_of(request).services.executions
+    answer = await executions.retry(caller, execution_id, answer=accepted, idempotency=idempotency(request, body))
+    return answer_response(answer)
+
+
+async def _page(
+    request: Request, caller: Principal, wanted: ExecutionFilter, limit: int, cursor: str | None
+) -> Response:
+    check_parameters(request)
+    page = await parts_of(request).services.executions.find(caller, wanted, limit=limit, cursor=cursor)
+    return json_response(page_json(page, execution_json))

@@ -1,0 +1,81 @@
+"""Schedules: pause, resume, run once now."""
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import examples
+from app.api.access import Editor, Operator
+from app.api.bodies import read_optional_json
+from app.api.document import ETAG, IDEMPOTENCY_KEY, LOCATION, WRITING, answers, takes
+from app.api.idempotency import idempotency
+from app.api.parts import parts_of
+from app.api.rendering import PREFIX, accepted, answer_response, schedule_response
+from app.api.routes.schedules import ScheduleId
+from app.api.wire.base import read_model
+from app.api.wire.executions import Execution
+from app.api.wire.schedules import PauseInput, Schedule, TriggerInput
+
+router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["schedules"])
+
+_PAUSED = examples.SCHEDULE | {
+    "status": "paused",
+    "is_active": False,
+    "status_reason": "the target is being upgraded",
+    "next_execution_at": None,
+    "next_due_at": None,
+    "revision": 2,
+}
+
+
+@router.post(
+    "/{schedule_id:uuid}/pause",
+    operation_id="pause_schedule",
+    summary="Pause a schedule",
+    responses=answers(200, "The schedule, paused.", Schedule, _PAUSED, headers=ETAG, errors=(*WRITING, 404)),
+    openapi_extra=takes(PauseInput, examples.PAUSE, required=False),
+)
+async def pause_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+    """It does not fire until it is resumed. Pausing a paused one changes nothing."""
+    body = read_model(PauseInput, await read_optional_json(request))
+    schedules = parts_of(request).services.schedules
+    return schedule_response(await schedules.pause(caller, schedule_id, reason=body.reason))
+
+
+@router.post(
+    "/{schedule_id:uuid}/resume",
+    operation_id="resume_schedule",
+    summary="Resume a schedule",
+    responses=answers(200, "The schedule, active.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404)),
+    openapi_extra=takes(PauseInput, {"reason": "upgraded"}, required=False),
+)
+async def resume_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+    """The next occurrence is computed from now; what was missed meanwhile is not made up for."""
+    body = read_model(PauseInput, await read_optional_json(request))
+    schedules = parts_of(request).services.schedules
+    return schedule_response(await schedules.resume(caller, schedule_id, reason=body.reason))
+
+
+@router.post(
+    "/{schedule_id:uuid}/trigger",
+    operation_id="trigger_schedule",
+    summary="Run a schedule once now",
+    status_code=202,
+    responses=answers(
+        202, "Recorded, and about to run.", Execution, examples.RECORDED, headers=LOCATION, errors=(*WRITING, 404)
+    ),
+    openapi_extra=takes(TriggerInput, examples.TRIGGER, required=False, parameters=[IDEMPOTENCY_KEY]),
+)
+async def trigger_schedule(request: Request, caller: Operator, schedule_id: ScheduleId) -> Response:
+    """Beside its timing, also when it is paused or completed. Overlap counts only if `overlap_policy` is given."""
+    raw = await read_optional_json(request)
+    body = read_model(TriggerInput, raw)
+    answer = await parts_of(request).services.schedules.trigger(
+        caller,
+        schedule_id,
+        context_override=body.context_data,
+        overlap_policy=body.overlap_policy,
+        answer=accepted,
+        idempotency=idempotency(request, raw),
+    )
+    return answer_response(answer)

@@ -1,0 +1,59 @@
+"""When it would fire: of a stored schedule, and of a timing that is not stored."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.api import examples
+from app.api.access import Viewer
+from app.api.bodies import read_json
+from app.api.document import READING, answers, takes
+from app.api.parts import parts_of
+from app.api.rendering import PREFIX, instant_text, json_response
+from app.api.routes.schedules import ScheduleId
+from app.api.wire.base import read_model
+from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
+from app.core.occurrences import describe, occurrences_after
+
+router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
+
+
+@router.post(
+    "/preview",
+    operation_id="preview_occurrences",
+    summary="Say when a timing would fire",
+    responses=answers(
+        200, "The next occurrences.", Occurrences, examples.OCCURRENCES, errors=(400, 401, 403, 413, 415, 422, 503)
+    ),
+    openapi_extra=takes(PreviewInput, examples.PREVIEW),
+)
+async def preview_occurrences(request: Request, caller: Viewer) -> Response:
+    """Nothing is stored. The occurrences are those strictly after `start`, before jitter."""
+    parts = parts_of(request)
+    body = read_model(PreviewInput, await read_json(request))
+    timing, start = parts.timings.preview(body, parts.services.clock.now())
+    occurrences = occurrences_after(timing, start, body.count)
+    return json_response({"occurrences": list(map(instant_text, occurrences)), "description": describe(timing)})
+
+
+@router.get(
+    "/{schedule_id:uuid}/occurrences",
+    operation_id="list_occurrences",
+    summary="Say when a schedule fires next",
+    responses=answers(200, "The next occurrences.", Occurrences, examples.OCCURRENCES, errors=(*READING, 404)),
+)
+async def list_occurrences(
+    request: Request,
+    caller: Viewer,
+    schedule_id: ScheduleId,
+    count: Annotated[int, Query(ge=1, le=MAX_OCCURRENCES, description="How many.")] = DEFAULT_OCCURRENCES,
+) -> Response:
+    """Its next occurrences, before jitter; none while it is not active."""
+    schedules = parts_of(request).services.schedules
+    schedule = await schedules.get(caller, schedule_id)
+    occurrences = await schedules.upcoming(caller, schedule_id, count)
+    return json_response(
+        {"occurrences": list(map(instant_text, occurrences)), "description": describe(schedule.timing)}
+    )
