@@ -86,7 +86,6 @@ class Settings(BaseSettings):
     auth_mode: AuthMode = Field(
         AuthMode.API_KEY, description="`api_key`, or `none` on a loopback address; `jwt` is not in this release."
     )
-    secret_key: str = Field("", description="Signs what the service hands out; 32 bytes or more.")
     webhook_signing_secrets: str = Field(
         "", description="Standard Webhooks secrets (`whsec_…`), comma-separated, newest first; empty: unsigned."
     )

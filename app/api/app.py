@@ -32,7 +32,7 @@ from app.settings import Settings
 
 __all__ = ["Services", "create_app"]
 
-_RESOURCES = (batches, occurrences, schedules, lifecycle, executions, operations)
+_RESOURCES = (schedules, executions, lifecycle, batches, occurrences, operations)
 _MODELS = (
     BatchInput, BatchResults, CancelInput, EmptyInput, Execution, ExecutionPage, Health, Liveness, Occurrences,
     PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput, SchedulePage, SchedulePatch, TriggerInput,

@@ -4,7 +4,7 @@ import re
 from uuid import uuid4
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,6 +37,7 @@ class Edge:
         self._app = app
         self._metrics = metrics
         self._clock = clock
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,9 +51,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers["x-content-type-options"] = "nosniff"
+                own = ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
+                message["headers"] = [*message["headers"], *own]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -77,9 +77,20 @@ class Edge:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         # The route's template, never the path: the number of paths is not bounded.
         route = getattr(scope.get("route"), "path_format", "unmatched")
-        self._metrics.http_requests.labels(method, route, status or "abandoned").inc()
-        self._metrics.http_seconds.labels(method, route).observe(seconds)
+        counter, histogram = self._series(method, route, status)
+        counter.inc()
+        histogram.observe(seconds)
         _log.debug("request_served", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
+    def _series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        # Kept, because looking a series up by its labels costs more than counting; there are few of them.
+        key = (method, route, status)
+        if key not in self._known:
+            self._known[key] = (
+                self._metrics.http_requests.labels(method, route, status or "abandoned"),
+                self._metrics.http_seconds.labels(method, route),
+            )
+        return self._known[key]
 
 
 class BoundedBody:

@@ -66,7 +66,7 @@ def _engine_execution_id(body: bytes) -> str | None:
         return None
     nested = answer.get("data") if isinstance(answer, dict) else None
     found = nested.get("execution_id") if isinstance(nested, dict) else None
-    if not isinstance(found, (str, int)):
+    if not isinstance(found, (str, int)) or isinstance(found, bool):
         return None
     return str(found).replace("\x00", "�")[:_ID_CHARACTERS]
 
@@ -76,11 +76,15 @@ def _retry_after(header: str | None, now: datetime) -> float | None:
     if header is None:
         return None
     header = header.strip()
-    if header.isascii() and header.isdigit():
-        return min(float(header[:12]), RETRY_AFTER_LIMIT_SECONDS)
+    if not header.isascii():
+        return None
+    if header.isdigit():
+        # Cut, because Python refuses to read a number of thousands of digits.
+        return min(float(header.lstrip("0")[:12] or 0), RETRY_AFTER_LIMIT_SECONDS)
     try:
         at = parsedate_to_datetime(header)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError, IndexError):
+        # The parser has raised each of these for text that is no date.
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=EPOCH.tzinfo)
     return min(max((at - now).total_seconds(), 0.0), RETRY_AFTER_LIMIT_SECONDS)

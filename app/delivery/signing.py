@@ -1,7 +1,6 @@
 """Signatures by the rules of Standard Webhooks (standardwebhooks.com, specification 1.0)."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -27,7 +26,8 @@ class Signer:
         for position, secret in enumerate(filter(None, map(str.strip, secrets.split(","))), start=1):
             try:
                 key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-            except binascii.Error:
+            except ValueError:
+                # Not base64, or not even ASCII.
                 key = b""
             if not secret.startswith(_PREFIX) or not 24 <= len(key) <= 64:
                 raise ConfigurationException(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.response import BaseResponse
 
 BODY_LIMIT_BYTES = 64 * 1024
 _IDLE_SECONDS = 60
@@ -74,14 +75,20 @@ class PooledTransport:
             )
             async with request.build_streamed() as response:
                 answer = await response.body_reader.read(BODY_LIMIT_BYTES)
-                return Reply(
-                    response.status, b"" if answer is None else bytes(answer), response.get_header("retry-after")
-                )
+                return Reply(response.status, b"" if answer is None else bytes(answer), _retry_after(response))
         except PyreqwestError as failed:
             raise TransportFailure(_reason(failed)) from failed
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _retry_after(response: BaseResponse) -> str | None:
+    try:
+        return response.get_header("retry-after")
+    except ValueError:
+        # Bytes that are no text must not cost the answer.
+        return None
 
 
 def _reason(failed: PyreqwestError) -> str:
