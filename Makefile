@@ -54,7 +54,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 lock: | $(VENV)/.made ## Renew the locks: newest versions, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(COMPILE) --upgrade --extra test -o requirements-test.lock
+	$(COMPILE) --extra test --upgrade -o requirements-test.lock
 	$(COMPILE) -c requirements-test.lock --extra embedded -o requirements-run.lock
 	$(COMPILE) -c requirements-test.lock -o requirements.lock
 

@@ -57,6 +57,8 @@ def parse_json(raw: bytes) -> Any:
 
 def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
     given = request.headers.get("content-type", "")
+    if given == media_types[0]:
+        return
     essence, *parameters = (part.strip().lower() for part in given.split(";"))
     charsets = [value for name, _, value in (part.partition("=") for part in parameters) if name.strip() == "charset"]
     if essence not in media_types or any(charset.strip(' "') not in ("utf-8", "utf8") for charset in charsets):

@@ -1,6 +1,7 @@
 """The body of a delivery: what the workflow core of WaddleBot expects, and enough for any other receiver."""
 
 from datetime import datetime
+from functools import lru_cache
 
 import orjson
 
@@ -40,6 +41,7 @@ def build_body(assignment: Assignment, triggered_ms: int) -> bytes:
     )
 
 
+@lru_cache(maxsize=4096)
 def utc(instant: datetime) -> str:
     """RFC 3339 with a `Z`; milliseconds only where they are not zero, as in the API."""
     text = instant.isoformat(timespec="milliseconds" if instant.microsecond else "seconds")

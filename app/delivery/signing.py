@@ -14,7 +14,8 @@ class Signer:
     """Signs with every key at once, newest first, so that receivers can follow a rotation at their own pace."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = tuple(keys)
+        # Keyed once and copied for each message, which unlike hmac.digest does not let go of the interpreter's lock.
+        self._keyed = tuple(hmac.new(key, digestmod=hashlib.sha256) for key in keys)
 
     @classmethod
     def from_setting(cls, secrets: str) -> "Signer":
@@ -38,9 +39,13 @@ class Signer:
 
     def sign(self, message_id: str, timestamp_seconds: int, body: bytes) -> str | None:
         """The `webhook-signature` header; null without a key."""
-        if not self._keys:
+        if not self._keyed:
             return None
         content = b"%s.%d.%s" % (message_id.encode(), timestamp_seconds, body)
-        return " ".join(
-            "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode() for key in self._keys
-        )
+        return " ".join(_signature(keyed, content) for keyed in self._keyed)
+
+
+def _signature(keyed: hmac.HMAC, content: bytes) -> str:
+    message = keyed.copy()
+    message.update(content)
+    return "v1," + base64.b64encode(message.digest()).decode()

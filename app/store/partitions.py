@@ -4,7 +4,7 @@ Making one by ATTACH and dropping one both need an exclusive lock for a moment, 
 `lock_timeout` and left for the next pass where the table is busy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
@@ -33,23 +33,22 @@ async def make(database: Database, day: date) -> bool:
     """Make a day's partition, and move into it what fell into the default one. False when the table was busy."""
     name, start, end = _name(day), _midnight(day), _midnight(day + timedelta(days=1))
     bounds = f"FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
-    try:
-        async with database.transaction() as connection:
-            await connection.execute("SET LOCAL lock_timeout = '100ms'")
-            await connection.execute("LOCK TABLE executions_default IN ACCESS EXCLUSIVE MODE")
-            await connection.execute(
-                f"CREATE TABLE {name} (LIKE executions INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 65)"
-            )
-            await connection.execute(
-                "WITH moved AS (DELETE FROM executions_default WHERE recorded_for >= $1 AND recorded_for < $2"
-                f" RETURNING *) INSERT INTO {name} SELECT * FROM moved",
-                start,
-                end,
-            )
-            await connection.execute(f"ALTER TABLE executions ATTACH PARTITION {name} FOR VALUES {bounds}")
-    except (asyncpg.LockNotAvailableError, asyncpg.DuplicateTableError):
-        return False
-    return True
+
+    async def work(connection: Connection) -> bool:
+        await connection.execute("LOCK TABLE executions_default IN ACCESS EXCLUSIVE MODE")
+        await connection.execute(
+            f"CREATE TABLE {name} (LIKE executions INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 65)"
+        )
+        await connection.execute(
+            "WITH moved AS (DELETE FROM executions_default WHERE recorded_for >= $1 AND recorded_for < $2"
+            f" RETURNING *) INSERT INTO {name} SELECT * FROM moved",
+            start,
+            end,
+        )
+        await connection.execute(f"ALTER TABLE executions ATTACH PARTITION {name} FOR VALUES {bounds}")
+        return True
+
+    return await _unless_busy(database, work)
 
 
 async def expired(connection: Connection, today: date, retention_days: int) -> list[str]:
@@ -60,17 +59,16 @@ async def expired(connection: Connection, today: date, retention_days: int) -> l
 
 
 async def drop(database: Database, name: str) -> bool:
-    """Drop an expired partition; false when it still holds unfinished executions, or the table was busy."""
-    try:
-        async with database.transaction() as connection:
-            await connection.execute("SET LOCAL lock_timeout = '100ms'")
-            await connection.execute("LOCK TABLE executions IN ACCESS EXCLUSIVE MODE")
-            if await connection.fetchval(_UNFINISHED.format(name=name)):
-                return False
-            await connection.execute(f"DROP TABLE {name}")
-    except asyncpg.LockNotAvailableError:
-        return False
-    return True
+    """Drop an expired partition; false when it still holds unfinished executions, is gone, or the table was busy."""
+
+    async def work(connection: Connection) -> bool:
+        await connection.execute("LOCK TABLE executions IN ACCESS EXCLUSIVE MODE")
+        if await connection.fetchval(_UNFINISHED.format(name=name)):
+            return False
+        await connection.execute(f"DROP TABLE {name}")
+        return True
+
+    return await _unless_busy(database, work)
 
 
 async def drop_expired_of_default(connection: Connection, before: datetime) -> int:
@@ -79,6 +77,18 @@ async def drop_expired_of_default(connection: Connection, before: datetime) -> i
         "DELETE FROM executions_default WHERE recorded_for < $1 AND finished_at IS NOT NULL", before
     )
     return int(answer.rpartition(" ")[2])
+
+
+async def _unless_busy(database: Database, work: Callable[[Connection], Awaitable[bool]]) -> bool:
+    """What `work` returns; false where it did not get its locks soon, or another was there first."""
+    async with database.transaction() as connection:
+        await connection.execute("SET LOCAL lock_timeout = '100ms'")
+        try:
+            # A savepoint, because a lock timeout that leaves the transaction counts as Postgres being away.
+            async with connection.transaction():
+                return await work(connection)
+        except (asyncpg.LockNotAvailableError, asyncpg.DuplicateTableError, asyncpg.UndefinedTableError):
+            return False
 
 
 async def _existing(connection: Connection) -> Sequence[str]:

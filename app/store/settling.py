@@ -91,7 +91,7 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUI
             outcome.started_at,
             outcome.lateness_ms,
         )
-        for outcome in sorted(outcomes, key=lambda outcome: outcome.execution_id)
+        for outcome in sorted(_decisive(outcomes), key=lambda outcome: outcome.execution_id)
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
     return {row[0] for row in await connection.fetch(_SETTLE, *columns, min(columns[1]), max(columns[1]))}
@@ -113,5 +113,22 @@ async def release(
 
 async def still_owned(connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID) -> set[UUID]:
     """Which of these executions (id, recorded_for) are still this worker's to send."""
+    if not executions:
+        return set()
     ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
     return {row[0] for row in await connection.fetch(_STILL_OWNED, ids, owner, min(instants), max(instants))}
+
+
+def _decisive(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """The outcomes without those that stand beside a success of the same execution.
+
+    A statement writes a row once, with any one of its outcomes: a former owner's late success would be lost.
+    """
+    if len({outcome.execution_id for outcome in outcomes}) == len(outcomes):
+        return outcomes
+    succeeded = {outcome.execution_id for outcome in outcomes if outcome.status is ExecutionStatus.SUCCEEDED}
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.status is ExecutionStatus.SUCCEEDED or outcome.execution_id not in succeeded
+    ]

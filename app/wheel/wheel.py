@@ -76,6 +76,7 @@ class Wheel:
             Script(client, name) for name in ("claim", "put", "offer", "raise")
         )
         self._behind = False
+        self._failed_again = False
         self._repair: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
@@ -138,9 +139,9 @@ class Wheel:
                 pipeline.hmget(self._key(shard, "mark"), ["epoch", "loaded_until", "shards"])
             answers = await pipeline.execute()
         return [
-            Mark(epoch.decode(), int(until), int(count))
-            if epoch is not None and count is not None and int(count) == self.shards
-            else None
+            None
+            if epoch is None or until is None or count is None or int(count) != self.shards
+            else Mark(epoch.decode(), int(until), int(count))
             for epoch, until, count in answers
         ]
 
@@ -230,15 +231,17 @@ class Wheel:
             await self._put.run([(self._keys(shard, "due", "leased"), flat)])
 
     def _fell_behind(self) -> None:
-        self._behind = True
+        self._behind = self._failed_again = True
         if self._repair is None or self._repair.done():
             self._repair = asyncio.create_task(self._drop_marks_when_back(), name="wheel-repair")
 
     async def _drop_marks_when_back(self) -> None:
         while self._behind:
+            self._failed_again = False
             try:
                 await self.drop_marks()
-                self._behind = False
+                # What failed meanwhile may have failed after its mark was dropped and the shard was loaded again.
+                self._behind = self._failed_again
             except AWAY:
                 await self._clock.sleep(0.2)
 

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
 from app.core.execution import Execution
 from app.core.firing import first_waiting
-from app.core.occurrences import ScheduleType
 from app.core.principal import Principal, Role
 from app.core.queries import Answer, ExecutionFilter
-from app.core.schedule import AfterCompletion, Completion, Definition, OverlapPolicy, RetryPolicy, Schedule
+from app.core.schedule import Schedule
 from app.delivery.sender import Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
@@ -27,35 +25,11 @@ from app.workers.look import Look
 from app.workers.loop import Worker
 from app.workers.signals import Signals
 from tests.clocks import ManualClock
+from tests.integration.definitions import interval
 from tests.receiver import Receiver
 
 CALLER = Principal(community_id=1, user="test", role=Role.ADMIN)
-WORKFLOW = UUID("8f14e45f-ceea-467f-a8d2-7b9e2c1d3a4b")
-
-MINUTELY = Definition(
-    workflow_id=WORKFLOW,
-    schedule_type=ScheduleType.INTERVAL,
-    timezone="UTC",
-    cron_expression=None,
-    interval_seconds=60,
-    scheduled_time=None,
-    start_at=None,
-    end_at=None,
-    jitter_seconds=0,
-    name=None,
-    description=None,
-    max_executions=None,
-    grace_period_seconds=900,
-    coalesce=True,
-    max_instances=3,
-    overlap_policy=OverlapPolicy.SKIP,
-    completion=Completion.RESPONSE,
-    timeout_seconds=3600,
-    retry=RetryPolicy(),
-    after_completion=AfterCompletion.KEEP,
-    context_data={"report": "daily"},
-    tags=(),
-)
+MINUTELY = interval(60, context_data={"report": "daily"})
 
 
 @dataclass

@@ -1,0 +1,80 @@
+"""What an API and a worker process have in common: Postgres, Redis, and the one clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from app.core.clock import DatabaseClock
+from app.core.errors import ConfigurationException
+from app.metrics import Metrics
+from app.settings import Settings
+from app.store.database import Database, wait_until_up
+from app.store.schema import is_current
+from app.wheel.connection import connect, refuse_eviction
+from app.wheel.wheel import Wheel
+
+CLOCK_SECONDS = 10.0
+_PATIENCE_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """A process's connections, and the clock that is kept by them."""
+
+    database: Database
+    wheel: Wheel
+    clock: DatabaseClock
+
+
+@asynccontextmanager
+async def connected(settings: Settings, metrics: Metrics, *, name: str) -> AsyncIterator[Connections]:
+    """Open what a process needs, keep its clock set, and close it all again.
+
+    Raises ConfigurationException where a setting is missing, the schema is old or Redis may evict, and
+    StoreUnavailableException where Postgres does not answer for a minute.
+    """
+    settings.need("database_url", "redis_url")
+    clock = DatabaseClock()
+    await wait_until_up(settings.database_url, clock, patience_seconds=_PATIENCE_SECONDS)
+    database = await Database.open(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        pooler=settings.database_pooler,
+        name=f"schedule-service {name}",
+    )
+    client = connect(settings.redis_url)
+    wheel = Wheel(
+        client,
+        clock,
+        shards=settings.wheel_shards,
+        window_seconds=settings.wheel_window_seconds,
+        claim_ahead_ms=settings.claim_ahead_ms,
+    )
+
+    def stepped(seconds: float) -> None:
+        metrics.clock_steps.inc()
+        log.warning("clock_stepped_back", category="SYSTEM", seconds=round(seconds, 3))
+
+    try:
+        async with database.connection() as connection:
+            if not await is_current(connection):
+                raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
+        await refuse_eviction(client, allowed=settings.allow_eviction)
+        # Nothing is computed before the clock was set once.
+        await database.measure(clock)
+        following = asyncio.create_task(
+            database.follow(clock, every_seconds=CLOCK_SECONDS, stepped=stepped), name="clock"
+        )
+        try:
+            yield Connections(database, wheel, clock)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+    finally:
+        await wheel.close()
+        await database.close()

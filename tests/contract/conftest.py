@@ -1,0 +1,142 @@
+"""The real application on a real Postgres and Valkey, made once; tests keep apart by their communities."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+import pytest
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from app.api.app import Services
+from app.core.clock import SystemClock
+from app.core.principal import Role
+from app.metrics import Metrics
+from app.service.executions import ExecutionService
+from app.service.health import HealthService
+from app.service.keys import KeyService
+from app.service.schedules import ScheduleService
+from app.settings import AuthMode, Settings
+from app.store.database import Database
+from app.wheel.connection import connect
+from app.wheel.wheel import Wheel
+from tests.contract.calls import Connect, Records, Stack, application, client_of
+
+_communities = count(1000)
+
+
+@pytest.fixture(scope="session")
+async def contract_url(postgres_url: str, database_template: str) -> AsyncIterator[str]:
+    """One database for all tests of this folder."""
+    name = f"contract_{secrets.token_hex(6)}"
+    server = await asyncpg.connect(postgres_url)
+    await server.execute(f"CREATE DATABASE {name} TEMPLATE {database_template}")
+    yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
+    await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.close()
+
+
+@pytest.fixture(scope="session")
+def plain_logs() -> Iterator[None]:
+    """Logs with plain tracebacks: drawing one with every local value takes seconds."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture(scope="session")
+async def stack(plain_logs: None, contract_url: str, redis_server_url: str) -> AsyncIterator[Stack]:
+    """The services on that database."""
+    settings = Settings()
+    clock = SystemClock()
+    database = await Database.open(contract_url)
+    wheel = Wheel(
+        connect(redis_server_url),
+        clock,
+        shards=settings.wheel_shards,
+        window_seconds=settings.wheel_window_seconds,
+        claim_ahead_ms=settings.claim_ahead_ms,
+    )
+    services = Services(
+        schedules=ScheduleService(database, wheel, clock),
+        executions=ExecutionService(database, wheel, clock),
+        keys=KeyService(database, clock),
+        health=HealthService(database, wheel, clock),
+        clock=clock,
+    )
+    yield Stack(contract_url, database, services, Metrics())
+    await wheel.close()
+    await wheel.client.connection_pool.disconnect()
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def app(stack: Stack) -> FastAPI:
+    """The application as it is configured by default: callers need an API key."""
+    return application(stack)
+
+
+@pytest.fixture(scope="session")
+def open_app(stack: Stack) -> FastAPI:
+    """The application without authentication: everyone is admin of community 1."""
+    return application(stack, auth_mode=AuthMode.NONE)
+
+
+@pytest.fixture
+async def connect_as(app: FastAPI, stack: Stack) -> AsyncIterator[Connect]:
+    """Make clients: `await connect_as(Role.VIEWER)`, of a new community unless one is named."""
+    clients: list[httpx.AsyncClient] = []
+
+    async def make(role: Role = Role.ADMIN, community_id: int | None = None) -> httpx.AsyncClient:
+        community_id = next(_communities) if community_id is None else community_id
+        key = await stack.services.keys.create(community_id, role, user=f"{role}-user", name=None, expires_at=None)
+        clients.append(client_of(app, Authorization=f"Bearer {key}"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+async def client(connect_as: Connect) -> httpx.AsyncClient:
+    """An admin of a community that is this test's alone."""
+    return await connect_as()
+
+
+@pytest.fixture(scope="session")
+async def records(stack: Stack) -> Records:
+    """How many rows each table has that a request may write to."""
+
+    async def counted() -> dict[str, int]:
+        tables = ("workflow_schedules", "executions", "schedule_revisions", "audit_log", "idempotency_keys")
+        async with stack.database.connection() as connection:
+            return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+
+    return counted
+
+
+@pytest.fixture
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    """The application behind a real uvicorn on a loopback port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_level="warning", lifespan="off", ws="none"))
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        await running

@@ -1,0 +1,97 @@
+"""Many creates in one call."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api.wire.schedules import MAX_BATCH
+from tests.contract.calls import SCHEDULES, Records, create, cron, fields_of
+
+BATCH = f"{SCHEDULES}/batch"
+
+
+async def test_a_batch_is_stored_in_the_order_asked(client: httpx.AsyncClient) -> None:
+    names = [f"n{number}" for number in range(50)]
+    answer = await client.post(BATCH, json={"schedules": [cron(name=name) for name in names]})
+    assert answer.status_code == 201
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [201] * 50
+    assert [result["schedule"]["name"] for result in results] == names
+    listed = (await client.get(SCHEDULES, params={"limit": 500})).json()["items"]
+    assert listed == [result["schedule"] for result in results]
+
+
+async def test_a_thousand_are_stored_at_once(client: httpx.AsyncClient) -> None:
+    answer = await client.post(BATCH, json={"schedules": [cron()] * MAX_BATCH})
+    assert answer.status_code == 201
+    assert len({result["schedule"]["schedule_id"] for result in answer.json()["results"]}) == MAX_BATCH
+
+
+@pytest.mark.parametrize(
+    ("bad", "status", "fields"),
+    [
+        (cron(max_instances=0), 400, ["schedules.1.max_instances"]),
+        (cron(extra=1), 422, ["schedules.1.extra"]),
+        ({}, 400, ["schedules.1.schedule_type", "schedules.1.workflow_id"]),
+        (3, 422, ["schedules.1.body"]),
+        (cron(retry={"max_retries": "1"}), 422, ["schedules.1.retry.max_retries"]),
+    ],
+)
+async def test_an_atomic_batch_with_a_refused_one_stores_nothing(
+    client: httpx.AsyncClient, records: Records, bad: Any, status: int, fields: list[str]
+) -> None:
+    before = await records()
+    answer = await client.post(BATCH, json={"schedules": [cron(), bad, cron(jitter_seconds=-1)]})
+    assert answer.status_code == status, answer.text
+    assert fields_of(answer.json()) == fields
+    assert await records() == before
+
+
+async def test_an_atomic_batch_with_a_taken_name_stores_nothing(client: httpx.AsyncClient, records: Records) -> None:
+    await create(client, name="taken")
+    before = await records()
+    for names in (["free", "taken"], ["twice", "twice"]):
+        answer = await client.post(BATCH, json={"schedules": [cron(name=name) for name in names]})
+        assert (answer.status_code, answer.json()["code"]) == (409, "NAME_TAKEN")
+    assert await records() == before
+
+
+async def test_a_batch_that_is_not_atomic_answers_for_each(client: httpx.AsyncClient) -> None:
+    await create(client, name="taken")
+    past = cron(schedule_type="one_time", cron_expression=None, scheduled_time="2020-01-01T00:00:00Z")
+    asked = [cron(name="a"), cron(max_instances=0), "x", cron(name="taken"), past, cron(name="b")]
+    answer = await client.post(BATCH, json={"schedules": asked, "atomic": False})
+    assert answer.status_code == 207
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [201, 400, 422, 409, 400, 201]
+    assert [result.keys() for result in results if result["status"] == 201] == [{"status", "schedule"}] * 2
+    problem = results[1]["error"]
+    assert fields_of(problem) == ["max_instances"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert results[3]["error"]["code"] == "NAME_TAKEN"
+    names = [each["name"] for each in (await client.get(SCHEDULES)).json()["items"]]
+    assert names == ["taken", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "fields"),
+    [
+        ({}, 400, ["schedules"]),
+        ({"schedules": []}, 400, ["schedules"]),
+        ({"schedules": [{}] * (MAX_BATCH + 1)}, 400, ["schedules"]),
+        ({"schedules": {}}, 422, ["schedules"]),
+        ({"schedules": None}, 422, ["schedules"]),
+        ({"schedules": [{}], "atomic": "no"}, 422, ["atomic"]),
+        ({"schedules": [{}], "atomic": None}, 422, ["atomic"]),
+        ({"schedules": [{}], "dry_run": True}, 422, ["dry_run"]),
+    ],
+)
+async def test_a_batch_of_a_wrong_shape_is_refused(
+    client: httpx.AsyncClient, records: Records, body: Any, status: int, fields: list[str]
+) -> None:
+    before = await records()
+    answer = await client.post(BATCH, json=body)
+    assert answer.status_code == status, answer.text
+    assert fields_of(answer.json()) == fields
+    assert await records() == before

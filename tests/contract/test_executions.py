@@ -1,0 +1,112 @@
+"""Reading executions, stopping them, and delivering them again."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from app.core.execution import ExecutionStatus
+from tests.contract.calls import EXECUTIONS, SCHEDULES, UNKNOWN_ID, Stack, create
+
+
+async def triggered(client: httpx.AsyncClient, schedule_id: str, times: int = 1) -> list[str]:
+    """Run a schedule; the executions' ids, oldest first."""
+    answers = [await client.post(f"{SCHEDULES}/{schedule_id}/trigger") for _ in range(times)]
+    return [answer.json()["execution_id"] for answer in answers]
+
+
+async def end(stack: Stack, execution_id: str, status: ExecutionStatus) -> None:
+    """Write an execution's end as a worker would have."""
+    async with stack.database.connection() as connection:
+        await connection.execute(
+            """
+            UPDATE executions SET status = $2, owner = NULL, wake_at = NULL, finished_at = now(), started_at = now(),
+                   lateness_ms = 3, engine_execution_id = 'wf-1', error = '<b>no</b>', failures = 1, attempt = 1,
+                   attempts = '[{"number": 1, "started_at": "2026-11-23T17:00:00.003Z", "duration_ms": 12,
+                                 "status_code": 500, "error": "no"}]'
+             WHERE execution_id = $1
+            """,
+            execution_id,
+            status.value,
+        )
+
+
+async def test_a_history_is_read_newest_first_in_parts(client: httpx.AsyncClient) -> None:
+    stored = await create(client)
+    other = await create(client)
+    expected = (await triggered(client, stored["schedule_id"], 5))[::-1]
+    strange = await triggered(client, other["schedule_id"])
+    path = f"{SCHEDULES}/{stored['schedule_id']}/executions"
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (await client.get(path, params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        seen += [each["execution_id"] for each in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert sorted(seen) == sorted(expected)
+    assert len(seen) == len(set(seen))
+    every = (await client.get(EXECUTIONS)).json()
+    assert {each["execution_id"] for each in every["items"]} == {*expected, *strange}
+
+
+async def test_a_history_is_filtered_by_status_and_time(client: httpx.AsyncClient) -> None:
+    stored = await create(client)
+    first, second = await triggered(client, stored["schedule_id"], 2)
+    await client.post(f"{EXECUTIONS}/{first}/cancel")
+    now = datetime.now(UTC)
+    earlier, later = ((now + timedelta(hours=hours)).isoformat() for hours in (-1, 1))
+    for path in (EXECUTIONS, f"{SCHEDULES}/{stored['schedule_id']}/executions"):
+        for parameters, expected in (
+            ({"status": "cancelled"}, {first}),
+            ({"status": "pending"}, {second}),
+            ({"from": earlier, "to": later}, {first, second}),
+            ({"from": later}, set()),
+            ({"to": earlier}, set()),
+        ):
+            found = (await client.get(path, params=parameters)).json()["items"]
+            assert {each["execution_id"] for each in found} == expected, (path, parameters)
+
+
+async def test_the_history_of_an_unknown_schedule_is_404(client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"{SCHEDULES}/{UNKNOWN_ID}/executions")).status_code == 404
+
+
+async def test_an_unfinished_execution_is_cancelled_once(client: httpx.AsyncClient) -> None:
+    stored = await create(client)
+    (execution_id,) = await triggered(client, stored["schedule_id"])
+    cancelled = await client.post(f"{EXECUTIONS}/{execution_id}/cancel", json={"reason": "by mistake"})
+    assert cancelled.status_code == 200
+    assert cancelled.json()["status"] == "cancelled"
+    assert cancelled.json()["reason"] == "cancelled_by_caller"
+    assert cancelled.json()["finished_at"] is not None
+    again = await client.post(f"{EXECUTIONS}/{execution_id}/cancel")
+    assert (again.status_code, again.json()) == (200, cancelled.json())
+    refused = await client.post(f"{EXECUTIONS}/{execution_id}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "STATE_FORBIDS")
+
+
+@pytest.mark.parametrize("status", [ExecutionStatus.FAILED, ExecutionStatus.TIMED_OUT])
+async def test_a_dead_letter_is_shown_with_its_attempts_and_delivered_again(
+    client: httpx.AsyncClient, stack: Stack, status: ExecutionStatus
+) -> None:
+    stored = await create(client)
+    (execution_id,) = await triggered(client, stored["schedule_id"])
+    await end(stack, execution_id, status)
+    path = f"{EXECUTIONS}/{execution_id}"
+    shown = (await client.get(path)).json()
+    assert shown["status"] == status
+    assert shown["error"] == "<b>no</b>"
+    assert shown["engine_execution_id"] == "wf-1"
+    assert shown["lateness_ms"] == 3
+    assert shown["attempts"] == [
+        {"number": 1, "started_at": "2026-11-23T17:00:00.003Z", "duration_ms": 12, "status_code": 500, "error": "no"}
+    ]
+    assert (await client.post(f"{path}/cancel")).status_code == 409
+    again = await client.post(f"{path}/retry", json={})
+    assert again.status_code == 202
+    assert again.headers["location"] == path
+    assert again.json()["execution_id"] == execution_id
+    assert again.json()["status"] in ("pending", "retrying")
+    assert (await client.post(f"{path}/retry")).status_code == 409

@@ -1,0 +1,104 @@
+"""Previews, and the next occurrences of stored schedules."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.calls import SCHEDULES, Records, create, fields_of
+
+PREVIEW = f"{SCHEDULES}/preview"
+NOON = {"schedule_type": "cron", "cron_expression": "0 12 * * MON-FRI", "timezone": "America/New_York"}
+
+
+async def test_a_preview_says_when_and_in_words_and_stores_nothing(client: httpx.AsyncClient, records: Records) -> None:
+    before = await records()
+    answer = await client.post(PREVIEW, json=NOON | {"start": "2026-11-23T17:00:00Z", "count": 3})
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "occurrences": ["2026-11-24T17:00:00Z", "2026-11-25T17:00:00Z", "2026-11-26T17:00:00Z"],
+        "description": "At 12:00, Monday to Friday",
+    }
+    assert await records() == before
+
+
+@pytest.mark.parametrize(
+    ("timing", "occurrences"),
+    [
+        (
+            {"schedule_type": "interval", "interval_seconds": 90, "start": "2026-01-01T00:00:00.5Z", "count": 2},
+            ["2026-01-01T00:01:30.500Z", "2026-01-01T00:03:00.500Z"],
+        ),
+        (
+            {
+                "schedule_type": "interval",
+                "interval_seconds": 60,
+                "start": "2026-01-01T00:00:00Z",
+                "start_at": "2026-01-01T00:00:30Z",
+                "end_at": "2026-01-01T00:01:30Z",
+            },
+            ["2026-01-01T00:00:30Z", "2026-01-01T00:01:30Z"],
+        ),
+        (
+            {
+                "schedule_type": "one_time",
+                "scheduled_time": "2026-03-29T02:30:00",
+                "timezone": "Europe/Berlin",
+                "start": "2026-01-01T00:00:00Z",
+            },
+            ["2026-03-29T01:00:00Z"],
+        ),
+        ({"schedule_type": "one_time", "scheduled_time": "2020-01-01T00:00:00Z"}, []),
+        (
+            {"schedule_type": "cron", "cron_expression": "30 2 29 2 *", "start": "2096-03-01T00:00:00Z", "count": 1},
+            ["2104-02-29T02:30:00Z"],
+        ),
+        ({"schedule_type": "cron", "cron_expression": "* * * * *", "start": "9999-12-31T23:59:59Z"}, []),
+        ({"schedule_type": "interval", "interval_seconds": 60, "start": "9999-12-31T23:59:59Z"}, []),
+    ],
+)
+async def test_a_preview_follows_the_timing(
+    client: httpx.AsyncClient, timing: dict[str, Any], occurrences: list[str]
+) -> None:
+    answer = await client.post(PREVIEW, json=timing)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["occurrences"] == occurrences
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "fields"),
+    [
+        ({}, 400, ["schedule_type"]),
+        (NOON | {"count": 0}, 400, ["count"]),
+        (NOON | {"count": 101}, 400, ["count"]),
+        (NOON | {"count": "3"}, 422, ["count"]),
+        (NOON | {"start": 0}, 422, ["start"]),
+        (NOON | {"start": "2026-11-23T17:00:00"}, 400, ["start"]),
+        (NOON | {"start": "now"}, 400, ["start"]),
+        (NOON | {"cron_expression": "0 0 30 2 *"}, 400, ["cron_expression"]),
+        (NOON | {"timezone": "Nowhere", "start": "x"}, 400, ["start", "timezone"]),
+        (NOON | {"workflow_id": "x"}, 422, ["workflow_id"]),
+        ({"schedule_type": "interval"}, 400, ["interval_seconds"]),
+        ({"schedule_type": "interval", "interval_seconds": 0}, 400, ["interval_seconds"]),
+        (NOON | {"jitter_seconds": 4000}, 400, ["jitter_seconds"]),
+    ],
+)
+async def test_a_bad_preview_is_refused(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, fields: list[str]
+) -> None:
+    answer = await client.post(PREVIEW, json=body)
+    assert answer.status_code == status, answer.text
+    assert sorted(fields_of(answer.json())) == fields
+
+
+async def test_a_stored_schedule_says_when_it_fires_next(client: httpx.AsyncClient) -> None:
+    stored = await create(client, max_executions=5)
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    shown = (await client.get(f"{path}/occurrences?count=3")).json()
+    assert shown["description"] == "At 12:00, Monday to Friday"
+    assert len(shown["occurrences"]) == 3
+    assert shown["occurrences"][0] == stored["next_execution_at"]
+    assert shown["occurrences"] == sorted(shown["occurrences"])
+    assert len((await client.get(f"{path}/occurrences?count=100")).json()["occurrences"]) == 5
+    await client.post(f"{path}/pause")
+    assert (await client.get(f"{path}/occurrences")).json()["occurrences"] == []

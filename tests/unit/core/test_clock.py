@@ -1,0 +1,227 @@
+"""The clock of the service: Postgres's, by an offset to this process's monotonic time, moved here by hand."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.clock import DatabaseClock, SystemClock, from_ms, to_ms, truncate_to_ms
+from tests.clocks import START, ManualClock
+
+# Hypothesis asks for bounds without a zone.
+_EARLY = datetime(1, 1, 2, tzinfo=UTC).replace(tzinfo=None)
+
+
+class HandMovedDatabaseClock(DatabaseClock):
+    """A `DatabaseClock` and its Postgres, both on monotonic time that a test moves."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.seconds = 500.0
+        self.database_ahead = START.timestamp() - self.seconds
+        patch.setattr(time, "monotonic", lambda: self.seconds)
+
+    def measure(self, *, there: float = 0.001, back: float = 0.001) -> float:
+        """Ask Postgres, the way there and back taking that many seconds."""
+        asked_at = self.seconds
+        self.seconds += there
+        database_now = datetime.fromtimestamp(self.seconds + self.database_ahead, UTC)
+        self.seconds += back
+        return self.observe(database_now, asked_at, self.seconds)
+
+    def error_ms(self) -> float:
+        """How far the clock is ahead of Postgres's."""
+        return self.now_ms() - (self.seconds + self.database_ahead) * 1000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandMovedDatabaseClock:
+    return HandMovedDatabaseClock(monkeypatch)
+
+
+def test_it_is_ready_after_the_first_measurement(clock: HandMovedDatabaseClock) -> None:
+    assert not clock.ready
+    assert clock.skew_seconds == 0.0
+    assert clock.measure() == 0.0
+    assert clock.ready
+
+
+def test_it_runs_with_monotonic_time_between_measurements(clock: HandMovedDatabaseClock) -> None:
+    clock.measure()
+    before = clock.now_ms()
+    clock.seconds += 1234.567
+    assert clock.now_ms() == pytest.approx(before + 1_234_567, abs=1)
+    assert clock.now() == from_ms(clock.now_ms())
+
+
+def test_the_best_round_trip_of_the_last_six_counts(clock: HandMovedDatabaseClock) -> None:
+    clock.measure(there=0.001, back=0.001)
+    for _ in range(5):
+        # The answer takes long on its way back: such a measurement is behind by that.
+        clock.measure(there=0.0, back=0.8)
+        assert clock.error_ms() == pytest.approx(-1, abs=1)
+    clock.measure(there=0.0, back=0.8)
+    # Now the good one is too old to be known, and the best of six bad ones must do.
+    clock.seconds += 10
+    assert clock.error_ms() == pytest.approx(-800, abs=2)
+
+
+@pytest.mark.parametrize(("there", "back"), [(0.0, 0.0), (0.4, 0.0), (0.0, 0.4), (0.3, 0.1)])
+def test_it_is_never_ahead_of_postgres_whichever_way_takes_long(
+    clock: HandMovedDatabaseClock, there: float, back: float
+) -> None:
+    clock.measure(there=there, back=back)
+    assert -1000 * back - 1.1 <= clock.error_ms() <= 0.001
+
+
+def test_a_correction_backwards_under_a_second_is_slewed(clock: HandMovedDatabaseClock) -> None:
+    clock.measure(there=0.01, back=0.01)
+    stood_at = clock.now_ms()
+    clock.database_ahead -= 0.9
+    assert clock.measure(there=0.001, back=0.001) == 0.0
+    seen = []
+    for _ in range(40):
+        seen.append(clock.now_ms())
+        clock.seconds += 0.05
+    assert seen[0] == stood_at
+    assert all(earlier <= later for earlier, later in pairwise(seen))
+    assert clock.error_ms() == pytest.approx(0, abs=1)
+
+
+def test_a_step_backwards_beyond_a_second_is_taken_at_once_and_told(clock: HandMovedDatabaseClock) -> None:
+    clock.measure()
+    clock.now_ms()
+    clock.database_ahead -= 3600
+    assert clock.measure(there=0.3, back=0.0) == pytest.approx(3600, abs=0.01)
+    assert clock.error_ms() == pytest.approx(-1, abs=1)
+    # Told once: the next measurement is a usual one.
+    assert clock.measure() == 0.0
+
+
+def test_a_step_forwards_is_taken_at_once_and_needs_no_telling(clock: HandMovedDatabaseClock) -> None:
+    clock.measure()
+    clock.database_ahead += 3600
+    assert clock.measure(there=0.4, back=0.0) == 0.0
+    assert clock.error_ms() == pytest.approx(-1, abs=1)
+
+
+def test_a_slow_answer_is_not_taken_for_a_step(clock: HandMovedDatabaseClock) -> None:
+    clock.measure()
+    for there, back in ((4.9, 0.0), (0.0, 4.9)):
+        assert clock.measure(there=there, back=back) == 0.0
+        assert clock.error_ms() == pytest.approx(-1, abs=1.1)
+
+
+def test_several_steps_are_each_told(clock: HandMovedDatabaseClock) -> None:
+    clock.measure()
+    for step in (2.0, 30.0, 500.0):
+        clock.seconds += 10
+        clock.now_ms()
+        clock.database_ahead -= step
+        assert clock.measure() == pytest.approx(step, abs=0.01)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 20), st.floats(-0.9, 0.9), st.floats(0, 0.04), st.floats(0, 0.04)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_time_never_runs_backwards_while_corrections_are_small(
+    measurements: list[tuple[float, float, float, float]],
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        clock = HandMovedDatabaseClock(patch)
+        true_ahead = clock.database_ahead
+        clock.measure()
+        last = clock.now_ms()
+        for passed, wrong_by, there, back in measurements:
+            clock.seconds += passed
+            # Never more than 0.9 s from the true one: between two measurements up to 1.8, which is a step.
+            clock.database_ahead = true_ahead + wrong_by / 2
+            assert clock.measure(there=there, back=back) == 0.0
+            assert clock.now_ms() >= last
+            last = clock.now_ms()
+
+
+def test_the_skew_is_how_far_this_machine_is_ahead(
+    clock: HandMovedDatabaseClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.measure()
+    monkeypatch.setattr(time, "time", lambda: clock.seconds + clock.database_ahead + 12.5)
+    assert clock.skew_seconds == pytest.approx(12.5, abs=0.01)
+
+
+@given(st.datetimes(timezones=st.just(timezone(timedelta(hours=5, minutes=45))), min_value=_EARLY))
+def test_instants_are_truncated_and_never_rounded_up(instant: datetime) -> None:
+    truncated = truncate_to_ms(instant)
+    assert truncated.tzinfo is UTC
+    assert timedelta(0) <= instant - truncated < timedelta(milliseconds=1)
+    assert from_ms(to_ms(instant)) == truncated == truncate_to_ms(truncated)
+
+
+# wait
+
+
+async def test_a_wait_ends_when_its_event_is_set() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    waiting = asyncio.create_task(clock.wait(event, clock.now_ms() + 3_600_000))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    event.set()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_wait_ends_when_its_time_has_come() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    until = clock.now_ms() + 30
+    await asyncio.wait_for(clock.wait(event, until), 5)
+    # "About": whoever must not be early looks at the clock.
+    assert clock.now_ms() >= until - 2
+
+
+@pytest.mark.parametrize("late_ms", [0, 1, 10**9])
+async def test_a_wait_for_the_past_gives_others_a_turn(late_ms: int) -> None:
+    clock, event, turns = SystemClock(), asyncio.Event(), []
+
+    async def other() -> None:
+        turns.append(1)
+
+    task = asyncio.create_task(other())
+    await clock.wait(event, clock.now_ms() - late_ms)
+    assert turns == [1]
+    await task
+
+
+async def test_a_cancelled_wait_leaves_no_timer_behind() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    waiting = asyncio.create_task(clock.wait(event, clock.now_ms() + 20))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    # Had the timer been left, it would end this wait as well.
+    second = asyncio.create_task(clock.wait(event, clock.now_ms() + 60))
+    await asyncio.wait({second})
+    assert second.exception() is None
+
+
+async def test_the_clock_by_hand_waits_like_a_real_one() -> None:
+    clock, event = ManualClock(), asyncio.Event()
+    until = clock.now_ms() + 1000
+    by_time = asyncio.create_task(clock.wait(event, until))
+    await asyncio.sleep(0)
+    clock.move(0.999)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not by_time.done()
+    clock.move(0.001)
+    await asyncio.wait_for(by_time, 5)
+    by_event = asyncio.create_task(clock.wait(event, until + 1))
+    await asyncio.sleep(0)
+    event.set()
+    await asyncio.wait_for(by_event, 5)
