@@ -28,7 +28,7 @@ async def all_gone(processes: Sequence[Process], *, seconds: float = 10) -> list
     try:
         async with asyncio.timeout(seconds):
             # They are not our children: nobody tells us.
-            while not all(is_gone(process) for process in processes):  # noqa: ASYNC110
+            while not all(is_gone(process) for process in processes):
                 await asyncio.sleep(0.02)
     except TimeoutError:
         pass

@@ -1,7 +1,6 @@
 """The second stage: record what is due and move the schedules on, one transaction a batch, then ack."""
 
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 import structlog
 
@@ -15,7 +14,7 @@ from app.store.database import Database
 from app.store.firing import NewExecution
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Claimed, Wheel
-from app.workers.look import Look, Looker, reason_of
+from app.workers.look import Look, Looker, execution_of, reason_of, schedule_of
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 
@@ -99,15 +98,15 @@ class Advancer:
         return whole
 
     async def _set_aside(self, member: str, reason: str, look: Look) -> None:
-        kind, row_id = member[:2], UUID(member[2:])
+        schedule_id, execution_id = schedule_of(member), execution_of(member)
         try:
             async with self._database.transaction() as connection:
-                if kind == "s:":
-                    await firing.fail(connection, {row_id: reason})
-                    look.failed_schedules[row_id] = reason
-                else:
-                    await taking.fail(connection, {row_id: reason}, now=self._clock.now())
-                    look.failed_executions[row_id] = reason
+                if schedule_id is not None:
+                    await firing.fail(connection, {schedule_id: reason})
+                    look.failed_schedules[schedule_id] = reason
+                elif execution_id is not None:
+                    await taking.fail(connection, {execution_id: reason}, now=self._clock.now())
+                    look.failed_executions[execution_id] = reason
         except Exception:
             look.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
             log.exception("set_aside_failed", category="ERROR", entry=member)

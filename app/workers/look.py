@@ -12,7 +12,7 @@ from uuid import UUID
 from app.core.assignment import Assignment
 from app.core.clock import Clock, to_ms
 from app.core.firing import Decision, counts_unfinished, decide
-from app.core.ids import execution_id
+from app.core.ids import execution_id, recorded_for
 from app.store import firing, taking
 from app.store.database import Connection
 from app.store.firing import LockedSchedule, Moved, NewExecution
@@ -57,8 +57,9 @@ class Looker:
     async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:
         """Record what is due, take what waits, and say when each entry is due next; within the caller's transaction."""
         look = Look(next_due_ms=dict.fromkeys(members))
-        schedules = [UUID(member[2:]) for member in members if member.startswith("s:")]
-        executions = [UUID(member[2:]) for member in members if member.startswith("x:")]
+        schedules = [row_id for member in members if (row_id := schedule_of(member)) is not None]
+        executions = [row_id for member in members if (row_id := execution_of(member)) is not None]
+        look.in_vain += len(members) - len(schedules) - len(executions)
         if schedules:
             await self._look_at_schedules(connection, schedules, owner, look)
         if executions:
@@ -214,6 +215,24 @@ def _assignment(execution: NewExecution, owner: UUID) -> Assignment:
         attempt=1,
         failures=0,
     )
+
+
+def schedule_of(member: str) -> UUID | None:
+    """The schedule that an entry names; null for another's, and for what a stranger left in the wheel."""
+    return _id_of(member) if member.startswith("s:") else None
+
+
+def execution_of(member: str) -> UUID | None:
+    """The execution that an entry names; null for another's, and for an id that no execution can have."""
+    row_id = _id_of(member) if member.startswith("x:") else None
+    return None if row_id is None or recorded_for(row_id) is None else row_id
+
+
+def _id_of(member: str) -> UUID | None:
+    try:
+        return UUID(member[2:])
+    except ValueError:
+        return None
 
 
 def reason_of(poison: Exception) -> str:

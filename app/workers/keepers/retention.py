@@ -41,6 +41,7 @@ class Retention:
             await retention.forget_revisions(connection, superseded_before=now - kept)
             missing = await partitions.missing_days(connection, now.date())
             expired = await partitions.expired(connection, now.date(), self._execution_days)
+            await partitions.drop_expired_of_default(connection, now - timedelta(days=self._execution_days))
         made = [day.isoformat() for day in missing if await partitions.make(self._database, day)]
         dropped = [name for name in expired if await partitions.drop(self._database, name)]
         if made or dropped or removed:

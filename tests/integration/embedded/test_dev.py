@@ -169,7 +169,7 @@ async def test_given_servers_are_used_and_a_second_signal_does_not_wait_for_requ
     dev.script.process.send_signal(signal.SIGTERM)
     async with asyncio.timeout(20):
         # The first one is known to have arrived.
-        while "Stopping" not in dev.script.errors.read_text():  # noqa: ASYNC110
+        while "Stopping" not in dev.script.errors.read_text():
             await asyncio.sleep(0.01)
     assert await dev.script.end(signal.SIGTERM, seconds=5) == 0
     assert await all_gone(descendants, seconds=1) == []
@@ -242,7 +242,7 @@ async def start_halfway(folder: Path) -> Script:
     script = await Script.start(*arguments(folder, free_port()), errors=folder / "errors", **UNSET)
     lock_file = folder / "data" / "postgres" / "cluster" / "postmaster.pid"
     async with asyncio.timeout(30):
-        while not lock_file.exists():  # noqa: ASYNC110
+        while not lock_file.exists():
             await asyncio.sleep(0.01)
     return script
 

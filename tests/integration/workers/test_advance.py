@@ -93,6 +93,20 @@ async def test_an_entry_that_stands_too_early_costs_a_look_and_is_put_where_it_b
     assert len((await rig.fire(worker)).assignments) == 1
 
 
+async def test_what_a_stranger_left_in_the_wheel_is_dropped_and_the_others_fire(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create()
+    rig.clock.move_to(next_of(schedule)[0])
+    (shard,) = {claim.shard for claim in await rig.wheel.claim(range(4), limit=1, lease_ms=1) if claim.members}
+    rig.clock.move(0.01)
+    junk = ("s:junk", "x:", "y:1", f"x:{schedule.schedule_id}", "")
+    await rig.wheel.client.zadd(f"{{ss:{shard}}}:due", dict.fromkeys(junk, 1))
+    look = await rig.fire(worker)
+    assert [assignment.schedule_id for assignment in look.assignments] == [schedule.schedule_id]
+    assert look.in_vain == len(junk)
+    assert (await rig.wheel.state()).entries == 1
+
+
 async def test_one_poisoned_row_fails_with_its_reason_and_the_others_fire(rig: Rig) -> None:
     worker = await rig.worker()
     healthy, poisoned = await rig.create(), await rig.create()

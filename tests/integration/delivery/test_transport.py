@@ -1,0 +1,276 @@
+"""The transport against targets that behave badly: always a Reply or a TransportFailure, and in time."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from app.delivery.transport import BODY_LIMIT_BYTES, PooledTransport, Reply, TransportFailure
+from tests.integration.delivery.hostile import (
+    Behaviour,
+    hangs,
+    read_request,
+    resets,
+    sends,
+    sends_for_ever,
+    target,
+)
+
+TIMEOUT = 0.5
+# A deadline that a busy machine keeps, and that nothing which waits for ever does.
+IN_TIME = TIMEOUT + 2.5
+HEADERS = {"content-type": "application/json", "idempotency-key": "x"}
+OK = b"HTTP/1.1 202 Accepted\r\n"
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[PooledTransport]:
+    transport = PooledTransport(timeout_seconds=TIMEOUT, connections=4, user_agent="schedule-service/test")
+    yield transport
+    await transport.close()
+
+
+async def _post(transport: PooledTransport, url: str) -> Reply | TransportFailure:
+    began = time.monotonic()
+    try:
+        return await transport.post(f"{url}/run", HEADERS, b'{"a": 1}')
+    except TransportFailure as failed:
+        return failed
+    finally:
+        assert time.monotonic() - began < IN_TIME
+
+
+async def test_a_usual_answer_is_read_whole(transport: PooledTransport) -> None:
+    answer = OK + b"Content-Length: 5\r\nRetry-After: 7\r\n\r\nhello"
+    async with target(sends(answer)) as here:
+        assert await _post(transport, here.url) == Reply(202, b"hello", "7")
+    (request,) = here.requests
+    assert request.startswith(b"POST /run HTTP/1.1\r\n")
+    assert b"user-agent: schedule-service/test\r\n" in request.lower()
+    assert b"cookie" not in request.lower()
+    assert b"accept-encoding" not in request.lower()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        hangs,
+        sends_for_ever(b"", b"H", 0.05),
+        sends_for_ever(OK, b"X-A: b\r\n", 0.05),
+        sends_for_ever(OK + b"Content-Length: 1000\r\n\r\n", b"x", 0.05),
+        sends_for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 0.05),
+        sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+        sends_for_ever(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["hangs", "trickles status", "trickles headers", "trickles body", "trickles chunks", "100s", "flood of 102s"],
+)
+async def test_a_target_that_takes_too_long_is_left_at_the_deadline(
+    transport: PooledTransport, behaviour: Behaviour
+) -> None:
+    async with target(behaviour) as here:
+        assert isinstance(await _post(transport, here.url), TransportFailure)
+        # The connection is let go of: what hung is not kept for the next one.
+        await asyncio.wait_for(here.gone.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 2",
+        OK,
+        OK + b"Content-Length: 100\r\n\r\nonly this",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nhello\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\nhello",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
+        OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        OK + b"Content-Length: -5\r\n\r\nhello",
+        OK + b"Content-Length: 99999999999999999999999\r\n\r\nhello",
+        OK + b"no colon here\r\n\r\n",
+        OK + b"X-A\x00: b\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.0\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+        b"\x00" * 4096,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_breaks_off_or_is_none_is_a_failure(transport: PooledTransport, answer: bytes) -> None:
+    async with target(sends(answer)) as here:
+        failed = await _post(transport, here.url)
+    assert isinstance(failed, TransportFailure)
+    assert len(str(failed).splitlines()) == 1
+
+
+async def test_a_reset_is_a_failure(transport: PooledTransport) -> None:
+    for reads_request in (True, False):
+        async with target(resets, reads_request=reads_request) as here:
+            assert isinstance(await _post(transport, here.url), TransportFailure)
+
+
+async def test_nobody_listening_is_a_failure(transport: PooledTransport) -> None:
+    async with target(hangs) as here:
+        url = here.url
+    assert isinstance(await _post(transport, url), TransportFailure)
+
+
+async def test_a_host_without_an_address_is_a_failure(transport: PooledTransport) -> None:
+    assert isinstance(await _post(transport, "http://nowhere.invalid"), TransportFailure)
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection(transport: PooledTransport) -> None:
+    async with target(sends(b"HTTP/1.0 200 OK\r\n\r\nhello")) as here:
+        assert await _post(transport, here.url) == Reply(200, b"hello", None)
+
+
+async def test_an_answer_in_many_pieces_is_read_to_its_end(transport: PooledTransport) -> None:
+    async def behaviour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(50):
+            writer.write(b"2\r\nab\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+
+    async with target(behaviour) as here:
+        assert await _post(transport, here.url) == Reply(202, b"ab" * 50, None)
+
+
+@pytest.mark.parametrize("size", [BODY_LIMIT_BYTES - 1, BODY_LIMIT_BYTES, BODY_LIMIT_BYTES + 1, 10 * BODY_LIMIT_BYTES])
+async def test_a_body_is_read_up_to_its_limit(transport: PooledTransport, size: int) -> None:
+    answer = OK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size
+    async with target(sends(answer)) as here:
+        reply = await _post(transport, here.url)
+    assert reply == Reply(202, b"x" * min(size, BODY_LIMIT_BYTES), None)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_gigabyte_is_neither_held_nor_read_to_its_end(transport: PooledTransport, chunked: bool) -> None:
+    sent, size, piece = 0, 1 << 30, b"x" * 65_536
+
+    async def behaviour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(OK + (b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % size) + b"\r\n\r\n")
+        while sent < size:
+            writer.write(b"10000\r\n" + piece + b"\r\n" if chunked else piece)
+            await writer.drain()
+            sent += len(piece)
+
+    process = psutil.Process(os.getpid())
+    before = process.memory_info().rss
+    async with target(behaviour) as here:
+        reply = await _post(transport, here.url)
+        assert isinstance(reply, Reply)
+        assert (reply.status, len(reply.body)) == (202, BODY_LIMIT_BYTES)
+        await asyncio.wait_for(here.gone.wait(), 5)
+    # What fits into the buffers of both sides of a loopback connection, and no more.
+    assert sent < 32 << 20
+    assert process.memory_info().rss - before < 64 << 20
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(transport: PooledTransport, status: int) -> None:
+    async with target(sends(OK + b"Content-Length: 0\r\n\r\n")) as elsewhere:
+        location = f"Location: {elsewhere.url}/stolen\r\n".encode()
+        answer = b"HTTP/1.1 %d Moved\r\n%bContent-Length: 0\r\n\r\n" % (status, location)
+        async with target(sends(answer)) as here:
+            assert await _post(transport, here.url) == Reply(status, b"", None)
+        assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        sends_for_ever(OK, b"X-A: b\r\n"),
+        sends_for_ever(OK + b"X-A: ", b"b" * 65_536),
+        sends_for_ever(OK[:-2], b"a" * 65_536),
+        sends_for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 65_536),
+        sends_for_ever(OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X-A: b\r\n"),
+    ],
+    ids=["many headers", "one huge header", "a huge reason", "a huge chunk extension", "many trailers"],
+)
+async def test_a_flood_of_headers_is_cut_off(transport: PooledTransport, behaviour: Behaviour) -> None:
+    process = psutil.Process(os.getpid())
+    before = process.memory_info().rss
+    async with target(behaviour) as here:
+        assert isinstance(await _post(transport, here.url), TransportFailure)
+        await asyncio.wait_for(here.gone.wait(), 5)
+    assert process.memory_info().rss - before < 64 << 20
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3\xa4", b"", b"\t5 ", b"5" * 5000])
+async def test_a_retry_after_of_any_bytes_does_not_cost_the_answer(transport: PooledTransport, value: bytes) -> None:
+    answer = b"HTTP/1.1 503 Busy\r\nRetry-After: " + value + b"\r\nContent-Length: 0\r\n\r\n"
+    async with target(sends(answer)) as here:
+        reply = await _post(transport, here.url)
+    assert isinstance(reply, Reply)
+    assert reply.status == 503
+
+
+async def test_a_compressed_answer_is_not_unpacked(transport: PooledTransport) -> None:
+    answer = OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"
+    async with target(sends(answer)) as here:
+        assert await _post(transport, here.url) == Reply(202, b"\x1f\x8b\x08", None)
+
+
+async def test_cookies_are_not_kept(transport: PooledTransport) -> None:
+    async with target(sends(OK + b"Set-Cookie: a=b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")) as here:
+        for _ in range(2):
+            await _post(transport, here.url)
+    assert not any(b"cookie" in request.lower() for request in here.requests)
+
+
+async def test_connections_are_used_again(transport: PooledTransport) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(OK + b"Content-Length: 2\r\n\r\nok")
+            await writer.drain()
+            await read_request(reader)
+
+    async with target(behaviour) as here:
+        for _ in range(5):
+            assert await _post(transport, here.url) == Reply(202, b"ok", None)
+        assert here.connections == 1
+
+
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with target(sends(OK + b"Content-Length: 0\r\n\r\n")) as proxy, target(sends(OK + b"\r\n")) as here:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        transport = PooledTransport(timeout_seconds=TIMEOUT, connections=4, user_agent="x")
+        await _post(transport, here.url)
+        await transport.close()
+        assert (proxy.connections, here.connections) == (0, 1)
+
+
+async def test_a_cancelled_request_ends_at_once_and_its_connection_by_the_deadline(transport: PooledTransport) -> None:
+    came = asyncio.Event()
+
+    async def behaviour(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await reader.read()
+
+    async with target(behaviour) as here:
+        request = asyncio.create_task(transport.post(here.url, HEADERS, b"{}"))
+        await asyncio.wait_for(came.wait(), 5)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        await asyncio.wait_for(here.gone.wait(), 5)
+
+
+async def test_many_hanging_requests_end_together(transport: PooledTransport) -> None:
+    async with target(hangs) as here:
+        began = time.monotonic()
+        ended = await asyncio.gather(*(_post(transport, here.url) for _ in range(100)))
+        assert all(isinstance(one, TransportFailure) for one in ended)
+        assert time.monotonic() - began < IN_TIME

@@ -1,0 +1,180 @@
+"""The fences: whose outcome counts, and what is given back."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+import pytest
+
+from app.core.execution import ExecutionStatus
+from app.core.ids import recorded_for
+from app.store import settling
+from app.store.database import Database
+from app.store.settling import Outcome
+from tests.clocks import START
+from tests.integration.store.rows import add_execution, execution
+
+ME, OTHER = uuid4(), uuid4()
+LATER = START + timedelta(seconds=30)
+SUCCEEDED, FAILED, RETRYING = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.RETRYING
+
+
+def _instant(execution_id: UUID) -> datetime:
+    instant = recorded_for(execution_id)
+    assert instant is not None
+    return instant
+
+
+def _outcome(execution_id: UUID, status: ExecutionStatus = SUCCEEDED, **fields: Any) -> Outcome:
+    failed = status is not SUCCEEDED
+    outcome = Outcome(
+        execution_id=execution_id,
+        recorded_for=_instant(execution_id),
+        community_id=1,
+        owner=ME,
+        number=1,
+        status=status,
+        attempt_json='[{"number": 1}]',
+        failed=failed,
+        wake_at=LATER if status is RETRYING else None,
+        finished_at=None if status is RETRYING else START,
+        error="HTTP 500" if failed else None,
+        engine_execution_id=None if failed else "engine-1",
+        result_json=None,
+        started_at=START,
+        lateness_ms=1,
+    )
+    return replace(outcome, **fields)
+
+
+async def test_an_outcome_of_the_owner_is_written_whole(database: Database) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=ME, attempt=1, error="HTTP 503")
+        outcome = _outcome(wanted, result_json='{"a": 1}')
+        assert await settling.settle(connection, [outcome]) == {wanted}
+        row = await execution(connection, wanted)
+    assert (row["status"], row["owner"], row["wake_at"], row["finished_at"]) == ("succeeded", None, None, START)
+    assert (row["error"], row["engine_execution_id"], row["failures"]) == (None, "engine-1", 0)
+    assert (orjson.loads(row["attempts"]), orjson.loads(row["result"])) == ([{"number": 1}], {"a": 1})
+    assert (row["started_at"], row["lateness_ms"]) == (START, 1)
+
+
+@pytest.mark.parametrize(
+    ("stands", "success_counts", "failure_counts"),
+    [
+        ({"owner": ME, "attempt": 1}, True, True),
+        # Taken again by the same worker, by another, released, waiting for a retry, running: a former owner's.
+        ({"owner": ME, "attempt": 2}, True, False),
+        ({"owner": OTHER, "attempt": 1}, True, False),
+        ({"owner": OTHER, "attempt": 2}, True, False),
+        ({"attempt": 1, "wake_at": START}, True, False),
+        ({"attempt": 1, "wake_at": START, "status": "retrying"}, True, False),
+        ({"attempt": 1, "wake_at": START, "status": "running"}, True, False),
+        # Nothing ever counts over a final one.
+        *[
+            ({"attempt": 1, "finished_at": START, "status": status}, False, False)
+            for status in ("succeeded", "failed", "cancelled", "timed_out", "skipped")
+        ],
+        ({"owner": ME, "attempt": 1, "finished_at": START, "status": "cancelled"}, False, False),
+    ],
+)
+async def test_a_late_success_counts_while_unfinished_and_a_late_failure_never(
+    database: Database, stands: dict[str, Any], success_counts: bool, failure_counts: bool
+) -> None:
+    async with database.transaction() as connection:
+        for status, counts in ((SUCCEEDED, success_counts), (RETRYING, failure_counts), (FAILED, failure_counts)):
+            wanted = await add_execution(connection, **stands)
+            before = await execution(connection, wanted)
+            assert await settling.settle(connection, [_outcome(wanted, status)]) == ({wanted} if counts else set())
+            after = await execution(connection, wanted)
+            assert after["status"] == (status.value if counts else before["status"])
+            assert counts or after == before
+
+
+async def test_a_late_success_is_not_lost_beside_a_failure_of_the_same_execution(database: Database) -> None:
+    async with database.transaction() as connection:
+        for number in range(40):
+            wanted = await add_execution(connection, owner=ME, attempt=2)
+            late = _outcome(wanted, owner=OTHER, number=1)
+            current = _outcome(wanted, RETRYING, number=2)
+            outcomes = [late, current] if number % 2 else [current, late]
+            assert await settling.settle(connection, outcomes) == {wanted}
+            row = await execution(connection, wanted)
+            assert (row["status"], row["finished_at"], row["wake_at"]) == ("succeeded", START, None)
+
+
+async def test_attempts_add_up_and_the_first_lateness_stays(database: Database) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=ME, attempt=1)
+        await settling.settle(connection, [_outcome(wanted, RETRYING)])
+        row = await execution(connection, wanted)
+        assert (row["owner"], row["wake_at"], row["finished_at"], row["failures"]) == (None, LATER, None, 1)
+        await connection.execute("UPDATE executions SET owner = $1, attempt = 2, wake_at = NULL", ME)
+        second = _outcome(
+            wanted, FAILED, number=2, attempt_json='[{"number": 2}]', started_at=LATER, lateness_ms=30_000
+        )
+        assert await settling.settle(connection, [second]) == {wanted}
+        row = await execution(connection, wanted)
+    assert orjson.loads(row["attempts"]) == [{"number": 1}, {"number": 2}]
+    assert (row["failures"], row["status"], row["error"]) == (2, "failed", "HTTP 500")
+    assert (row["started_at"], row["lateness_ms"]) == (START, 1)
+
+
+async def test_an_engines_id_is_not_forgotten_by_a_later_answer_without_one(database: Database) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=ME, attempt=1, engine_execution_id="engine-0")
+        await settling.settle(connection, [_outcome(wanted, engine_execution_id=None)])
+        assert (await execution(connection, wanted))["engine_execution_id"] == "engine-0"
+
+
+async def test_a_batch_over_many_days_is_settled_each_by_its_own(database: Database) -> None:
+    async with database.transaction() as connection:
+        ids = [
+            await add_execution(connection, at=START - timedelta(hours=7 * n), owner=ME if n % 3 else OTHER, attempt=1)
+            for n in range(30)
+        ]
+        written = await settling.settle(connection, [_outcome(one, FAILED) for one in ids])
+    assert written == {one for n, one in enumerate(ids) if n % 3}
+
+
+async def test_an_outcome_under_another_instant_finds_nothing(database: Database) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=ME, attempt=1)
+        assert await settling.settle(connection, [_outcome(wanted, recorded_for=START + timedelta(seconds=1))]) == set()
+
+
+async def test_what_was_not_sent_is_given_back_for_its_due_time_or_now(database: Database) -> None:
+    async with database.transaction() as connection:
+        due, overdue = [
+            await add_execution(connection, owner=ME, attempt=1, due_at=START + timedelta(seconds=n)) for n in (5, -5)
+        ]
+        rest = [
+            await add_execution(connection, owner=OTHER, attempt=1),
+            await add_execution(connection, owner=ME, status="cancelled", finished_at=START),
+            await add_execution(connection, status="retrying", wake_at=LATER),
+        ]
+        asked = [(one, START) for one in (due, overdue, *rest)]
+        released = await settling.release(connection, asked, owner=ME, now=START)
+        assert {(one.execution_id, one.wake_at) for one in released} == {
+            (due, START + timedelta(seconds=5)),
+            (overdue, START),
+        }
+        row = await execution(connection, due)
+        assert (row["owner"], row["attempt"], row["status"]) == (None, 1, "pending")
+        assert await settling.release(connection, asked, owner=ME, now=START) == []
+        assert await settling.release(connection, [], owner=ME, now=START) == []
+
+
+async def test_only_what_is_still_the_workers_is_sent(database: Database) -> None:
+    async with database.transaction() as connection:
+        mine = await add_execution(connection, at=START - timedelta(days=3), owner=ME)
+        rest = [
+            await add_execution(connection, owner=OTHER),
+            await add_execution(connection),
+            await add_execution(connection, owner=ME, status="cancelled", finished_at=START),
+        ]
+        asked = [(one, _instant(one)) for one in (mine, *rest)]
+        assert await settling.still_owned(connection, asked, owner=ME) == {mine}
+        assert await settling.still_owned(connection, [], owner=ME) == set()

@@ -1,0 +1,310 @@
+"""Claim, put, ack, offer and the marks, against a real Redis."""
+
+import asyncio
+import random
+from collections import Counter
+from uuid import UUID
+
+import pytest
+
+from app.core.clock import to_ms
+from app.wheel.entries import execution_entry, schedule_entry
+from app.wheel.wheel import WINDOW_MARGIN_MS, Mark, Wheel
+from tests.clocks import START, ManualClock
+from tests.integration.wheel.wheels import (
+    AHEAD_MS,
+    COMMUNITY,
+    LEASE_MS,
+    SHARD,
+    SHARDS,
+    WINDOW_MS,
+    claim,
+    community_in,
+    entry,
+    standing,
+)
+
+NOW = to_ms(START)
+ID = UUID("0192f3a0-0000-7000-8000-00000000c0de")
+
+
+# claim
+
+
+async def test_what_is_due_within_the_claim_ahead_is_claimed_earliest_first(wheel: Wheel) -> None:
+    await wheel.put([entry("s:c", NOW + AHEAD_MS), entry("s:a", NOW - 9), entry("s:b", NOW)])
+    await wheel.put([entry("s:later", NOW + AHEAD_MS + 1)])
+    claimed = await claim(wheel)
+    assert claimed.members == ("s:a", "s:b", "s:c")
+    assert (claimed.next_ms, claimed.marked, claimed.shard) == (NOW + AHEAD_MS + 1, False, SHARD)
+    assert await standing(wheel) == {"s:later": NOW + AHEAD_MS + 1}
+    assert await standing(wheel, "leased") == dict.fromkeys(claimed.members, claimed.token)
+
+
+async def test_an_empty_shard_gives_nothing(wheel: Wheel) -> None:
+    claimed = await claim(wheel)
+    assert (claimed.members, claimed.next_ms, claimed.marked) == ((), None, False)
+    assert await wheel.client.keys() == []
+
+
+async def test_an_execution_is_met_exactly_at_its_time(wheel: Wheel, clock: ManualClock) -> None:
+    await wheel.put([execution_entry(COMMUNITY, ID, START), schedule_entry(COMMUNITY, ID, START)])
+    clock.step_back(0.050)
+    assert (await claim(wheel)).members == (f"s:{ID}",)
+    clock.move(0.049)
+    assert (await claim(wheel)).members == ()
+    clock.move(0.001)
+    assert (await claim(wheel)).members == (f"x:{ID}",)
+
+
+async def test_a_claim_takes_no_more_than_there_is_room_for(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:{n}", NOW - 100 + n) for n in range(10)])
+    assert (await claim(wheel, limit=4)).members == ("s:0", "s:1", "s:2", "s:3")
+    assert (await claim(wheel, limit=0)).members == ()
+    assert len((await claim(wheel)).members) == 6
+
+
+async def test_tokens_are_unique_within_one_millisecond(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:{n}", NOW) for n in range(50)])
+    claims = [await claim(wheel, limit=5) for _ in range(10)]
+    tokens = [claimed.token for claimed in claims]
+    assert tokens == [NOW + LEASE_MS + n for n in range(10)]
+    for token in tokens[:5]:
+        # Each drops its own five, and nobody else's.
+        await wheel.ack(SHARD, token, [(f"s:{n}", None) for n in range(50)])
+    assert len(await standing(wheel, "leased")) == 25
+
+
+async def test_tokens_stay_unique_where_clocks_and_leases_differ(wheel: Wheel, clock: ManualClock) -> None:
+    await wheel.put([entry(f"s:{n}", NOW - 100_000) for n in range(9)])
+    tokens = []
+    for back, lease_ms in ((0.0, 9_000), (0.9, 1_000), (30.0, 1), (0.0, 5_000)):
+        clock.step_back(back)
+        tokens.append((await claim(wheel, limit=2, lease_ms=lease_ms)).token)
+    assert tokens == sorted(set(tokens))
+
+
+async def test_tokens_stay_unique_when_the_wheel_is_thrown_away(wheel: Wheel) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    first = await claim(wheel)
+    await wheel.clear()
+    await wheel.put([entry("s:a", NOW)])
+    second = await claim(wheel)
+    assert second.token > first.token
+    await wheel.ack(SHARD, first.token, [("s:a", None)])
+    assert await standing(wheel, "leased") == {"s:a": second.token}
+
+
+async def test_expired_leases_come_before_what_is_due(wheel: Wheel, clock: ManualClock) -> None:
+    await wheel.put([entry("s:lost", NOW), entry("s:lost2", NOW)])
+    lost = await claim(wheel)
+    clock.move(LEASE_MS / 1000 - 0.001)
+    await wheel.put([entry("s:new", NOW - 99_999)])
+    assert (await claim(wheel, limit=0)).next_ms == NOW - 99_999
+    clock.move(0.001)
+    claimed = await claim(wheel, limit=2)
+    assert claimed.members == ("s:lost", "s:lost2")
+    assert claimed.token > lost.token
+    assert (await claim(wheel)).members == ("s:new",)
+    # What the first one does late is its own lease's, which is gone.
+    await wheel.ack(SHARD, lost.token, [("s:lost", NOW + 10), ("s:lost2", None)])
+    assert (await standing(wheel, "leased"))["s:lost"] == claimed.token
+    assert await standing(wheel) == {"s:lost": NOW + 10}
+
+
+async def test_a_lease_is_known_by_when_it_wants_a_look(wheel: Wheel) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    claimed = await claim(wheel)
+    assert claimed.next_ms == NOW + LEASE_MS
+    await wheel.put([entry("s:b", NOW + 900)])
+    assert (await claim(wheel)).next_ms == NOW + 900
+
+
+async def test_an_entry_that_is_leased_and_due_at_once_comes_once(wheel: Wheel, clock: ManualClock) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    await claim(wheel)
+    await wheel.put([entry("s:a", NOW + 1)])
+    clock.move(LEASE_MS / 1000)
+    claimed = await claim(wheel)
+    assert claimed.members == ("s:a",)
+    await wheel.ack(SHARD, claimed.token, [("s:a", None)])
+    assert await standing(wheel) == await standing(wheel, "leased") == {}
+
+
+async def test_shards_are_claimed_apart_in_the_order_asked_for(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:{shard}", NOW, community_in(shard)) for shard in range(SHARDS)])
+    order = [2, 0, 3, 1]
+    claims = await wheel.claim(order, limit=10, lease_ms=LEASE_MS)
+    assert [(claimed.shard, claimed.members) for claimed in claims] == [(shard, (f"s:{shard}",)) for shard in order]
+    assert await wheel.claim([], limit=10, lease_ms=LEASE_MS) == []
+
+
+async def test_claims_at_once_share_what_is_due_without_an_overlap(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:{n}", NOW - n) for n in range(1000)])
+    claims = await asyncio.gather(*(claim(wheel, limit=77) for _ in range(16)))
+    taken = Counter(member for claimed in claims for member in claimed.members)
+    assert set(taken) == {f"s:{n}" for n in range(1000)}
+    assert set(taken.values()) == {1}
+    assert len({claimed.token for claimed in claims if claimed.members}) == sum(bool(one.members) for one in claims)
+
+
+# put and ack
+
+
+@pytest.mark.parametrize("kind", ["s", "x"])
+async def test_no_put_ack_or_offer_ever_moves_an_entry_later(wheel: Wheel, kind: str) -> None:
+    member, shift = f"{kind}:{ID}", AHEAD_MS if kind == "x" else 0
+    await wheel.begin_load(SHARD, "epoch")
+    generator = random.Random(7)
+    least = None
+    for _ in range(60):
+        at = NOW + generator.randrange(100_000)
+        how = generator.choice(["put", "ack", "offer"])
+        if how == "put":
+            await wheel.put([entry(member, at)])
+        elif how == "ack":
+            await wheel.ack(SHARD, 12345, [(member, at)])
+        else:
+            await wheel.offer(SHARD, "epoch", [(member, at)])
+        least = at + shift if least is None else min(least, at + shift)
+        assert await standing(wheel) == {member: least}
+
+
+async def test_what_is_due_beyond_the_window_and_its_margin_is_left_to_the_keeper(wheel: Wheel) -> None:
+    horizon = NOW + WINDOW_MS + WINDOW_MARGIN_MS
+    await wheel.put([entry("s:in", horizon), entry("s:out", horizon + 1)])
+    await wheel.ack(SHARD, 1, [("s:acked", horizon), ("s:gone", horizon + 1), ("s:none", None)])
+    assert set(await standing(wheel)) == {"s:in", "s:acked"}
+
+
+async def test_an_ack_drops_the_lease_and_puts_what_comes_next(wheel: Wheel) -> None:
+    await wheel.put([entry("s:a", NOW), entry("s:b", NOW), entry("x:c", NOW - AHEAD_MS)])
+    claimed = await claim(wheel)
+    due: list[tuple[str, int | None]] = [("s:a", NOW + 60_000), ("s:b", None), ("x:c", NOW + 9)]
+    await wheel.ack(SHARD, claimed.token, due)
+    assert await standing(wheel, "leased") == {}
+    assert await standing(wheel) == {"s:a": NOW + 60_000, "x:c": NOW + 9 + AHEAD_MS}
+    # The same answer again, as after a lost one, changes nothing.
+    await wheel.ack(SHARD, claimed.token, due)
+    assert await standing(wheel) == {"s:a": NOW + 60_000, "x:c": NOW + 9 + AHEAD_MS}
+
+
+async def test_a_put_takes_no_lease_away(wheel: Wheel) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    claimed = await claim(wheel)
+    await wheel.put([entry("s:a", NOW + 5)])
+    assert await standing(wheel, "leased") == {"s:a": claimed.token}
+    assert await standing(wheel) == {"s:a": NOW + 5}
+
+
+async def test_thousands_of_entries_go_in_and_out(wheel: Wheel) -> None:
+    await wheel.put([])
+    await wheel.put([entry(f"s:{n}", NOW, n % 50) for n in range(5_001)])
+    assert (await wheel.state()).entries == 5_001
+    seen: set[str] = set()
+    for shard in range(SHARDS):
+        while (claimed := await claim(wheel, limit=500, shard=shard)).members:
+            seen |= set(claimed.members)
+            await wheel.ack(shard, claimed.token, [(member, None) for member in claimed.members])
+    assert len(seen) == 5_001
+    state = await wheel.state()
+    assert (state.connected, state.entries, state.error) == (True, 0, None)
+
+
+async def test_far_and_odd_times_are_no_trouble(wheel: Wheel) -> None:
+    await wheel.put([entry("s:past", -(10**15)), entry("s:epoch", 0), entry("s:future", 253_402_300_799_999)])
+    assert (await claim(wheel)).members == ("s:past", "s:epoch")
+    assert await standing(wheel) == {}
+
+
+# offer, marks, loads
+
+
+async def test_an_offer_mends_what_is_missing_or_stands_later_and_counts_it(wheel: Wheel) -> None:
+    await wheel.begin_load(SHARD, "epoch")
+    await wheel.put([entry("s:later", NOW + 500), entry("s:same", NOW + 100), entry("s:earlier", NOW + 50)])
+    await wheel.put([entry("s:leased", NOW)])
+    claimed = await claim(wheel, limit=1)
+    assert claimed.members == ("s:leased",)
+    offered = [(f"s:{name}", NOW + 100) for name in ("later", "same", "earlier", "leased", "missing")]
+    assert await wheel.offer(SHARD, "epoch", offered) == 2
+    assert await standing(wheel) == {
+        "s:later": NOW + 100,
+        "s:same": NOW + 100,
+        "s:earlier": NOW + 50,
+        "s:missing": NOW + 100,
+    }
+    assert await standing(wheel, "leased") == {"s:leased": claimed.token}
+    assert await wheel.offer(SHARD, "epoch", offered) == 0
+    assert await wheel.offer(SHARD, "epoch", []) == 0
+
+
+async def test_an_offer_of_thousands_is_whole(wheel: Wheel) -> None:
+    await wheel.begin_load(SHARD, "epoch")
+    assert await wheel.offer(SHARD, "epoch", [(f"x:{n}", NOW + n) for n in range(4_321)]) == 4_321
+    assert (await standing(wheel))["x:4320"] == NOW + 4_320 + AHEAD_MS
+
+
+async def test_an_offer_under_a_lost_epoch_does_nothing(wheel: Wheel) -> None:
+    assert await wheel.offer(SHARD, "never", [("s:a", NOW)]) is None
+    await wheel.begin_load(SHARD, "first")
+    await wheel.begin_load(SHARD, "second")
+    assert await wheel.offer(SHARD, "first", [("s:a", NOW)]) is None
+    assert not await wheel.raise_mark(SHARD, "first", NOW)
+    await wheel.client.flushall()
+    assert await wheel.offer(SHARD, "second", [("s:a", NOW)]) is None
+    assert not await wheel.raise_mark(SHARD, "second", NOW)
+    assert await wheel.client.keys() == []
+
+
+async def test_a_mark_is_raised_by_the_load_that_began_it(wheel: Wheel) -> None:
+    assert await wheel.marks() == [None] * SHARDS
+    mark = await wheel.begin_load(SHARD, "epoch")
+    assert mark == Mark("epoch", 0, SHARDS)
+    assert (await claim(wheel)).marked
+    assert await wheel.raise_mark(SHARD, "epoch", NOW + 7)
+    expected: list[Mark | None] = [None] * SHARDS
+    expected[SHARD] = Mark("epoch", NOW + 7, SHARDS)
+    assert await wheel.marks() == expected
+
+
+async def test_a_mark_for_another_number_of_shards_is_none(wheel: Wheel) -> None:
+    await wheel.begin_load(SHARD, "epoch")
+    await wheel.client.hset(f"{{ss:{SHARD}}}:mark", "shards", SHARDS + 1)
+    assert await wheel.marks() == [None] * SHARDS
+
+
+@pytest.mark.parametrize("lost", ["epoch", "loaded_until", "shards"])
+async def test_half_a_mark_is_none(wheel: Wheel, lost: str) -> None:
+    await wheel.begin_load(SHARD, "epoch")
+    await wheel.client.hdel(f"{{ss:{SHARD}}}:mark", lost)
+    assert await wheel.marks() == [None] * SHARDS
+
+
+async def test_dropping_the_marks_leaves_the_entries(wheel: Wheel) -> None:
+    for shard in range(SHARDS):
+        await wheel.begin_load(shard, "epoch")
+    await wheel.put([entry("s:a", NOW)])
+    await wheel.drop_marks()
+    assert await wheel.marks() == [None] * SHARDS
+    claimed = await claim(wheel)
+    assert (claimed.members, claimed.marked) == (("s:a",), False)
+
+
+async def test_clearing_throws_everything_away(wheel: Wheel) -> None:
+    for shard in range(SHARDS):
+        await wheel.begin_load(shard, "epoch")
+        await wheel.put([entry("s:a", NOW, community_in(shard)), entry("s:b", NOW + 999, community_in(shard))])
+        await claim(wheel, shard=shard)
+    await wheel.clear()
+    assert (await wheel.state()).entries == 0
+    assert await wheel.marks() == [None] * SHARDS
+
+
+async def test_every_key_of_a_shard_has_one_hash_tag(wheel: Wheel) -> None:
+    await wheel.begin_load(SHARD, "epoch")
+    await wheel.put([entry("s:a", NOW), entry("s:b", NOW + 999)])
+    await claim(wheel)
+    assert set(await wheel.client.keys()) == {
+        f"{{ss:{SHARD}}}:{name}".encode() for name in ("due", "leased", "token", "mark")
+    }
