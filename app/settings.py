@@ -7,11 +7,16 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.errors import ConfigurationException, InvalidScheduleException
 from app.core.occurrences.zones import load_zone
+
+_SCHEMES = {
+    "database_url": ("postgresql://", "postgres://"),
+    "redis_url": ("redis://", "rediss://", "unix://"),
+}
 
 
 class AuthMode(StrEnum):
@@ -123,6 +128,14 @@ class Settings(BaseSettings):
             raise ValueError("must have no query: a path is added to it")
         return value.rstrip("/")
 
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+        schemes = _SCHEMES[str(info.field_name)]
+        if value and not value.startswith(schemes):
+            raise ValueError(f"must begin with {' or '.join(schemes)}")
+        return value
+
     @property
     def grace_period_seconds(self) -> int:
         """Default grace period of a schedule, in seconds."""
@@ -148,4 +161,6 @@ def read_settings() -> Settings:
     except ValidationError as refused:
         first = refused.errors()[0]
         name = str(first["loc"][0]).upper()
-        raise ConfigurationException(f"{name}={first['input']!r}: {first['msg']}") from None
+        # A URL with a password in it must not appear in a log.
+        shown = name if name.lower() in _SCHEMES else f"{name}={first['input']!r}"
+        raise ConfigurationException(f"{shown}: {first['msg'].removeprefix('Value error, ')}") from None

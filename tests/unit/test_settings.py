@@ -139,3 +139,14 @@ def test_every_setting_says_what_it_is(name: str) -> None:
     description = Settings.model_fields[name].description
     assert description is not None
     assert description.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_a_url_of_another_scheme_is_refused_without_showing_its_password(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "mysql://user:hunter2@host/db")
+    with pytest.raises(ConfigurationException) as refused:
+        read_settings()
+    assert refused.value.detail.startswith(f"{name}: must begin with ")
+    assert "hunter2" not in refused.value.detail
