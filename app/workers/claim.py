@@ -11,7 +11,7 @@ from app.wheel.connection import AWAY
 from app.wheel.wheel import Claimed, Wheel
 from app.workers.signals import Point, Signals
 
-BATCH = 500
+BATCH = 100
 """Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 _CADENCE_MS = 20
 _POLL_MS = 1_000
@@ -50,6 +50,7 @@ class Claimer:
         self._first = 0
         self._woken = asyncio.Event()
         self._on_the_way = 0
+        self._full = False
         self._stopping = False
         self._redis_away = False
 
@@ -61,8 +62,10 @@ class Claimer:
         self._woken.set()
 
     def room_came(self) -> None:
-        """Something was delivered: there may be room again."""
-        self._woken.set()
+        """Something was delivered: whoever waits for room looks whether it is enough."""
+        if self._full and self._room() > self._on_the_way:
+            self._full = False
+            self._woken.set()
 
     def advanced(self, claims: Sequence[Claimed]) -> None:
         """A batch has been recorded, and counts as the deliverer's from here on."""
@@ -125,7 +128,8 @@ class Claimer:
                 await out.put(found)
             else:
                 # Without room only a delivery helps, which sets the event; the poll is for safety.
-                until = min(self._look_at) if self._room() > self._on_the_way else self._clock.now_ms() + _POLL_MS
+                self._full = self._room() <= self._on_the_way
+                until = self._clock.now_ms() + _POLL_MS if self._full else min(self._look_at)
                 await self._clock.wait(self._woken, until)
 
     def _rotation(self) -> list[int]:

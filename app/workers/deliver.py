@@ -21,6 +21,7 @@ from app.workers.signals import Point, Signals
 HELD_AT_MOST = 1_000
 """What is recorded but not sent is what a crash delays."""
 _BATCHES_AHEAD = 4
+_LEAST_SHARE = 4
 _RATE_SECONDS = 1.0
 _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
@@ -72,11 +73,13 @@ class Deliverer:
     def room(self) -> int:
         """How many more executions could be delivered soon.
 
-        What goes out within half a second at the present rate, at least a few rounds of the concurrency, at most 1000:
-        more would only make its tail late, and out of the other workers' reach.
+        The high-water mark is what goes out within half a second at the present rate, at least a few rounds of the
+        concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
+        quarter of it there is no room, so that batches are worth their transaction.
         """
-        soon = max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency)
-        return int(min(soon, HELD_AT_MOST)) - len(self._held) - len(self._ready) - self._in_flight
+        mark = int(min(max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency), HELD_AT_MOST))
+        room = mark - len(self._held) - len(self._ready) - self._in_flight
+        return room if room * _LEAST_SHARE >= mark else 0
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""
