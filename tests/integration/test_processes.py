@@ -1,0 +1,144 @@
+"""The commands as an operator runs them: migrate, keys, api, worker, rebuild, and what they show of themselves."""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from app.embedded.ports import free_port
+from tests.processes import Script
+from tests.receiver import Receiver
+
+WORKFLOW_ID = "8f14e45f-ceea-467f-a8d2-7b9e2c1d3a4b"
+
+
+@dataclass
+class Operator:
+    """Someone at a shell, with the environment of a deployment."""
+
+    environment: dict[str, str]
+    folder: Path
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """A command that ends: its status, stdout and stderr."""
+        errors = self.folder / secrets.token_hex(4)
+        script = await Script.start("-m", "app.cli", *arguments, errors=errors, **self.environment)
+        assert script.process.stdout is not None
+        out = (await script.process.stdout.read()).decode()
+        return await script.process.wait(), out, errors.read_text()
+
+    @asynccontextmanager
+    async def running(self, *arguments: str, ready: str) -> AsyncIterator[Script]:
+        """A command that runs until it is stopped, once its `/readyz` says yes."""
+        errors = self.folder / secrets.token_hex(4)
+        script = await Script.start("-m", "app.cli", *arguments, errors=errors, **self.environment)
+        try:
+            async with httpx.AsyncClient() as client, asyncio.timeout(30):
+                while not await _ready(client, ready):
+                    assert script.process.returncode is None, errors.read_text()
+                    await asyncio.sleep(0.05)
+            yield script
+        finally:
+            await script.end()
+
+
+async def _ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture
+async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A database without a schema."""
+    name = f"empty_{secrets.token_hex(6)}"
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+async def operator(empty_database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Operator]:
+    async with Receiver() as receiver:
+        yield Operator(
+            {
+                "DATABASE_URL": empty_database_url,
+                "REDIS_URL": redis_url,
+                "WORKFLOW_ENGINE_URL": receiver.url,
+                "AUTH_MODE": "api_key",
+            },
+            tmp_path,
+        )
+
+
+async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Operator) -> None:
+    status, _, said = await operator.run("migrate", "--check")
+    assert (status, "migrations are missing: 0001" in said) == (1, True)
+    status, _, said = await operator.run("worker")
+    assert status == 1
+    assert said == "schedule-service: the database has an older schema: run `schedule-service migrate` first\n"
+    assert (await operator.run("migrate"))[0] == 0
+    assert (await operator.run("migrate"))[0] == 0
+    assert (await operator.run("migrate", "--check"))[0] == 0
+
+    status, key, _ = await operator.run("keys", "create", "--community", "7", "--role", "editor", "--user", "ada")
+    assert (status, key.count("\n")) == (0, 1)
+    key = key.strip()
+
+    port, metrics_port = free_port(), free_port()
+    api, worker = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}"
+    async with (
+        operator.running("api", "--port", str(port), ready=f"{api}/readyz") as api_process,
+        operator.running("worker", "--metrics-port", str(metrics_port), ready=f"{worker}/readyz") as worker_process,
+        httpx.AsyncClient(headers={"X-API-Key": key}) as client,
+    ):
+        due = datetime.now(UTC) + timedelta(seconds=1)
+        body = {"workflow_id": WORKFLOW_ID, "schedule_type": "one_time", "scheduled_time": due.isoformat()}
+        created = await client.post(f"{api}/api/v1/schedules", json=body)
+        assert created.status_code == 201
+        assert (created.json()["community_id"], created.json()["created_by"]) == (7, "ada")
+        executions = f"{api}/api/v1/schedules/{created.json()['schedule_id']}/executions"
+        async with asyncio.timeout(20):
+            while not [one for one in (await client.get(executions)).json()["items"] if one["status"] == "succeeded"]:
+                await asyncio.sleep(0.05)
+
+        of_worker = _samples((await client.get(f"{worker}/metrics")).text)
+        assert of_worker["schedule_service_running"] == 1
+        assert of_worker['schedule_service_executions_total{outcome="succeeded"}'] == 1
+        assert of_worker["schedule_service_lateness_seconds_count"] == 1
+        assert of_worker["schedule_service_claimed_entries_total"] >= 1
+        assert of_worker["schedule_service_claimed_in_vain_total"] == 0
+        assert of_worker["schedule_service_swept_entries_total"] == 0
+        assert of_worker["schedule_service_postgres_up"] == of_worker["schedule_service_redis_up"] == 1
+        for loop in ("beat", "advance", "window", "sweep", "bury", "reclaim", "retention"):
+            assert of_worker[f'schedule_service_loop_age_seconds{{loop="{loop}"}}'] < 20
+        of_api = _samples((await client.get(f"{api}/metrics")).text)
+        assert of_api["schedule_service_running"] == of_api["schedule_service_live_workers"] == 1
+        assert of_api["schedule_service_active_schedules"] == 0
+        assert of_api["schedule_service_jobs"] == 0
+        assert of_api["schedule_service_due_lag_seconds"] == 0
+        assert of_api["schedule_service_postgres_up"] == of_api["schedule_service_redis_up"] == 1
+
+        assert (await operator.run("rebuild"))[0] == 0
+        assert (await operator.run("keys", "revoke", key.split("_")[1]))[0] == 0
+        assert (await client.get(executions)).status_code == 401
+        for process in (worker_process, api_process):
+            process.process.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(process.process.wait(), 20) == 0
+
+
+def _samples(text: str) -> dict[str, float]:
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}
