@@ -35,8 +35,23 @@ def configure_logs(*, level: str, fmt: str, module: str, stream: TextIO | None =
         logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stderr),
         cache_logger_on_first_use=True,
     )
-    # Libraries that use the standard library's logging say only what is wrong.
-    logging.basicConfig(level=logging.WARNING, stream=stream or sys.stderr, force=True)
+    # Libraries that use the standard library's logging say only what is wrong, in the same form.
+    logging.basicConfig(level=logging.WARNING, handlers=[_Relay()], force=True)
+
+
+class _Relay(logging.Handler):
+    """Says what a library logs as an event of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One event `library_log`, with the library's logger and message as fields."""
+        structlog.get_logger().log(
+            record.levelno,
+            "library_log",
+            category="SYSTEM" if record.levelno < logging.ERROR else "ERROR",
+            logger=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
 
 
 def _add(**fields: str) -> structlog.typing.Processor:

@@ -159,3 +159,24 @@ def test_what_is_below_the_level_is_not_written() -> None:
     log.info("quiet")
     log.warning("loud")
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["loud"]
+
+
+@pytest.mark.parametrize("fmt", ["json", "text"])
+def test_what_a_library_logs_is_an_event_in_the_same_form(fmt: str) -> None:
+    stream = io.StringIO()
+    configure_logs(level="INFO", fmt=fmt, module="worker", stream=stream)
+    try:
+        raise ValueError("broken\nline")
+    except ValueError:
+        logging.getLogger("some.library").exception("it failed: %s", "badly")
+    logging.getLogger("some.library").info("not said")
+    first, *trace = stream.getvalue().splitlines()
+    if fmt == "json":
+        event = json.loads(first)
+        assert (event["event"], event["category"], event["logger"]) == ("library_log", "ERROR", "some.library")
+        assert event["message"] == "it failed: badly"
+        assert "ValueError" in event["exception"]
+        assert trace == []
+    else:
+        assert 'LIBRARY_LOG category=ERROR logger=some.library message="it failed: badly"' in first
+        assert all(line.startswith("    ") for line in trace)
