@@ -18,7 +18,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 _ATTEMPTS = 5
 _CONNECT_SECONDS = 5.0
 _ACQUIRE_SECONDS = 5.0
-_COMMAND_SECONDS = 15.0
+_COMMAND_SECONDS = 9.0
 
 # Deadlock and serialization failure: the transaction left nothing behind and may be repeated as it was.
 _REPEATABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -85,7 +85,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection; those in use are given a moment to end."""
         try:
-            await asyncio.wait_for(self._pool.close(), 5)
+            await asyncio.wait_for(self._pool.close(), 2)
         except TimeoutError:
             self._pool.terminate()
 
@@ -138,7 +138,7 @@ class Database:
             await clock.sleep(every_seconds)
             try:
                 step = await self.measure(clock)
-            except StoreUnavailableException:
+            except (StoreUnavailableException, asyncpg.PostgresError):
                 continue
             if step:
                 stepped(step)
@@ -147,6 +147,18 @@ class Database:
     def size(self) -> int:
         """Connections open now."""
         return self._pool.get_size()
+
+
+def blames_the_row(error: Exception) -> bool:
+    """Whether an error comes of what a row holds, and not of Postgres's own state, rights or schema.
+
+    Only the former may take a row out of service: the latter would take out every row that comes due.
+    """
+    if isinstance(error, StoreUnavailableException):
+        return False
+    return not isinstance(error, asyncpg.PostgresError) or isinstance(
+        error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError | asyncpg.ProgramLimitExceededError
+    )
 
 
 async def wait_until_up(url: str, clock: Clock, *, patience_seconds: float) -> None:

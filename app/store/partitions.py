@@ -74,7 +74,7 @@ async def drop(database: Database, name: str) -> bool:
 async def drop_expired_of_default(connection: Connection, before: datetime) -> int:
     """Delete what has expired in the default partition, where no day's partition ever came."""
     answer: str = await connection.execute(
-        "DELETE FROM executions_default WHERE recorded_for < $1 AND finished_at IS NOT NULL", before
+        "DELETE FROM executions_default WHERE recorded_for < $1 AND created_at < $1 AND finished_at IS NOT NULL", before
     )
     return int(answer.rpartition(" ")[2])
 

@@ -20,8 +20,13 @@ _COMPLETED = """
 """
 _REVISIONS = """
     DELETE FROM schedule_revisions r
-     WHERE r.superseded_at < $1
-       AND NOT EXISTS (SELECT FROM executions e WHERE e.schedule_id = r.schedule_id AND e.finished_at IS NULL)
+     WHERE (r.schedule_id, r.revision) IN (
+           SELECT o.schedule_id, o.revision FROM schedule_revisions o
+            WHERE o.superseded_at < $1
+              AND NOT EXISTS (SELECT FROM executions e
+                               WHERE e.schedule_id = o.schedule_id AND e.revision = o.revision
+                                 AND (e.finished_at IS NULL OR e.status IN ('failed', 'timed_out')))
+            ORDER BY o.superseded_at LIMIT $2)
 """
 _IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE created_at < $1"
 
@@ -33,9 +38,9 @@ async def remove_completed(connection: Connection, *, completed_before: datetime
     return len(await connection.fetch(_COMPLETED, completed_before, limit, now))
 
 
-async def forget_revisions(connection: Connection, *, superseded_before: datetime) -> None:
+async def forget_revisions(connection: Connection, *, superseded_before: datetime, limit: int) -> None:
     """Forget definitions that no kept execution can name any more."""
-    await connection.execute(_REVISIONS, superseded_before)
+    await connection.execute(_REVISIONS, superseded_before, limit)
 
 
 async def forget_idempotency_keys(connection: Connection, *, now: datetime) -> None:

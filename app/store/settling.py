@@ -36,9 +36,10 @@ _RELEASE = """
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
 _STILL_OWNED = """
-    SELECT execution_id FROM executions
-     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $3 AND $4
-       AND owner = $2 AND status = 'pending' AND finished_at IS NULL
+    SELECT e.execution_id
+      FROM unnest($1::uuid[], $2::int[]) AS u(execution_id, attempt)
+      JOIN executions e USING (execution_id, attempt)
+     WHERE e.recorded_for BETWEEN $4 AND $5 AND e.owner = $3 AND e.status = 'pending' AND e.finished_at IS NULL
 """
 
 
@@ -111,12 +112,15 @@ async def release(
     return [Released(*row) for row in rows]
 
 
-async def still_owned(connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID) -> set[UUID]:
-    """Which of these executions (id, recorded_for) are still this worker's to send."""
+async def still_owned(
+    connection: Connection, executions: Sequence[tuple[UUID, datetime, int]], *, owner: UUID
+) -> set[UUID]:
+    """Which of these executions (id, recorded_for, attempt) are still this worker's to send."""
     if not executions:
         return set()
-    ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
-    return {row[0] for row in await connection.fetch(_STILL_OWNED, ids, owner, min(instants), max(instants))}
+    ids, instants, attempts = (list(column) for column in zip(*executions, strict=True))
+    rows = await connection.fetch(_STILL_OWNED, ids, attempts, owner, min(instants), max(instants))
+    return {row[0] for row in rows}
 
 
 def _decisive(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:

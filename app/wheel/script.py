@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-Call = tuple[Sequence[str], Sequence[str | int]]
+Call = tuple[Sequence[str], Sequence[str | int | bytes]]
 """The keys and the arguments of one call."""
 
 

@@ -10,6 +10,7 @@ from app.wheel.wheel import WAKE_CHANNEL
 
 _RETRY_SECONDS = 0.5
 _LISTEN_SECONDS = 5.0
+_UNANSWERED_AT_MOST = 2
 
 
 async def listen(client: Redis, clock: Clock, woken: Callable[[int | None], None]) -> None:
@@ -23,9 +24,16 @@ async def listen(client: Redis, clock: Clock, woken: Callable[[int | None], None
         try:
             await subscription.subscribe(WAKE_CHANNEL)
             woken(None)
-            while True:
+            unanswered = 0
+            while unanswered < _UNANSWERED_AT_MOST:
                 message = await subscription.get_message(timeout=_LISTEN_SECONDS)
-                if message is not None:
+                if message is None:
+                    # Silence may be a connection that is cut off without a word: ask.
+                    unanswered += 1
+                    await subscription.ping()
+                    continue
+                unanswered = 0
+                if message["type"] == "message":
                     woken(_shard(message["data"]))
         except AWAY:
             await clock.sleep(_RETRY_SECONDS)

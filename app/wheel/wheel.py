@@ -25,6 +25,7 @@ WAKE_CHANNEL = "{ss}:wake"
 _WORTH_WAKING_MS = 2_000
 _CHUNK = 200
 _NO_TOKEN = -1
+_ANY_BYTES = "surrogateescape"  # a stranger's member must be acknowledged as it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class Wheel:
                 int(token),
                 None if int(nearest) < 0 else int(nearest),
                 bool(marked),
-                tuple(dict.fromkeys(member.decode() for member in members)),
+                tuple(dict.fromkeys(member.decode(errors=_ANY_BYTES) for member in members)),
             )
             for shard, (token, nearest, marked, members) in zip(shards, answers, strict=True)
         ]
@@ -225,9 +226,9 @@ class Wheel:
         now = self._clock.now_ms()
         head = (token, now + self.window_ms + WINDOW_MARGIN_MS, now + _WORTH_WAKING_MS, WAKE_CHANNEL, shard)
         for chunk in _chunks(due_ms):
-            flat: list[str | int] = list(head)
+            flat: list[str | int | bytes] = list(head)
             for member, at in chunk:
-                flat += (member, "" if at is None else self._score(member, at))
+                flat += (member.encode(errors=_ANY_BYTES), "" if at is None else self._score(member, at))
             await self._put.run([(self._keys(shard, "due", "leased"), flat)])
 
     def _fell_behind(self) -> None:

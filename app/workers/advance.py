@@ -10,7 +10,7 @@ from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus
 from app.metrics import Metrics
 from app.store import firing, taking
-from app.store.database import Database
+from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Claimed, Wheel
@@ -90,11 +90,12 @@ class Advancer:
         for member in members:
             try:
                 whole.add(await self._look([member]))
-            except StoreUnavailableException:
-                whole.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
             except Exception as poison:
                 log.exception("advance_poison", category="ERROR", entry=member)
-                await self._set_aside(member, reason_of(poison), whole)
+                if blames_the_row(poison):
+                    await self._set_aside(member, reason_of(poison), whole)
+                else:
+                    whole.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
         return whole
 
     async def _set_aside(self, member: str, reason: str, look: Look) -> None:

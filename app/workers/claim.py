@@ -47,11 +47,12 @@ class Claimer:
         self._shard_lost = shard_lost
         self._signals = signals
         self._look_at = [0] * wheel.shards
+        self._named: set[int] = set()
         self._first = 0
         self._woken = asyncio.Event()
         self._on_the_way = 0
         self._full = False
-        self._stopping = False
+        self.stopping = False
         self._redis_away = False
 
     def wake(self, shard: int | None) -> None:
@@ -59,6 +60,7 @@ class Claimer:
         for number in range(len(self._look_at)) if shard is None else (shard,):
             if 0 <= number < len(self._look_at):
                 self._look_at[number] = 0
+                self._named.add(number)
         self._woken.set()
 
     def room_came(self) -> None:
@@ -74,7 +76,7 @@ class Claimer:
 
     def stop(self) -> None:
         """Claim no more; a claim under way ends first."""
-        self._stopping = True
+        self.stopping = True
         self._woken.set()
 
     async def run_once(self) -> list[Claimed]:
@@ -89,8 +91,10 @@ class Claimer:
         while room > 0 and shards:
             # Evenly first; what the others leave of the room then goes to the shards that have more.
             share = max(room // len(shards), 1)
+            asked = shards[:room]
+            self._named.difference_update(asked)
             try:
-                claims = await self._wheel.claim(shards[:room], limit=share, lease_ms=self._lease_ms)
+                claims = await self._wheel.claim(asked, limit=share, lease_ms=self._lease_ms)
             except AWAY:
                 if not found:
                     raise
@@ -100,7 +104,9 @@ class Claimer:
             for claim in claims:
                 room -= len(claim.members)
                 full = len(claim.members) >= share
-                self._look_at[claim.shard] = self._next_look(claim, now, full=full)
+                # A wake that came while the claim was under way is about what the claim did not see.
+                named = claim.shard in self._named
+                self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full)
                 if full:
                     shards.append(claim.shard)
                 if not claim.marked:
@@ -113,10 +119,14 @@ class Claimer:
             await self._signals.reached(Point.CLAIMED)
         return found
 
-    async def run_forever(self, out: "asyncio.Queue[list[Claimed]]") -> None:
-        """Claim until stopped, into a short queue: a full one is the back-pressure."""
-        while not self._stopping:
+    async def run_forever(self, out: "asyncio.Queue[list[Claimed]]", came_round: Callable[[], None]) -> None:
+        """Claim until stopped, into a short queue: a full one is the back-pressure.
+
+        `came_round` is called at each turn, so that a claimer that stands still can be seen.
+        """
+        while not self.stopping:
             self._woken.clear()
+            came_round()
             try:
                 found = await self.run_once()
             except AWAY as away:

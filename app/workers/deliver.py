@@ -77,9 +77,10 @@ class Deliverer:
         concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
         quarter of it there is no room, so that batches are worth their transaction.
         """
-        mark = int(min(max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency), HELD_AT_MOST))
-        room = mark - len(self._held) - len(self._ready) - self._in_flight
-        return room if room * _LEAST_SHARE >= mark else 0
+        mark = int(max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency))
+        waiting = len(self._held) + len(self._ready)
+        room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
+        return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""
@@ -148,10 +149,12 @@ class Deliverer:
                 await self._signals.reached(Point.ANSWERED)
                 self._count(delivered)
                 self._settle(delivered)
-            except Exception:
-                # It stays pending under this worker's id, and is released once it is known to be out of its hands.
-                log.exception("delivery_failed", category="ERROR", execution_id=str(assignment.execution_id))
+            except BaseException as broken:
+                # Out of this worker's hands, a cancelled one too: it stays pending under its id, and is released.
                 self.forget(assignment.execution_id)
+                if not isinstance(broken, Exception):
+                    raise
+                log.exception("delivery_failed", category="ERROR", execution_id=str(assignment.execution_id))
             finally:
                 self._in_flight -= 1
                 self._room_came()
@@ -183,6 +186,9 @@ class Deliverer:
         self._in_flight += 1
         try:
             owned = await self._still_owned([assignment for _, assignment in doubtful])
+        except BaseException:
+            self._ready.extendleft(reversed(doubtful))
+            raise
         finally:
             self._in_flight -= 1
         now = self._clock.monotonic()
@@ -199,7 +205,7 @@ class Deliverer:
             while not self._presence.trusted:
                 await self._clock.sleep(_DISTRUST_POLL_SECONDS)
             owner = self._presence.worker_id
-            mine = [(one.execution_id, one.recorded_for) for one in assignments if one.owner == owner]
+            mine = [(one.execution_id, one.recorded_for, one.attempt) for one in assignments if one.owner == owner]
             if not mine:
                 return set()
             try:
@@ -207,6 +213,9 @@ class Deliverer:
                     return await settling.still_owned(connection, mine, owner=owner)
             except StoreUnavailableException:
                 await self._clock.sleep(_DISTRUST_POLL_SECONDS)
+            except Exception:
+                log.exception("recheck_failed", category="ERROR", executions=len(mine))
+                await self._clock.sleep(_HOLD_SECONDS)
 
     def _wake_one(self) -> None:
         while self._idle:

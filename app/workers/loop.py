@@ -34,7 +34,7 @@ from app.workers.signals import Signals
 
 _QUEUED_BATCHES = 2
 _AFTER_FAILURE_SECONDS = 1.0
-_SETTLE_PATIENCE_SECONDS = 10.0
+_SETTLE_PATIENCE_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -124,9 +124,9 @@ class Worker:
         self._metrics.running.set(1)
         log.info("scheduler_start", category="SYSTEM", worker_id=str(self.presence.worker_id))
         # The beat outlives the others: a worker that is finishing its work is not dead.
-        beating = asyncio.create_task(self.presence.run_forever(), name="beat")
+        beating = asyncio.create_task(self._endure("beat", self.presence.run_forever), name="beat")
         tasks = self._start()
-        claiming = asyncio.create_task(self.claimer.run_forever(self._batches), name="claim")
+        claiming = asyncio.create_task(self._claim_until_stopped(), name="claim")
         try:
             await self._stopped.wait()
             self._metrics.running.set(0)
@@ -163,6 +163,14 @@ class Worker:
                 log.exception("loop_failed", category="ERROR", loop=name)
             await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
+    async def _claim_until_stopped(self) -> None:
+        while not self.claimer.stopping:
+            try:
+                await self.claimer.run_forever(self._batches, lambda: self._came_round("claim"))
+            except Exception:
+                log.exception("loop_failed", category="ERROR", loop="claim")
+                await self._clock.sleep(_AFTER_FAILURE_SECONDS)
+
     async def _advance_forever(self) -> None:
         self._came_round("advance")
         while True:
@@ -190,7 +198,7 @@ class Worker:
             try:
                 await self.window.run_once()
                 self._came_round("window")
-                pause_seconds = window.PASS_SECONDS
+                pause_seconds = window.UNFINISHED_SECONDS if self.window.unfinished else window.PASS_SECONDS
             except (StoreUnavailableException, *AWAY) as away:
                 log.debug("keeper_waits", category="SYSTEM", keeper="window", error=str(away))
                 pause_seconds = _AFTER_FAILURE_SECONDS
@@ -204,17 +212,22 @@ class Worker:
         await asyncio.wait((finishing, hurried), return_when=asyncio.FIRST_COMPLETED)
         for task in (finishing, hurried):
             task.cancel()
-        await asyncio.gather(finishing, hurried, return_exceptions=True)
+        for outcome in await asyncio.gather(finishing, hurried, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                log.error("shutdown_failed", category="ERROR", error=f"{type(outcome).__name__}: {outcome}")
 
     async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:
-        await claiming
-        await self._batches.join()
+        until = self._clock.monotonic() + grace_seconds
+        # With Postgres away what was claimed cannot be recorded: its leases run out, and others claim it.
+        recording = asyncio.create_task(self._batches.join(), name="record-the-rest")
+        await asyncio.wait((claiming, recording), timeout=grace_seconds)
+        recording.cancel()
         await self._release(self.deliverer.stop())
-        if not await self.deliverer.drained(grace_seconds):
+        if not await self.deliverer.drained(until - self._clock.monotonic()):
             log.warning("shutdown_grace_over", category="SYSTEM", grace_seconds=grace_seconds)
         # What was being read again in between.
         await self._release(self.deliverer.stop())
-        until = self._clock.monotonic() + _SETTLE_PATIENCE_SECONDS
+        until = max(until, self._clock.monotonic() + _SETTLE_PATIENCE_SECONDS)
         while self.settler.busy and self._clock.monotonic() < until:
             await self._clock.sleep(0.01)
 
@@ -222,11 +235,11 @@ class Worker:
         if not unsent:
             return
         executions = [(one.execution_id, one.recorded_for) for one in unsent]
+        owner = self.presence.worker_id
         try:
-            async with self._database.transaction() as connection:
-                released = await settling.release(
-                    connection, executions, owner=self.presence.worker_id, now=self._clock.now()
-                )
+            released = await self._database.run(
+                lambda connection: settling.release(connection, executions, owner=owner, now=self._clock.now())
+            )
         except StoreUnavailableException:
             # Without a row this worker is dead to the others, who release what is pending under its id.
             return

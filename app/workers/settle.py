@@ -73,13 +73,15 @@ class Settler:
         batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if not batch:
             return 0
-        outcomes = [conclude(delivered, self._clock.now()) for delivered in batch]
-        written = await self._write(outcomes)
-        retries = [one for one in outcomes if one.execution_id in written and one.wake_at is not None]
-        await self._wheel.put([execution_entry(one.community_id, one.execution_id, _wake(one)) for one in retries])
-        self._unsettled -= len(batch)
-        for delivered in batch:
-            self._forget(delivered)
+        try:
+            outcomes = [conclude(delivered, self._clock.now()) for delivered in batch]
+            written = await self._write(outcomes)
+            retries = [one for one in outcomes if one.execution_id in written and one.wake_at is not None]
+            await self._wheel.put([execution_entry(one.community_id, one.execution_id, _wake(one)) for one in retries])
+        finally:
+            self._unsettled -= len(batch)
+            for delivered in batch:
+                self._forget(delivered)
         self._note(outcomes, written)
         await self._signals.reached(Point.SETTLED)
         return len(written)

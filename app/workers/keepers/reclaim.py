@@ -16,7 +16,7 @@ from app.workers.presence import Presence
 
 PASS_SECONDS = 3.0
 UNKNOWN_AFTER_SECONDS = 10.0
-"""Longer than a statement may run, so that an open transaction of this worker is not taken for a lost one."""
+"""Longer than a statement may run and its answer be waited for: an open transaction is not taken for a lost one."""
 
 log = structlog.get_logger()
 
@@ -57,8 +57,9 @@ class Reclaim:
         lost = [execution for execution, since in self._unknown_since.items() if now - since >= UNKNOWN_AFTER_SECONDS]
         if not lost:
             return 0
-        async with self._database.transaction() as connection:
-            released = await settling.release(connection, lost, owner=owner, now=self._clock.now())
+        released = await self._database.run(
+            lambda connection: settling.release(connection, lost, owner=owner, now=self._clock.now())
+        )
         await self._wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in released])
         self._metrics.released.inc(len(released))
         log.warning("executions_reclaimed", category="SYSTEM", executions=len(released))

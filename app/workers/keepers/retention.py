@@ -10,6 +10,7 @@ from app.store.database import Database
 
 PASS_SECONDS = 10.0
 _LIMIT = 500
+_ROUNDS = 20
 _KEEPER = 4
 
 log = structlog.get_logger()
@@ -29,21 +30,37 @@ class Retention:
 
         Raises StoreUnavailableException.
         """
-        now = self._clock.now()
+        today = self._clock.now().date()
         async with self._database.transaction() as connection:
             if not await upkeep.take_turn(connection, _KEEPER):
                 return 0, 0
-            removed = await retention.remove_completed(
-                connection, completed_before=now - timedelta(days=self._completed_days), now=now, limit=_LIMIT
-            )
-            await retention.forget_idempotency_keys(connection, now=now)
-            kept = timedelta(days=self._execution_days + partitions.DAYS_BEHIND + 1)
-            await retention.forget_revisions(connection, superseded_before=now - kept)
-            missing = await partitions.missing_days(connection, now.date())
-            expired = await partitions.expired(connection, now.date(), self._execution_days)
-            await partitions.drop_expired_of_default(connection, now - timedelta(days=self._execution_days))
+            missing = await partitions.missing_days(connection, today)
+            expired = await partitions.expired(connection, today, self._execution_days)
+        # Partitions first: a deletion that takes too long must not keep tomorrow's from being made.
         made = [day.isoformat() for day in missing if await partitions.make(self._database, day)]
         dropped = [name for name in expired if await partitions.drop(self._database, name)]
+        removed = await self._let_go()
         if made or dropped or removed:
             log.info("retention", category="SYSTEM", made=made, dropped=dropped, removed_schedules=removed)
         return len(made), len(dropped)
+
+    async def _let_go(self) -> int:
+        """Delete what has served its time. Returns how many schedules were removed."""
+        now = self._clock.now()
+        completed_before = now - timedelta(days=self._completed_days)
+        removed = 0
+        for _ in range(_ROUNDS):
+            found = await self._database.run(
+                lambda connection: retention.remove_completed(
+                    connection, completed_before=completed_before, now=now, limit=_LIMIT
+                )
+            )
+            removed += found
+            if found < _LIMIT:
+                break
+        superseded_before = now - timedelta(days=self._execution_days + partitions.DAYS_BEHIND + 1)
+        async with self._database.transaction() as connection:
+            await retention.forget_idempotency_keys(connection, now=now)
+            await retention.forget_revisions(connection, superseded_before=superseded_before, limit=_LIMIT)
+            await partitions.drop_expired_of_default(connection, now - timedelta(days=self._execution_days))
+        return removed

@@ -20,6 +20,8 @@ from app.wheel.entries import shard_of
 from app.wheel.wheel import Mark, Wheel
 
 PASS_SECONDS = 60.0
+UNFINISHED_SECONDS = 5.0
+"""When to look again after a load that another has begun, and may not live to finish."""
 _PAGE = 2_000
 _KEEPER = 1
 
@@ -45,6 +47,7 @@ class WindowKeeper:
         self._wheel = wheel
         self._clock = clock
         self._metrics = metrics
+        self.unfinished = False
 
     async def run_once(self) -> int:
         """Offer what has come into the window since the last pass, and all of it where a shard was lost.
@@ -56,6 +59,7 @@ class WindowKeeper:
         # Another worker's pass may just have been here.
         stale_ms = until_ms - int(PASS_SECONDS * 500)
         wanting = [number for number, mark in enumerate(marks) if mark is None or mark.loaded_until_ms < stale_ms]
+        self.unfinished = any(mark is None or mark.loaded_until_ms == 0 for mark in marks)
         if not wanting or not await self._my_turn():
             return 0
         shards: dict[int, _Shard] = {}
@@ -67,8 +71,8 @@ class WindowKeeper:
         await self._offer_all("s:", upkeep.schedules_due, lowest_ms, until_ms, shards)
         await self._offer_all("x:", upkeep.executions_due, lowest_ms, until_ms, shards)
         for number, shard in shards.items():
-            if not shard.lost:
-                await self._wheel.raise_mark(number, shard.mark.epoch, until_ms)
+            shard.lost = shard.lost or not await self._wheel.raise_mark(number, shard.mark.epoch, until_ms)
+        self.unfinished = any(shard.lost for shard in shards.values())
         mended = sum(shard.mended for shard in shards.values())
         self._metrics.loaded.inc(mended)
         if lowest_ms == 0:

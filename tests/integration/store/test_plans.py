@@ -247,7 +247,7 @@ async def test_settling_and_releasing_open_the_days_of_the_batch_alone(filled: D
     ]
     await settling.settle(_as_connection(plans), outcomes)
     await settling.release(_as_connection(plans), _with_instants(ids), owner=ME, now=START)
-    await settling.still_owned(_as_connection(plans), _with_instants(ids), owner=ME)
+    await settling.still_owned(_as_connection(plans), [(*execution, 1) for execution in _with_instants(ids)], owner=ME)
     assert plans.opened == {TODAY}
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from app.core.execution import ExecutionStatus
+from app.core.occurrences import ScheduleType
 from app.core.schedule import OverlapPolicy, ScheduleStatus
 from tests.integration.workers.rig import CALLER, Rig, next_of, seconds
 
@@ -100,10 +101,10 @@ async def test_what_a_stranger_left_in_the_wheel_is_dropped_and_the_others_fire(
     (shard,) = {claim.shard for claim in await rig.wheel.claim(range(4), limit=1, lease_ms=1) if claim.members}
     rig.clock.move(0.01)
     junk = ("s:junk", "x:", "y:1", f"x:{schedule.schedule_id}", "")
-    await rig.wheel.client.zadd(f"{{ss:{shard}}}:due", dict.fromkeys(junk, 1))
+    await rig.wheel.client.zadd(f"{{ss:{shard}}}:due", {**dict.fromkeys(junk, 1), b"s:\xff\x00": 1})
     look = await rig.fire(worker)
     assert [assignment.schedule_id for assignment in look.assignments] == [schedule.schedule_id]
-    assert look.in_vain == len(junk)
+    assert look.in_vain == len(junk) + 1
     assert (await rig.wheel.state()).entries == 1
 
 
@@ -123,6 +124,33 @@ async def test_one_poisoned_row_fails_with_its_reason_and_the_others_fire(rig: R
     assert failed.status_reason is not None
     assert "Nowhere/Atlantis" in failed.status_reason
     assert failed.next_due_at is None
+
+
+async def test_an_error_that_no_row_is_to_blame_for_takes_no_schedule_out_of_service(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedules = [await rig.create(), await rig.create()]
+    rig.clock.move_to(next_of(schedules[1])[0])
+    # As with old code on a schema that was contracted too early.
+    await rig.execute("ALTER TABLE executions RENAME COLUMN covers_from TO covered_from")
+    assert (await rig.fire(worker)).assignments == []
+    for schedule in schedules:
+        assert (await rig.schedules.get(CALLER, schedule.schedule_id)).status is ScheduleStatus.ACTIVE
+    await rig.execute("ALTER TABLE executions RENAME COLUMN covered_from TO covers_from")
+    rig.clock.move(5)
+    worker.claimer.wake(None)
+    assert len((await rig.fire(worker)).assignments) == 2
+
+
+async def test_a_wake_that_comes_while_a_claim_is_under_way_is_not_lost(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.window.run_once()
+    claiming = asyncio.create_task(worker.claimer.run_once())
+    await asyncio.sleep(0)
+    worker.claimer.wake(None)
+    assert await claiming == []
+    await rig.create(schedule_type=ScheduleType.ONE_TIME, interval_seconds=None, scheduled_time=rig.clock.now())
+    # No second passes, and nothing wakes it again.
+    assert len((await rig.fire(worker)).assignments) == 1
 
 
 async def test_a_row_that_postgres_itself_refuses_is_set_aside_and_the_others_fire(rig: Rig) -> None:

@@ -211,6 +211,25 @@ async def test_a_worker_whose_own_beat_is_old_sends_nothing_until_postgres_confi
     assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
 
 
+async def test_an_error_while_reading_again_loses_nothing_and_stops_nothing(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (held,) = (await rig.fire(worker)).assignments
+    rig.clock.move(11)
+    await rig.execute("ALTER TABLE executions RENAME COLUMN owner TO possessor")
+    async with delivering(worker):
+        await worker.presence.run_once()
+        for _ in range(50):
+            await turn()
+        assert worker.deliverer.knows(held.execution_id)
+        await rig.execute("ALTER TABLE executions RENAME COLUMN possessor TO owner")
+        rig.clock.move(1.1)
+        await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+    assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
+
+
 async def test_a_buried_worker_takes_a_new_id_and_drops_what_it_held(rig: Rig) -> None:
     worker, other = await rig.worker(), await rig.worker()
     schedule = await rig.create(max_executions=1)

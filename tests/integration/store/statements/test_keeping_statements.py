@@ -152,7 +152,7 @@ async def test_a_definition_is_forgotten_when_it_is_old_and_nothing_unfinished_n
             [(old, START - DAY), (new, START), (busy, START - DAY)],
         )
         await add_execution(connection, schedule_id=busy)
-        await retention.forget_revisions(connection, superseded_before=START)
+        await retention.forget_revisions(connection, superseded_before=START, limit=100)
         left = await connection.fetch("SELECT schedule_id FROM schedule_revisions")
         assert {row[0] for row in left} == {new, busy}
 

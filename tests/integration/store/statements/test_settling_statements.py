@@ -169,12 +169,13 @@ async def test_what_was_not_sent_is_given_back_for_its_due_time_or_now(database:
 
 async def test_only_what_is_still_the_workers_is_sent(database: Database) -> None:
     async with database.transaction() as connection:
-        mine = await add_execution(connection, at=START - timedelta(days=3), owner=ME)
+        mine = await add_execution(connection, at=START - timedelta(days=3), owner=ME, attempt=1)
         rest = [
             await add_execution(connection, owner=OTHER),
             await add_execution(connection),
             await add_execution(connection, owner=ME, status="cancelled", finished_at=START),
         ]
-        asked = [(one, _instant(one)) for one in (mine, *rest)]
+        asked = [(one, _instant(one), 1) for one in (mine, *rest)]
+        assert await settling.still_owned(connection, [(mine, _instant(mine), 2)], owner=ME) == set()
         assert await settling.still_owned(connection, asked, owner=ME) == {mine}
         assert await settling.still_owned(connection, [], owner=ME) == set()
