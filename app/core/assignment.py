@@ -12,7 +12,8 @@ class Assignment:
     """One attempt of one execution, as it was taken by an owner under the fence `attempt`.
 
     `context_json` is the encoded `context_data` (or a manual run's override). `failures` counts the settled failures
-    before this attempt, since the last fresh budget; `retry_since` is when that budget began.
+    before this attempt, since the last fresh budget; `retry_since` is when that budget began. `revision` is that of the
+    definition that the attempt sends.
     """
 
     execution_id: UUID
@@ -30,6 +31,7 @@ class Assignment:
     context_json: str
     retry: RetryPolicy
     retry_since: datetime
+    revision: int
     owner: UUID
     attempt: int
     failures: int

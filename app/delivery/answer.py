@@ -14,16 +14,18 @@ RETRY_AFTER_LIMIT_SECONDS = 3600.0
 """`Retry-After` is obeyed up to this, so that an absurd one does not park an execution for ever."""
 _EXCERPT_CHARACTERS = 500
 _ID_CHARACTERS = 255
+_GONE = 410
 # Request Timeout, Too Early, Too Many Requests: the target asks to be asked again.
 _TRY_AGAIN = frozenset({408, 425, 429})
 
 
 class Meaning(Enum):
-    """Taken; to be tried again; refused for good."""
+    """Taken; to be tried again; refused for good; refused, and the target is gone."""
 
     TAKEN = auto()
     RETRY = auto()
     REFUSED = auto()
+    GONE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ def read_answer(reply: Reply, now: datetime) -> Verdict:
     """What an answer means.
 
     A 2xx took it, and so did a 409, which says that the target has this id already. 408, 425, 429 and 5xx are tried
-    again. Everything else, redirects included, is a failure that is not.
+    again. 410 is a failure that is not, and says that the target will not be back. Everything else, redirects
+    included, is a failure.
     """
     status = reply.status
     if 200 <= status < 300 or status == 409:
@@ -48,7 +51,7 @@ def read_answer(reply: Reply, now: datetime) -> Verdict:
     error = _describe(reply)
     if status in _TRY_AGAIN or status >= 500:
         return Verdict(Meaning.RETRY, error, wait_seconds=_retry_after(reply.retry_after, now))
-    return Verdict(Meaning.REFUSED, error)
+    return Verdict(Meaning.GONE if status == _GONE else Meaning.REFUSED, error)
 
 
 def _describe(reply: Reply) -> str:

@@ -90,6 +90,21 @@ async def pause(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     return await _move(work, "schedule_pause", current, life, reason)
 
 
+async def pause_gone(work: Work, schedule_id: UUID, revision: int, reason: str) -> bool:
+    """Pause a schedule whose target said that it is gone; false where it was changed meanwhile, or fires no more.
+
+    Only the revision that got the answer is to blame: a caller may have repaired the schedule since.
+    """
+    try:
+        current = await locked(work, schedule_id)
+    except ScheduleNotFoundException:
+        return False
+    if current.status is not ScheduleStatus.ACTIVE or current.revision != revision:
+        return False
+    await pause(work, schedule_id, reason)
+    return True
+
+
 async def resume(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     """Let a paused schedule go on from now, or compute a failed one anew; an active one stays as it is.
 

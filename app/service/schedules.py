@@ -17,6 +17,7 @@ from app.service import changes, creating, triggering
 from app.service.paging import gather, id_of
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
+from app.store.audit import Actor
 from app.store.database import Database
 from app.store.looks import Look
 from app.store.refusals import refused_values
@@ -136,6 +137,11 @@ class ScheduleService:
         await self._transactions.run(
             actor_of(principal), lambda unit: changes.remove(unit, schedule_id, expected_revision)
         )
+
+    async def pause_gone(self, community_id: int, schedule_id: UUID, *, revision: int, reason: str) -> bool:
+        """Pause a schedule whose target is gone, on the service's own behalf. See `changes.pause_gone`."""
+        actor = Actor(community_id, "schedule-service", None, None)
+        return await self._transactions.run(actor, lambda unit: changes.pause_gone(unit, schedule_id, revision, reason))
 
     async def pause(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
         """Stop recording occurrences. See `changes.pause`."""

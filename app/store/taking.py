@@ -18,7 +18,7 @@ from app.store.firing import retry_policy
 _LOCK_WAITING = """
     SELECT e.execution_id, e.recorded_for, e.schedule_id, e.community_id, e.workflow_id, e.trigger, e.scheduled_for,
            e.due_at, e.coalesced_count, e.last_scheduled_for, e.next_execution_at, e.status, e.owner, e.attempt,
-           e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at,
+           e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at, e.revision,
            CASE WHEN s.revision = e.revision THEN s.timezone ELSE r.definition ->> 'timezone' END AS timezone,
            CASE WHEN s.revision = e.revision THEN s.retry ELSE r.definition -> 'retry' END AS retry,
            coalesce(e.context_override,
@@ -100,6 +100,7 @@ class Waiting:
             context_json=row["context_data"],
             retry=retry_policy(row["retry"]),
             retry_since=row["retry_since"],
+            revision=row["revision"],
             owner=owner,
             attempt=row["attempt"] + 1,
             failures=row["failures"],

@@ -211,6 +211,7 @@ def _assignment(execution: NewExecution, owner: UUID) -> Assignment:
         context_json=schedule.context_json,
         retry=schedule.retry,
         retry_since=recording.due_at,
+        revision=schedule.revision,
         owner=owner,
         attempt=1,
         failures=0,

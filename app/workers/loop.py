@@ -17,6 +17,7 @@ from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
 from app.delivery.sender import Delivered, Sender
 from app.metrics import Metrics
+from app.service.schedules import ScheduleService
 from app.settings import Settings
 from app.store import settling
 from app.store.database import Database
@@ -59,7 +60,10 @@ class Worker:
         self._metrics = metrics
         signals = signals or Signals()
         self.presence = Presence(database, clock)
-        self.settler = Settler(database, wheel, clock, metrics, forget=self._forget, signals=signals)
+        schedules = ScheduleService(database, wheel, clock)
+        self.settler = Settler(
+            database, wheel, clock, metrics, schedules=schedules, forget=self._forget, signals=signals
+        )
         self.deliverer = Deliverer(
             database,
             sender,

@@ -16,6 +16,7 @@ from app.delivery.answer import Meaning
 from app.delivery.body import utc
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
+from app.service.schedules import ScheduleService
 from app.store import settling
 from app.store.database import Database
 from app.store.settling import Outcome
@@ -41,6 +42,7 @@ class Settler:
         clock: Clock,
         metrics: Metrics,
         *,
+        schedules: ScheduleService,
         forget: Callable[[Delivered], None],
         signals: Signals,
     ) -> None:
@@ -48,6 +50,7 @@ class Settler:
         self._wheel = wheel
         self._clock = clock
         self._metrics = metrics
+        self._schedules = schedules
         self._forget = forget
         self._signals = signals
         self._waiting: list[Delivered] = []
@@ -78,6 +81,7 @@ class Settler:
             written = await self._write(outcomes)
             retries = [one for one in outcomes if one.execution_id in written and one.wake_at is not None]
             await self._wheel.put([execution_entry(one.community_id, one.execution_id, _wake(one)) for one in retries])
+            await self._pause_gone([one for one in batch if one.assignment.execution_id in written])
         finally:
             self._unsettled -= len(batch)
             for delivered in batch:
@@ -96,6 +100,22 @@ class Settler:
                 await self._clock.sleep(_GATHER_MS / 1000)
             while self._waiting:
                 await self.run_once()
+
+    async def _pause_gone(self, settled: Sequence[Delivered]) -> None:
+        for delivered in settled:
+            if delivered.verdict.meaning is not Meaning.GONE:
+                continue
+            assignment = delivered.assignment
+            try:
+                await self._schedules.pause_gone(
+                    assignment.community_id,
+                    assignment.schedule_id,
+                    revision=assignment.revision,
+                    reason=f"the target answered {delivered.verdict.error}",
+                )
+            except StoreUnavailableException as away:
+                # Its next occurrence gets the same answer.
+                log.warning("pause_waits", category="ERROR", error=away.detail)
 
     async def _write(self, outcomes: Sequence[Outcome]) -> set[UUID]:
         failures = 0

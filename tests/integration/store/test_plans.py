@@ -212,6 +212,7 @@ async def test_taking_and_failing_open_the_days_of_the_batch_alone(filled: Datab
             context_json="{}",
             retry=RetryPolicy(),
             retry_since=at,
+            revision=1,
             owner=ME,
             attempt=1,
             failures=0,

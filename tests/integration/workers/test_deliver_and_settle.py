@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from uuid import UUID
 
 from aiohttp import web
 
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
-from app.core.schedule import RetryPolicy, Schedule
+from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
 from app.workers.loop import Worker
 from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.receiver import Received
@@ -134,6 +135,31 @@ async def test_a_retry_is_not_made_before_its_time(rig: Rig) -> None:
         rig.clock.move(0.001)
         worker.claimer.wake(None)
         assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
+
+
+async def test_a_target_that_is_gone_pauses_the_schedule_unless_it_was_repaired_meanwhile(rig: Rig) -> None:
+    async def gone(_request: Received) -> web.StreamResponse:
+        return web.Response(status=410, text="moved away")
+
+    rig.receiver.behaviour = gone
+    worker = await rig.worker()
+    left, repaired = await rig.create(), await rig.create()
+    async with delivering(worker):
+        rig.clock.move_to(next_of(left)[0])
+        await worker.presence.run_once()
+        worker.claimer.wake(None)
+        assert len((await rig.fire(worker)).assignments) == 2
+        await rig.schedules.change(
+            CALLER, repaired.schedule_id, lambda found: replace(found.definition, tags=("new",)), expected_revision=None
+        )
+        await rig.receiver.wait_for(2)
+        await settled(rig, worker)
+    paused = await rig.schedules.get(CALLER, left.schedule_id)
+    assert paused.status is ScheduleStatus.PAUSED
+    assert paused.status_reason == "the target answered HTTP 410: moved away"
+    assert paused.revision == left.revision + 1
+    assert (await only(rig, left)).status is ExecutionStatus.FAILED
+    assert (await rig.schedules.get(CALLER, repaired.schedule_id)).status is ScheduleStatus.ACTIVE
 
 
 async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_counts(rig: Rig) -> None:

@@ -29,6 +29,7 @@ _ASSIGNMENT = Assignment(
     context_json='{"report": "daily"}',
     retry=RetryPolicy(),
     retry_since=START,
+    revision=1,
     owner=UUID(int=1),
     attempt=1,
     failures=0,

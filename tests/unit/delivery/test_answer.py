@@ -27,9 +27,7 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
     assert _read(status) == Verdict(Meaning.RETRY, f"HTTP {status}")
 
 
-@pytest.mark.parametrize(
-    "status", [100, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 410, 413, 422, 451]
-)
+@pytest.mark.parametrize("status", [100, 300, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 413, 422, 451])
 def test_anything_else_is_a_failure_that_is_not_tried_again(status: int) -> None:
     assert _read(status, retry_after="5") == Verdict(Meaning.REFUSED, f"HTTP {status}")
 
@@ -146,3 +144,8 @@ def test_whatever_the_answer_it_can_be_read_and_stored(status: int, body: bytes,
     assert "\x00" not in (verdict.error or "") + (verdict.engine_execution_id or "")
     (verdict.error or "").encode()
     orjson.dumps([verdict.error, verdict.engine_execution_id, verdict.wait_seconds])
+
+
+def test_a_target_that_is_gone_is_told_from_one_that_refuses() -> None:
+    verdict = read_answer(Reply(410, b"moved away", None), START)
+    assert (verdict.meaning, verdict.error) == (Meaning.GONE, "HTTP 410: moved away")
