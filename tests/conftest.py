@@ -3,6 +3,7 @@
 Only what asks for a fixture waits for its server: unit tests start nothing.
 """
 
+import logging
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from app.embedded.postgres import EmbeddedPostgres
@@ -29,6 +31,24 @@ async def no_process_is_left() -> AsyncIterator[None]:
     for child in left:
         child.kill()
     assert not left, f"left behind: {[child.cmdline() for child in left]}"
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """The same logging for each test, whatever the one before it has set up.
+
+    With plain tracebacks: drawing one with every local value takes seconds.
+    """
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
 
 
 @pytest.fixture(scope="session")

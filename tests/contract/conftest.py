@@ -1,17 +1,15 @@
 """The real application on a real Postgres and Valkey, made once; tests keep apart by their communities."""
 
 import asyncio
-import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
-import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -44,23 +42,7 @@ async def contract_url(postgres_url: str, database_template: str) -> AsyncIterat
 
 
 @pytest.fixture(scope="session")
-def plain_logs() -> Iterator[None]:
-    """Logs with plain tracebacks: drawing one with every local value takes seconds."""
-    before = structlog.get_config()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-    )
-    yield
-    structlog.configure(**before)
-
-
-@pytest.fixture(scope="session")
-async def stack(plain_logs: None, contract_url: str, redis_server_url: str) -> AsyncIterator[Stack]:
+async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack]:
     """The services on that database."""
     settings = Settings()
     clock = SystemClock()

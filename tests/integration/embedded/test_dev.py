@@ -1,6 +1,7 @@
 """`schedule-service dev`, the whole of it, as a user starts it: must hold what the README promises about `make run`."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -224,7 +225,9 @@ async def test_a_schedule_fires_in_time_beside_another_dev_and_is_there_after_ki
     descendants = first.script.descendants()
     first.script.process.kill()
     for child in descendants:
-        child.kill()
+        # Whose parent was killed may be gone already.
+        with contextlib.suppress(NoSuchProcess):
+            child.kill()
     assert await all_gone(descendants) == []
     await first.script.process.wait()
 
