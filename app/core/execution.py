@@ -30,18 +30,6 @@ class ExecutionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINISHED = frozenset(
-    {
-        ExecutionStatus.SUCCEEDED,
-        ExecutionStatus.FAILED,
-        ExecutionStatus.MISSED,
-        ExecutionStatus.SKIPPED,
-        ExecutionStatus.TIMED_OUT,
-        ExecutionStatus.CANCELLED,
-    }
-)
-
-
 class Trigger(StrEnum):
     """What asked for an execution."""
 

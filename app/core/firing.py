@@ -70,6 +70,11 @@ class Recording:
         """Whether it counts towards `max_executions`."""
         return self.status in (ExecutionStatus.PENDING, ExecutionStatus.QUEUED)
 
+    @property
+    def delivers(self) -> bool:
+        """Whether the worker that records it is to send it."""
+        return self.status is ExecutionStatus.PENDING
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

@@ -34,15 +34,3 @@ async def workers_are_up(database_url: str, pids: Sequence[int]) -> None:
             await asyncio.sleep(_POLL_SECONDS)
     finally:
         await connection.close()
-
-
-async def accepts_connections(host: str, port: int) -> None:
-    """Wait until somebody listens there."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(_POLL_SECONDS)
-        else:
-            writer.close()
-            return

@@ -143,11 +143,6 @@ class Database:
             if step:
                 stepped(step)
 
-    @property
-    def size(self) -> int:
-        """Connections open now."""
-        return self._pool.get_size()
-
 
 def blames_the_row(error: Exception) -> bool:
     """Whether an error comes of what a row holds, and not of Postgres's own state, rights or schema.

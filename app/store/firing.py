@@ -9,7 +9,6 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.execution import ExecutionStatus
 from app.core.firing import Decision, DueSchedule, Recording, Waiting
 from app.core.occurrences import ScheduleType, Timing, tzdata_version
 from app.core.schedule import OverlapPolicy, RetryPolicy, ScheduleStatus
@@ -225,11 +224,6 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
 def retry_policy(encoded: str) -> RetryPolicy:
     """A stored retry policy; cached, because most schedules share a few."""
     return RetryPolicy(**orjson.loads(encoded))
-
-
-def delivers(recording: Recording) -> bool:
-    """Whether a recording is to be sent by the worker that records it."""
-    return recording.status is ExecutionStatus.PENDING
 
 
 _TYPES = {kind.value: kind for kind in ScheduleType}

@@ -132,7 +132,7 @@ class Looker:
             # Only what was really inserted is counted and delivered.
             if execution.execution_id not in inserted:
                 continue
-            if firing.delivers(execution.recording):
+            if execution.recording.delivers:
                 look.assignments.append(_assignment(execution, owner))
                 fired.setdefault(execution.schedule.due.schedule_id, []).append(execution)
             else:

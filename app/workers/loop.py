@@ -22,7 +22,6 @@ from app.settings import Settings
 from app.store import settling
 from app.store.database import Database
 from app.wheel.connection import AWAY
-from app.wheel.entries import execution_entry
 from app.wheel.wakes import listen
 from app.wheel.wheel import Claimed, Wheel
 from app.workers.advance import Advancer
@@ -30,6 +29,7 @@ from app.workers.claim import Claimer
 from app.workers.deliver import Deliverer
 from app.workers.keepers import bury, reclaim, retention, sweep, window
 from app.workers.presence import BEAT_SECONDS, Presence
+from app.workers.released import put_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
 
@@ -247,7 +247,7 @@ class Worker:
         except StoreUnavailableException:
             # Without a row this worker is dead to the others, who release what is pending under its id.
             return
-        await self._wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in released])
+        await put_back(self._wheel, released)
         log.info("executions_handed_back", category="SYSTEM", executions=len(released))
 
     def _room_came(self) -> None:

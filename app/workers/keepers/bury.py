@@ -9,8 +9,8 @@ from app.core.errors import StoreUnavailableException
 from app.metrics import Metrics
 from app.store import upkeep, workers
 from app.store.database import Database
-from app.wheel.entries import execution_entry
 from app.wheel.wheel import Wheel
+from app.workers.released import put_back
 
 PASS_SECONDS = 1.0
 DEAD_AFTER_SECONDS = 15.0
@@ -59,7 +59,7 @@ class Bury:
         if released:
             self._metrics.released.inc(len(released))
             log.warning("executions_released", category="SYSTEM", executions=len(released))
-        await self._wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in released])
+        await put_back(self._wheel, released)
         return len(released)
 
     def _watch(self, beats: dict[UUID, int]) -> dict[UUID, int]:

@@ -10,9 +10,9 @@ from app.core.clock import Clock
 from app.metrics import Metrics
 from app.store import settling, workers
 from app.store.database import Database
-from app.wheel.entries import execution_entry
 from app.wheel.wheel import Wheel
 from app.workers.presence import Presence
+from app.workers.released import put_back
 
 PASS_SECONDS = 3.0
 UNKNOWN_AFTER_SECONDS = 10.0
@@ -60,7 +60,7 @@ class Reclaim:
         released = await self._database.run(
             lambda connection: settling.release(connection, lost, owner=owner, now=self._clock.now())
         )
-        await self._wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in released])
+        await put_back(self._wheel, released)
         self._metrics.released.inc(len(released))
         log.warning("executions_reclaimed", category="SYSTEM", executions=len(released))
         return len(released)

@@ -11,10 +11,21 @@ import httpx
 import pytest
 
 from app.embedded.ports import free_port
-from app.embedded.readiness import accepts_connections
 from tests.processes import Script
 
 EXECUTE = "/api/v1/workflows/8f14e45f-ceea-467f-9d3a-1c5b2a7e6f10/execute"
+
+
+async def accepts_connections(host: str, port: int) -> None:
+    """Wait until somebody listens there."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
 
 
 @pytest.fixture(scope="module")
