@@ -4,15 +4,23 @@
 matches of an expression) and `zones`; `cron_grammar` and `cron_fields` read an expression.
 """
 
+from app.core.occurrences.business_days import BusinessDays, OnDayOff
 from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
 from app.core.occurrences.one_time import resolve_wall_clock
+from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy, Fold, Gap
 from app.core.occurrences.rfc3339 import parse_instant
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
 from app.core.occurrences.zones import tzdata_version
 
 __all__ = [
+    "DEFAULT_POLICY",
+    "BusinessDays",
+    "DstPolicy",
+    "Fold",
+    "Gap",
+    "OnDayOff",
     "ScheduleType",
     "Timing",
     "check_timing",

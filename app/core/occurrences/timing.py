@@ -6,8 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.core.errors import FieldProblem, InvalidScheduleException
+from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.instants import quoted
+from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy
 from app.core.occurrences.zones import load_zone
 
 LONGEST_INTERVAL_SECONDS = 31_536_000
@@ -27,7 +29,8 @@ class Timing:
     """When a schedule fires. Instants are aware, in UTC, and count to the millisecond.
 
     `start_at` and `end_at` are the first and the last instant at which a recurring one may fire. `anchor` is the
-    creation time (for a preview: its start), from which an interval counts where there is no `start_at`.
+    creation time (for a preview: its start), from which an interval counts where there is no `start_at`. `days` are
+    those of the calendars it keeps, null where it keeps none.
     """
 
     schedule_type: ScheduleType
@@ -39,6 +42,8 @@ class Timing:
     end_at: datetime | None = None
     jitter_seconds: int = 0
     anchor: datetime | None = None
+    dst_policy: DstPolicy = DEFAULT_POLICY
+    days: BusinessDays | None = None
 
 
 _OWN_FIELD = {
