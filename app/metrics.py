@@ -54,6 +54,12 @@ class Metrics:
         self.buried = self._counter("buried_workers", "Workers declared dead")
         self.released = self._counter("released_executions", "Executions taken from an owner that does not live")
         self.failed_schedules = self._counter("failed_schedules", "Schedules that could not be computed any more")
+        self.moved_schedules = Counter(
+            "schedule_service_moved_schedules",
+            "Schedules whose next occurrence new zone rules or a changed calendar moved",
+            ["cause"],
+            registry=self.registry,
+        )
         self.loop_age_seconds = Gauge(
             "schedule_service_loop_age_seconds",
             "Seconds since a loop of the worker last came round",

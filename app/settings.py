@@ -42,8 +42,8 @@ class Settings(BaseSettings):
     redis_url: str = Field("", description="Redis or Valkey: redis://[:password@]host:port/db, rediss:// for TLS.")
     allow_eviction: bool = Field(False, description="Start although Redis may evict keys (`maxmemory-policy`).")
     workflow_engine_url: str = Field("", description="Where executions are delivered: http(s)://host[:port].")
-    workflow_completion: Literal["response"] = Field(
-        "response", description="Default of a schedule's `completion`; only `response` in this release."
+    workflow_completion: Literal["response", "callback"] = Field(
+        "response", description="Default of a schedule's `completion`: what ends an execution."
     )
     scheduler_timezone: str = Field("UTC", description="Default zone of a schedule, an IANA name.")
     scheduler_job_defaults_max_instances: Annotated[int, Field(ge=1, le=1000)] = Field(

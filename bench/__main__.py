@@ -15,11 +15,13 @@ from statistics import quantiles
 
 import psutil
 
+from bench.queueing import turns
 from bench.stack import Arrival, Stack, running_stack, spread
 
 _RESULTS = Path(__file__).parent / "results"
 _RAW_REQUESTS = 20_000
 _LEAD_SECONDS = 3.0
+_QUEUED_RUNS = 300
 
 
 async def raw(client: str, stack: Stack) -> float:
@@ -103,6 +105,9 @@ async def main(burst_size: int, rates: list[int], seconds: int) -> None:
             figures = await lateness(stack, per_second=rate, seconds=seconds)
             report[f"lateness_{rate}"] = figures
             print(f"lateness at {rate:5}/s   {_words(figures)}")
+        figures = await turns(stack, runs=_QUEUED_RUNS)
+        report["queued_turn"] = figures
+        print(f"from the end of a run to the queued one   {_words(figures)}")
         again = await raw("aiohttp", stack)
         report["raw_aiohttp_per_second_after"] = again
         print(f"raw aiohttp POST loop, again   {again:8.0f}/s   {again / yardstick:.2f}")

@@ -19,23 +19,56 @@ from app.api.edge import Edge, request_id_of
 from app.api.parameters import refused_parameters
 from app.api.parts import Parts, Services
 from app.api.problems import InternalException, MethodNotAllowedException, problem_response
-from app.api.routes import batches, documentation, executions, lifecycle, occurrences, operations, schedules
+from app.api.routes import (
+    backfills,
+    batches,
+    calendars,
+    documentation,
+    executions,
+    explaining,
+    lifecycle,
+    occurrences,
+    operations,
+    schedules,
+)
+from app.api.wire.backfills import Backfill, BackfillInput
 from app.api.wire.batches import BatchInput, BatchResults
-from app.api.wire.executions import CancelInput, EmptyInput, Execution, ExecutionPage
+from app.api.wire.calendars import (
+    Calendar,
+    CalendarInput,
+    CalendarPage,
+    CalendarReplacement,
+    RefreshInput,
+    RefreshResult,
+)
+from app.api.wire.executions import CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage
+from app.api.wire.explaining import Explained
 from app.api.wire.health import Health, Liveness, Readiness
 from app.api.wire.occurrences import Occurrences, PreviewInput
 from app.api.wire.problems import Problem
-from app.api.wire.schedules import PauseInput, Schedule, ScheduleInput, SchedulePage, SchedulePatch, TriggerInput
+from app.api.wire.schedules import (
+    PauseInput,
+    Schedule,
+    ScheduleInput,
+    SchedulePage,
+    SchedulePatch,
+    SkipNextInput,
+    TriggerInput,
+)
 from app.core.errors import NotFoundException, ScheduleServiceException
 from app.metrics import Metrics
 from app.settings import Settings
 
 __all__ = ["Services", "create_app"]
 
-_RESOURCES = (schedules, executions, lifecycle, batches, occurrences, operations)
+_RESOURCES = (
+    schedules, executions, lifecycle, backfills, batches, occurrences, explaining, calendars, operations
+)  # fmt: skip
 _MODELS = (
-    BatchInput, BatchResults, CancelInput, EmptyInput, Execution, ExecutionPage, Health, Liveness, Occurrences,
-    PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput, SchedulePage, SchedulePatch, TriggerInput,
+    Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage, CalendarReplacement,
+    CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
+    Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
+    SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult,
 )  # fmt: skip
 
 

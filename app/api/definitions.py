@@ -7,10 +7,10 @@ from uuid import UUID
 
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
-from app.api.wire.schedules import RetryPolicyInput, ScheduleInput, TimingInput
+from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
-from app.core.occurrences import Timing, check_timing, parse_instant
-from app.core.schedule import AfterCompletion, Completion, Definition, OverlapPolicy, RetryPolicy
+from app.core.occurrences import DEFAULT_POLICY, DstPolicy, OnDayOff, ScheduleType, Timing, check_timing, parse_instant
+from app.core.schedule import AfterCompletion, CalendarUse, Completion, Definition, OverlapPolicy, RetryPolicy
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ READ_ONLY = frozenset(
         "status_reason",
         "next_execution_at",
         "next_due_at",
+        "skip_next",
         "last_execution_at",
         "last_execution_id",
         "execution_count",
@@ -38,8 +39,6 @@ READ_ONLY = frozenset(
 LATER: Mapping[str, str] = {
     "target": "an own target comes with a later release: leave it out, the configured workflow engine is called",
     "failure_target": "comes with a later release",
-    "dst_policy": "comes with a later release",
-    "calendars": "comes with a later release",
 }
 """Fields that are known and refused, unless they are null."""
 
@@ -101,6 +100,8 @@ class Definitions:
             after_completion=wire.after_completion or AfterCompletion.KEEP,
             context_data=wire.context_data,
             tags=tuple(wire.tags),
+            dst_policy=timing.dst_policy,
+            calendars=calendar_use(wire.calendars),
         )
 
     def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
@@ -140,7 +141,10 @@ class TimingReader:
             end_at=_instant(wire.end_at, "end_at", refused),
             jitter_seconds=_or(wire.jitter_seconds, 0),
             anchor=anchor,
+            dst_policy=_policy(wire.dst_policy),
         )
+        if wire.dst_policy is not None and wire.schedule_type is not ScheduleType.CRON:
+            refused.value("dst_policy", f"dst_policy does not go with schedule_type '{wire.schedule_type}'")
         named = {each.field for each in refused.values[before:]}
         try:
             check_timing(timing)
@@ -160,6 +164,17 @@ class TimingReader:
         refused.raise_any()
         assert timing is not None
         return timing, start
+
+
+def calendar_use(wire: CalendarUseInput | None) -> CalendarUse | None:
+    """Which calendars are named, and by what rule; whether there are such calendars the service says."""
+    return None if wire is None else CalendarUse(tuple(wire.names), wire.on_day_off or OnDayOff.SKIP)
+
+
+def _policy(wire: DstPolicyInput | None) -> DstPolicy:
+    if wire is None:
+        return DEFAULT_POLICY
+    return DstPolicy(gap=wire.gap or DEFAULT_POLICY.gap, fold=wire.fold or DEFAULT_POLICY.fold)
 
 
 def _or(value: T | None, default: T) -> T:

@@ -13,7 +13,6 @@ from pydantic_core import core_schema
 from app.api import problems as problem_details
 from app.api.bodies import JSON
 from app.api.edge import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
-from app.api.wire.base import Shown
 from app.core.errors import FieldProblem
 
 _REF = "#/components/schemas/{model}"
@@ -26,7 +25,7 @@ _MEANING: Mapping[int, str] = {
     403: "The caller's role does not allow this.",
     404: "Unknown, removed, or belonging to another community: the three cannot be told apart.",
     409: "A name that is taken, a state that forbids it, or an idempotency key that was used for another request.",
-    412: "The schedule has changed since the revision that `If-Match` names.",
+    412: "It has changed since the revision that `If-Match` names.",
     413: f"The body is larger than {MAX_BODY_BYTES} bytes ({MAX_BATCH_BODY_BYTES} for a batch).",
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",
@@ -50,7 +49,7 @@ _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
     ),
     412: (
         "STALE_REVISION",
-        "The schedule has changed since the revision named in If-Match",
+        "Changed since the revision named in If-Match",
         "The schedule is at revision 4.",
         (),
     ),
@@ -107,7 +106,7 @@ WRITING: tuple[ErrorStatus, ...] = (*READING, 409, 413, 415)
 def answers(
     status: int,
     description: str,
-    model: type[Shown] | None = None,
+    model: type[BaseModel] | None = None,
     example: Any = None,
     *,
     headers: Mapping[str, Any] | None = None,
@@ -230,5 +229,6 @@ _TAGS = [
     {"name": "schedules", "description": "What fires, and when."},
     {"name": "executions", "description": "What fired: one record an occurrence."},
     {"name": "occurrences", "description": "When it would fire."},
+    {"name": "calendars", "description": "Days off, for schedules to keep."},
     {"name": "operations", "description": "The state of the service."},
 ]

@@ -31,11 +31,14 @@ SCHEDULE: dict[str, Any] = {
     "start_at": None,
     "end_at": None,
     "jitter_seconds": 0,
+    "dst_policy": {"gap": "after", "fold": "once"},
+    "calendars": None,
     "status": "active",
     "is_active": True,
     "status_reason": None,
     "next_execution_at": _INSTANT,
     "next_due_at": _INSTANT,
+    "skip_next": None,
     "last_execution_at": None,
     "last_execution_id": None,
     "max_executions": None,
@@ -75,6 +78,8 @@ EXECUTION: dict[str, Any] = {
     "covers_from": None,
     "status": "succeeded",
     "reason": None,
+    "reason_detail": None,
+    "backfill_id": None,
     "revision": 1,
     "attempts": [
         {"number": 1, "started_at": "2026-11-23T17:00:00.003Z", "duration_ms": 12, "status_code": 202, "error": None}
@@ -101,9 +106,51 @@ RECORDED: dict[str, Any] = EXECUTION | {
 CANCELLED: dict[str, Any] = RECORDED | {
     "status": "cancelled",
     "reason": "cancelled_by_caller",
+    "reason_detail": "by 42: started by mistake",
     "finished_at": "2026-11-23T17:00:00.015Z",
 }
+COMPLETE: dict[str, Any] = {"status": "succeeded", "result": {"rows": 1204}}
+RUNNING: dict[str, Any] = EXECUTION | {"status": "running", "finished_at": None}
+COMPLETED: dict[str, Any] = EXECUTION | {"result": {"rows": 1204}, "finished_at": "2026-11-23T17:04:10.250Z"}
+BACKFILL_INPUT: dict[str, Any] = {"from": "2026-11-16T00:00:00Z", "to": "2026-11-18T00:00:00Z", "max_parallel": 2}
+BACKFILL: dict[str, Any] = {
+    **BACKFILL_INPUT,
+    "backfill_id": "019ab1d0-a1c2-7d11-8f0a-6b1f3c7e0d11",
+    "schedule_id": SCHEDULE_ID,
+    "dry_run": False,
+    "count": 2,
+    "runs": [
+        {"scheduled_for": "2026-11-16T17:00:00Z", "execution_id": "019ab1d0-a1c2-8a7b-9c1d-52f4b1f0c6aa"},
+        {"scheduled_for": "2026-11-17T17:00:00Z", "execution_id": "019ab1d0-a1c2-8e03-a44d-0d6c1f9e7b52"},
+    ],
+}
+BACKFILL_DRY_RUN: dict[str, Any] = BACKFILL | {
+    "backfill_id": None,
+    "dry_run": True,
+    "runs": [
+        {"scheduled_for": "2026-11-16T17:00:00Z", "execution_id": None},
+        {"scheduled_for": "2026-11-17T17:00:00Z", "execution_id": None},
+    ],
+}
+SKIPPING: dict[str, Any] = SCHEDULE | {
+    "next_execution_at": "2026-11-24T17:00:00Z",
+    "next_due_at": "2026-11-24T17:00:00Z",
+    "skip_next": {"scheduled_for": _INSTANT, "by": "42", "reason": "stock-taking", "at": "2026-11-23T08:00:00Z"},
+    "revision": 2,
+}
 EXECUTION_PAGE: dict[str, Any] = {"items": [EXECUTION], "next_cursor": None}
+EXPLANATION: dict[str, Any] = {
+    "schedule_id": SCHEDULE_ID,
+    "now": "2026-11-24T08:00:00Z",
+    "at": _INSTANT,
+    "verdict": "fired",
+    "summary": "It fired for Monday 2026-11-23 at 12:00 (America/New_York). The request left 3 milliseconds after it "
+    "was due, and the target answered 202.",
+    "facts": [],
+    "execution": EXECUTION,
+    "previous": "2026-11-20T17:00:00Z",
+    "next": "2026-11-24T17:00:00Z",
+}
 PAUSE: dict[str, Any] = {"reason": "the target is being upgraded"}
 TRIGGER: dict[str, Any] = {"context_data": {"report": "weekly"}}
 PREVIEW: dict[str, Any] = {
@@ -114,6 +161,7 @@ PREVIEW: dict[str, Any] = {
 }
 OCCURRENCES: dict[str, Any] = {
     "occurrences": [_INSTANT, "2026-11-24T17:00:00Z", "2026-11-25T17:00:00Z"],
+    "adjusted": [],
     "description": "At 12:00, Monday to Friday",
 }
 BATCH: dict[str, Any] = {"schedules": [CREATE], "atomic": True}
@@ -127,4 +175,42 @@ HEALTH: dict[str, Any] = {
     "wheel_depth": 1204,
     "active_schedules": 310,
     "overdue_count": 0,
+}
+CALENDAR_CREATE: dict[str, Any] = {
+    "name": "bavaria",
+    "days_off": ["2026-12-24", {"from": "2026-12-28", "to": "2026-12-30", "label": "Company holidays"}],
+    "fill": {"country": "DE", "region": "BY", "years": {"from": 2026, "to": 2026}},
+}
+_FILL: dict[str, Any] = {"country": "DE", "region": "BY", "years": {"from": 2026, "to": 2026}}
+_CHRISTMAS: dict[str, Any] = {"from": "2026-12-25", "to": "2026-12-25", "label": "Christmas Day"}
+CALENDAR: dict[str, Any] = {
+    "calendar_id": "019aa1b2-3c4d-7e5f-8a6b-7c8d9e0f1a2b",
+    "name": "bavaria",
+    "description": None,
+    "days_off": [
+        {"from": "2026-12-24", "to": "2026-12-24", "label": None, "from_source": False},
+        _CHRISTMAS | {"from_source": True},
+        {"from": "2026-12-28", "to": "2026-12-30", "label": "Company holidays", "from_source": False},
+    ],
+    "days_worked": [],
+    "weekend": ["SUN", "SAT"],
+    "fill": _FILL,
+    "source": _FILL | {"package_version": "0.109", "filled_at": _CREATED},
+    "recomputed": True,
+    "community_id": 1,
+    "created_by": "42",
+    "created_at": _CREATED,
+    "updated_at": _CREATED,
+    "revision": 1,
+}
+CALENDAR_PAGE: dict[str, Any] = {"items": [CALENDAR], "next_cursor": None}
+REFRESH: dict[str, Any] = {"apply": False, "years": {"from": 2026, "to": 2027}}
+REFRESHED: dict[str, Any] = {
+    "added": [{"from": "2027-01-01", "to": "2027-01-01", "label": "New Year's Day", "worked": False}],
+    "removed": [],
+    "kept_own": 2,
+    "applied": False,
+    "package_version": "0.109",
+    "schedules_affected": 12,
+    "revision": 1,
 }

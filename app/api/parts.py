@@ -8,7 +8,9 @@ from starlette.requests import Request
 from app.api.definitions import Definitions, TimingReader
 from app.core.clock import Clock
 from app.metrics import Metrics
+from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
+from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -21,6 +23,8 @@ class Services:
 
     schedules: ScheduleService
     executions: ExecutionService
+    calendars: CalendarService
+    explaining: ExplainingService
     keys: KeyService
     health: HealthService
     clock: Clock

@@ -1,15 +1,21 @@
 """JSON merge patch (RFC 7396) on a schedule's definition as `GET` shows it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.api.definitions import LATER, READ_ONLY
 from app.api.rendering import schedule_json
-from app.api.wire.base import Refused, require_object
-from app.api.wire.schedules import RetryPolicyInput, ScheduleInput
+from app.api.wire.base import Refused, Wire, require_object
+from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput
 from app.core.schedule import Schedule
 
 _OWN_FIELDS = ("cron_expression", "interval_seconds", "scheduled_time")
 _BOUNDS = ("start_at", "end_at")
+_NESTED: Mapping[str, type[Wire]] = {
+    "retry": RetryPolicyInput,
+    "dst_policy": DstPolicyInput,
+    "calendars": CalendarUseInput,
+}
 _KNOWN = frozenset(ScheduleInput.model_fields) | READ_ONLY | LATER.keys()
 
 
@@ -24,16 +30,20 @@ def patched(current: Schedule, patch: Any) -> dict[str, Any]:
     changes = require_object(patch)
     refused = Refused()
     _check_known(changes, _KNOWN, "", refused)
-    if isinstance(retry := changes.get("retry"), dict):
-        _check_known(retry, frozenset(RetryPolicyInput.model_fields), "retry.", refused)
+    for name, model in _NESTED.items():
+        if isinstance(nested := changes.get(name), dict):
+            _check_known(nested, frozenset(model.model_fields), f"{name}.", refused)
     refused.raise_any()
     shown = schedule_json(current)
     body = {name: value for name, value in shown.items() if name not in READ_ONLY}
     body["workflow_id"] = str(current.definition.workflow_id)
     body["tags"] = list(current.definition.tags)
+    if (use := current.definition.calendars) is not None:
+        body["calendars"] = {"names": list(use.names), "on_day_off": use.on_day_off}
     if changes.get("schedule_type", current.definition.schedule_type) != current.definition.schedule_type:
         for name in _OWN_FIELDS if changes["schedule_type"] != "one_time" else (*_OWN_FIELDS, *_BOUNDS):
             body[name] = None
+        body["dst_policy"] = None
     return _merge(body, {name: value for name, value in changes.items() if name not in READ_ONLY})
 
 

@@ -30,7 +30,7 @@ async def expected_revision(request: Request, current: Callable[[], Awaitable[in
         return revisions.pop() if revisions else _NEVER
     found = await current()
     if found not in revisions:
-        raise StaleRevisionException(f"If-Match names {header}, and the schedule is at revision {found}.")
+        raise StaleRevisionException(f"If-Match names {header}, and it is at revision {found}.")
     return found
 
 

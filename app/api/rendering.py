@@ -8,10 +8,13 @@ from uuid import UUID
 import orjson
 from starlette.responses import Response
 
-from app.core.errors import ScheduleServiceException
+from app.core.errors import InvalidScheduleException, ScheduleServiceException
 from app.core.execution import Attempt, Execution, ExecutionStatus
+from app.core.firing import Waiting, first_waiting
+from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
-from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
+from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
+from app.service.backfilling import BackfillResult
 
 T = TypeVar("T")
 PREFIX = "/api/v1"
@@ -44,11 +47,12 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "start_at": _instant(defined.start_at),
         "end_at": _instant(defined.end_at),
         "jitter_seconds": defined.jitter_seconds,
+        "dst_policy": _policy_json(defined),
+        "calendars": defined.calendars,
         "status": schedule.status,
         "is_active": schedule.status is ScheduleStatus.ACTIVE,
         "status_reason": schedule.status_reason,
-        "next_execution_at": _instant(schedule.next_execution_at),
-        "next_due_at": _instant(schedule.next_due_at),
+        **_next_json(schedule),
         "last_execution_at": _instant(schedule.last_execution_at),
         "last_execution_id": schedule.last_execution_id,
         "max_executions": defined.max_executions,
@@ -70,6 +74,42 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "updated_at": instant_text(schedule.updated_at),
         "revision": schedule.revision,
     }
+
+
+def _policy_json(defined: Definition) -> dict[str, Any] | None:
+    if defined.schedule_type is not ScheduleType.CRON:
+        return None
+    return {"gap": defined.dst_policy.gap, "fold": defined.dst_policy.fold}
+
+
+def _next_json(schedule: Schedule) -> dict[str, Any]:
+    """When it fires next. What the schedule waits for and is to be skipped is told beside that."""
+    skip, waits_for = schedule.skip_next, schedule.next_execution_at
+    if skip is None or waits_for is None:
+        return {
+            "next_execution_at": _instant(waits_for),
+            "next_due_at": _instant(schedule.next_due_at),
+            "skip_next": None,
+        }
+    following = _following(schedule, waits_for)
+    return {
+        "next_execution_at": None if following is None else instant_text(following.occurrence),
+        "next_due_at": None if following is None else instant_text(following.due_at),
+        "skip_next": {
+            "scheduled_for": instant_text(waits_for),
+            "by": skip.by,
+            "reason": skip.reason,
+            "at": instant_text(skip.at),
+        },
+    }
+
+
+def _following(schedule: Schedule, occurrence: datetime) -> Waiting | None:
+    try:
+        return first_waiting(schedule.timing, schedule.schedule_id, occurrence)
+    except InvalidScheduleException:
+        # Its zone has vanished since: it can be read, and removed, nevertheless.
+        return None
 
 
 def retry_json(retry: RetryPolicy) -> dict[str, Any]:
@@ -101,6 +141,8 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "covers_from": _instant(execution.covers_from),
         "status": execution.status,
         "reason": execution.reason,
+        "reason_detail": execution.reason_detail,
+        "backfill_id": execution.group_id,
         "revision": execution.revision,
         "attempts": [_attempt_json(attempt) for attempt in execution.attempts],
         "coalesced_count": execution.coalesced_count,
@@ -160,6 +202,22 @@ def accepted(execution: Execution) -> Answer:
     """The answer to a run that was asked for: 202 with `Location`."""
     headers = {"content-type": _JSON, "location": f"{PREFIX}/executions/{execution.execution_id}"}
     return Answer(202, headers, _encode(execution_json(execution)))
+
+
+def backfill_answer(result: BackfillResult) -> Answer:
+    """The answer to a backfill: 202, or 200 for a dry run."""
+    asked = result.request
+    content = {
+        "backfill_id": result.backfill_id,
+        "schedule_id": result.schedule_id,
+        "from": instant_text(asked.start),
+        "to": instant_text(asked.end),
+        "max_parallel": asked.max_parallel,
+        "dry_run": asked.dry_run,
+        "count": len(result.runs),
+        "runs": [{"scheduled_for": instant_text(instant), "execution_id": run_id} for instant, run_id in result.runs],
+    }
+    return Answer(200 if asked.dry_run else 202, {"content-type": _JSON}, _encode(content))
 
 
 def batch_answer(

@@ -10,7 +10,9 @@ import uvicorn
 from app.api.app import Services, create_app
 from app.core.errors import ConfigurationException
 from app.metrics import Metrics
+from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
+from app.service.explaining import ExplainingService
 from app.service.gauges import Gauges
 from app.service.health import HealthService
 from app.service.keys import KeyService
@@ -37,6 +39,8 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         services = Services(
             schedules=ScheduleService(database, wheel, clock),
             executions=ExecutionService(database, wheel, clock),
+            calendars=CalendarService(database, wheel, clock, metrics),
+            explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
             clock=clock,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.core.schedule import RetryPolicy
+from app.core.schedule import Completion, RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,8 @@ class Assignment:
 
     `context_json` is the encoded `context_data` (or a manual run's override). `failures` counts the settled failures
     before this attempt, since the last fresh budget; `retry_since` is when that budget began. `revision` is that of the
-    definition that the attempt sends.
+    definition that the attempt sends, and with it `completion` and `timeout_seconds`: how long it may take from a
+    target's 2xx to its report.
     """
 
     execution_id: UUID
@@ -30,6 +31,8 @@ class Assignment:
     timezone: str
     context_json: str
     retry: RetryPolicy
+    completion: Completion
+    timeout_seconds: int
     retry_since: datetime
     revision: int
     owner: UUID

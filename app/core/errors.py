@@ -5,9 +5,12 @@
     ├── MalformedRequestException       a wrong JSON type or an unknown field; carries every such field
     ├── NotFoundException
     │   ├── ScheduleNotFoundException
-    │   └── ExecutionNotFoundException
+    │   ├── ExecutionNotFoundException
+    │   └── CalendarNotFoundException
     ├── ConflictException
     │   ├── NameTakenException
+    │   ├── CalendarNameTakenException
+    │   ├── CalendarInUseException
     │   ├── StateForbidsException
     │   └── IdempotencyKeyReusedException
     ├── StaleRevisionException
@@ -89,6 +92,12 @@ class ExecutionNotFoundException(NotFoundException):
     code = "EXECUTION_NOT_FOUND"
 
 
+class CalendarNotFoundException(NotFoundException):
+    """Calendar not found"""
+
+    code = "CALENDAR_NOT_FOUND"
+
+
 class ConflictException(ScheduleServiceException):
     """Conflict with the current state"""
 
@@ -99,6 +108,18 @@ class NameTakenException(ConflictException):
     """Schedule name already taken"""
 
     code = "NAME_TAKEN"
+
+
+class CalendarNameTakenException(ConflictException):
+    """Calendar name already taken"""
+
+    code = "CALENDAR_NAME_TAKEN"
+
+
+class CalendarInUseException(ConflictException):
+    """The calendar is used by schedules"""
+
+    code = "CALENDAR_IN_USE"
 
 
 class StateForbidsException(ConflictException):
@@ -114,7 +135,7 @@ class IdempotencyKeyReusedException(ConflictException):
 
 
 class StaleRevisionException(ScheduleServiceException):
-    """The schedule has changed since the revision named in If-Match"""
+    """Changed since the revision named in If-Match"""
 
     code = "STALE_REVISION"
 

@@ -55,6 +55,15 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Wake:
+    """An execution that waits, and when it wants to be looked at."""
+
+    community_id: int
+    execution_id: UUID
+    wake_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One settled delivery attempt; `status_code` is null when no answer came."""
 
@@ -70,7 +79,7 @@ class Execution:
     """A stored execution. All instants are UTC, to the millisecond.
 
     `covers_from` is the first instant of the run of occurrences that this record stands for, null when it stands for
-    one. `lateness_ms` is the first request's sending, less `due_at`.
+    one. `lateness_ms` is the first request's sending, less `due_at`. `group_id` is its backfill's, else null.
     """
 
     execution_id: UUID
@@ -84,6 +93,8 @@ class Execution:
     coalesced_count: int
     status: ExecutionStatus
     reason: str | None
+    reason_detail: str | None
+    group_id: UUID | None
     revision: int
     attempts: tuple[Attempt, ...]
     wake_at: datetime | None
@@ -94,3 +105,9 @@ class Execution:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+def said(by: str | None, reason: str | None) -> str:
+    """Who wanted something so, and why, in words for `reason_detail`."""
+    who = "by a caller without a name" if by is None else f"by {by}"
+    return who if reason is None else f"{who}: {reason}"

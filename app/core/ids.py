@@ -3,6 +3,7 @@
 import hashlib
 import os
 import struct
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -36,6 +37,19 @@ def recorded_for(execution_id: UUID) -> datetime | None:
     if execution_id.version != 8 or milliseconds >= _YEAR_10000_MS:
         return None
     return from_ms(milliseconds)
+
+
+def recorded_between(execution_ids: Collection[UUID]) -> tuple[datetime, datetime]:
+    """The earliest and the latest `recorded_for` of some executions; there is at least one.
+
+    Without these bounds a statement on executions opens every partition.
+
+    Raises ValueError for an id that no execution can have.
+    """
+    instants = [instant for one in execution_ids if (instant := recorded_for(one)) is not None]
+    if len(instants) < len(execution_ids):
+        raise ValueError("not the id of an execution")
+    return min(instants), max(instants)
 
 
 def _stamped(milliseconds: int, bits_74: int, *, version: int) -> UUID:

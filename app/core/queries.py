@@ -27,12 +27,16 @@ class ScheduleFilter:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionFilter:
-    """Which executions of a community; null means any. From `from_at` to before `to_at`, by `scheduled_for`."""
+    """Which executions of a community; null means any. From `from_at` to before `to_at`, by `scheduled_for`.
+
+    `backfill_id` goes with a schedule.
+    """
 
     schedule_id: UUID | None = None
     status: ExecutionStatus | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
+    backfill_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

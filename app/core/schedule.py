@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from app.core.occurrences import ScheduleType, Timing
+from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, OnDayOff, ScheduleType, Timing
 
 
 class ScheduleStatus(StrEnum):
@@ -63,6 +63,14 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class CalendarUse:
+    """The calendars that a schedule keeps, by name, and what becomes of an occurrence on a day that one has off."""
+
+    names: tuple[str, ...]
+    on_day_off: OnDayOff = OnDayOff.SKIP
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """What a caller says of a schedule, validated and with every default filled in. Instants are UTC."""
 
@@ -88,9 +96,14 @@ class Definition:
     after_completion: AfterCompletion
     context_data: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    dst_policy: DstPolicy = DEFAULT_POLICY
+    calendars: CalendarUse | None = None
 
-    def timing(self, created_at: datetime) -> Timing:
-        """When it fires; an interval without `start_at` is anchored at the schedule's creation."""
+    def timing(self, created_at: datetime, days: BusinessDays | None) -> Timing:
+        """When it fires; an interval without `start_at` is anchored at the schedule's creation.
+
+        `days` are those of its calendars, which a definition knows by name alone.
+        """
         return Timing(
             schedule_type=self.schedule_type,
             timezone=self.timezone,
@@ -101,17 +114,31 @@ class Definition:
             end_at=self.end_at,
             jitter_seconds=self.jitter_seconds,
             anchor=created_at,
+            dst_policy=self.dst_policy,
+            days=days,
         )
 
     def same_timing(self, other: "Definition") -> bool:
-        """Whether both fire at the same instants, whatever else differs."""
-        mine, theirs = self.timing(_ANY_INSTANT), other.timing(_ANY_INSTANT)
-        return mine == theirs
+        """Whether both say the same of when to fire, whatever else differs; what their calendars hold is not asked."""
+        mine, theirs = self.timing(_ANY_INSTANT, None), other.timing(_ANY_INSTANT, None)
+        return mine == theirs and self.calendars == other.calendars
+
+
+@dataclass(frozen=True, slots=True)
+class SkipNext:
+    """A caller's wish that the occurrence that a schedule waits for be skipped: who, why, and when it was said."""
+
+    by: str | None
+    reason: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A stored schedule. All instants are UTC, to the millisecond."""
+    """A stored schedule. All instants are UTC, to the millisecond.
+
+    `business_days` are the days of its calendars as they were when its row was written; null where it keeps none.
+    """
 
     schedule_id: UUID
     community_id: int
@@ -129,11 +156,17 @@ class Schedule:
     created_at: datetime
     updated_at: datetime
     revision: int
+    business_days: BusinessDays | None = None
+    skip_next: SkipNext | None = None
 
     @property
     def timing(self) -> Timing:
         """When it fires."""
-        return self.definition.timing(self.created_at)
+        return self.definition.timing(self.created_at, self.business_days)
+
+    def keeps_timing(self, definition: Definition, days: BusinessDays | None) -> bool:
+        """Whether it would go on firing at the same instants under this definition, with these days."""
+        return self.definition.same_timing(definition) and self.business_days == days
 
 
 _ANY_INSTANT = datetime.min.replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ instant vanishes.
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,19 +16,17 @@ from app.core.errors import (
     StaleRevisionException,
     StateForbidsException,
 )
-from app.core.execution import ExecutionStatus, Reason, Trigger
-from app.core.firing import Recording, Waiting, first_waiting, superseded
-from app.core.ids import execution_id
-from app.core.occurrences import due_at
+from app.core.execution import Reason
+from app.core.firing import Waiting
+from app.core.occurrences import BusinessDays
 from app.core.schedule import Definition, Schedule, ScheduleStatus
-from app.service.definitions import LATE_ACCEPTANCE, check_instant, same, to_milliseconds
+from app.service.days import shared_calendars
+from app.service.definitions import check_instant, same, to_milliseconds
+from app.service.restarting import begin, record_superseded, waiting_of
 from app.service.transactions import Work
-from app.store import executions, revisions, schedules
+from app.store import calendar_uses, ending, revisions, schedules
 from app.store.audit import Change
-from app.store.executions import CallerRecord
 from app.store.schedules import Life
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 async def locked(work: Work, schedule_id: UUID, expected_revision: int | None = None) -> Schedule:
@@ -57,18 +55,25 @@ async def change(
     A definition that is equal to the stored one changes nothing, not even the revision. A paused schedule stays
     paused, whatever changes.
 
-    Raises what `locked` and `edit` raise, InvalidScheduleException for an instant in the past, NameTakenException.
+    Raises what `locked` and `edit` raise, InvalidScheduleException for an instant in the past and for a calendar that
+    there is not, NameTakenException.
     """
     current = await locked(work, schedule_id, expected_revision)
     definition = to_milliseconds(edit(current))
     if same(current.definition, definition):
         work.look_at(current)
         return current
+    calendars = await shared_calendars(work, [definition.calendars])
+    days = calendars.days(definition.calendars)
     now = work.now()
-    check_instant(definition, now, before=current.definition)
-    life = await _life_after_change(work, current, definition, now)
+    if not current.keeps_timing(definition, days):
+        timing = definition.timing(current.created_at, days)
+        check_instant(timing, now, new=definition.scheduled_time != current.definition.scheduled_time)
+    life = await _life_after_change(work, current, definition, days, now)
     await revisions.keep(work.connection, current, now=now)
-    changed = await schedules.replace(work.connection, current, definition, life)
+    changed = await schedules.replace(work.connection, current, definition, days, life)
+    if definition.calendars is not None or current.definition.calendars is not None:
+        await calendar_uses.replace(work.connection, schedule_id, calendars.named(definition.calendars))
     work.look_at(changed)
     await _audit(work, "schedule_update", current, changed, reason=None, at=now)
     return changed
@@ -85,7 +90,7 @@ async def pause(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     if current.status is not ScheduleStatus.ACTIVE:
         raise StateForbidsException(f"a {current.status} schedule cannot be paused")
     now = work.now()
-    searched_to = await _record_superseded(work, current, Reason.PAUSED, now)
+    searched_to = await record_superseded(work, current, Reason.PAUSED, now)
     life = Life(ScheduleStatus.PAUSED, reason, None, searched_to, now)
     return await _move(work, "schedule_pause", current, life, reason)
 
@@ -123,8 +128,8 @@ async def resume(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     waiting, searched_to = None, current.searched_to
     if not _limit_reached(current, current.definition):
         try:
-            waiting, searched_to = await _begin(
-                work, current, current.definition, current.searched_to, now, passed=Reason.PAUSED, late=False
+            waiting, searched_to = await begin(
+                work, current, current.timing, current.searched_to, now, passed=Reason.PAUSED, late=False
             )
         except InvalidScheduleException as refused:
             raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
@@ -142,114 +147,37 @@ async def remove(work: Work, schedule_id: UUID, expected_revision: int | None) -
     """
     current = await locked(work, schedule_id, expected_revision)
     now = work.now()
-    await _record_superseded(work, current, Reason.REMOVED, now)
+    await record_superseded(work, current, Reason.REMOVED, now)
     await revisions.keep(work.connection, current, now=now)
-    await executions.cancel_waiting(work.connection, current.community_id, current.schedule_id, Reason.REMOVED, now=now)
+    await ending.cancel_waiting(work.connection, current.community_id, current.schedule_id, Reason.REMOVED, now=now)
     await schedules.remove(work.connection, current)
+    if current.definition.calendars is not None:
+        await calendar_uses.drop(work.connection, [schedule_id])
     await work.audit("schedule_remove", Change(schedule_id=schedule_id, before=_shown(current)), at=now)
 
 
-async def _life_after_change(work: Work, current: Schedule, definition: Definition, now: datetime) -> Life:
+async def _life_after_change(
+    work: Work, current: Schedule, definition: Definition, days: BusinessDays | None, now: datetime
+) -> Life:
     status, searched_to = current.status, current.searched_to
-    retimed = not current.definition.same_timing(definition)
+    timing = definition.timing(current.created_at, days)
+    retimed = not current.keeps_timing(definition, days)
     ended = _limit_reached(current, definition)
     if status is ScheduleStatus.PAUSED:
         if retimed:
-            _, searched_to = await _begin(work, current, definition, searched_to, now, passed=Reason.PAUSED, late=False)
+            _, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.PAUSED, late=False)
         return Life(status, current.status_reason, None, searched_to, now)
     if status is ScheduleStatus.FAILED and not retimed:
         return Life(status, current.status_reason, None, searched_to, now)
     if status is ScheduleStatus.ACTIVE:
         if not retimed and not ended:
             # What waits is recorded under the new revision.
-            return Life(status, current.status_reason, _waiting(current), searched_to, now)
-        searched_to = await _record_superseded(work, current, Reason.REPLACED, now)
+            return Life(status, current.status_reason, waiting_of(current), searched_to, now)
+        searched_to = await record_superseded(work, current, Reason.REPLACED, now)
     if ended:
         return _started(None, max(now, searched_to) if retimed else searched_to, now)
-    waiting, searched_to = await _begin(work, current, definition, searched_to, now, passed=Reason.REPLACED, late=True)
+    waiting, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.REPLACED, late=True)
     return _started(waiting, searched_to, now)
-
-
-async def _begin(
-    work: Work,
-    schedule: Schedule,
-    definition: Definition,
-    searched_to: datetime,
-    now: datetime,
-    *,
-    passed: Reason,
-    late: bool,
-) -> tuple[Waiting | None, datetime]:
-    """What a schedule waits for that (re)starts now, and how far its timing is consumed then.
-
-    The search starts strictly after `searched_to`, also where that lies ahead of now: what was recorded ahead is not
-    found again. A one-time's instant is not searched for: it is due at once where it lies at most a minute past and
-    `late` allows it, and is else recorded as skipped, with the reason `passed`.
-    """
-    timing = definition.timing(schedule.created_at)
-    start = max(now, searched_to)
-    instant = definition.scheduled_time
-    if instant is None or instant > start:
-        return first_waiting(timing, schedule.schedule_id, start), start
-    if instant <= searched_to and await _recorded(work, schedule, instant, now):
-        return None, start
-    if instant > now:
-        return Waiting(instant, due_at(timing, schedule.schedule_id, instant)), start
-    if late and instant >= now - LATE_ACCEPTANCE:
-        return Waiting(instant, now), max(searched_to, instant - _MILLISECOND)
-    await _record(work, schedule, Recording(instant, instant, None, 1, ExecutionStatus.SKIPPED, passed), now)
-    return None, start
-
-
-async def _recorded(work: Work, schedule: Schedule, instant: datetime, now: datetime) -> bool:
-    """Whether a one-time's instant that the schedule's timing has been consumed past has its record.
-
-    It has, unless a recurring schedule was just turned into a one-time for an instant that was not among its own.
-    Long ago the record itself may have expired, so only what could be accepted at all is looked up.
-    """
-    if instant < now - LATE_ACCEPTANCE:
-        return True
-    own = execution_id(schedule.schedule_id, instant, instant)
-    return await executions.exists(work.connection, work.community_id, own)
-
-
-async def _record_superseded(work: Work, schedule: Schedule, reason: Reason, now: datetime) -> datetime:
-    """Record what has passed and has no record; answers how far the timing is consumed then."""
-    waiting = _waiting(schedule)
-    try:
-        recording = superseded(schedule.timing, schedule.schedule_id, waiting, now, reason)
-    except InvalidScheduleException:
-        # Its zone vanished: it can be paused and removed nevertheless, and what it waited for is known.
-        if waiting is None or waiting.occurrence > now:
-            return schedule.searched_to
-        recording = Recording(waiting.occurrence, waiting.due_at, None, 1, ExecutionStatus.SKIPPED, reason)
-    if recording is None:
-        return schedule.searched_to
-    await _record(work, schedule, recording, now)
-    return max(schedule.searched_to, recording.scheduled_for)
-
-
-async def _record(work: Work, schedule: Schedule, recording: Recording, now: datetime) -> None:
-    await executions.insert(
-        work.connection,
-        CallerRecord(
-            execution_id=execution_id(schedule.schedule_id, recording.scheduled_for, recording.scheduled_for),
-            recorded_for=recording.scheduled_for,
-            schedule=schedule,
-            trigger=Trigger.SCHEDULE,
-            trigger_key=0,
-            scheduled_for=recording.scheduled_for,
-            due_at=recording.due_at,
-            covers_from=recording.covers_from,
-            coalesced_count=recording.coalesced_count,
-            status=recording.status,
-            reason=recording.reason,
-            context_override=None,
-            wake_at=None,
-            created_at=now,
-            finished_at=now,
-        ),
-    )
 
 
 async def _move(work: Work, action: str, current: Schedule, life: Life, reason: str | None) -> Schedule:
@@ -280,12 +208,6 @@ def _shown(schedule: Schedule) -> dict[str, Any]:
 def _started(waiting: Waiting | None, searched_to: datetime, now: datetime) -> Life:
     status = ScheduleStatus.COMPLETED if waiting is None else ScheduleStatus.ACTIVE
     return Life(status, None, waiting, searched_to, now)
-
-
-def _waiting(schedule: Schedule) -> Waiting | None:
-    if schedule.next_execution_at is None or schedule.next_due_at is None:
-        return None
-    return Waiting(schedule.next_execution_at, schedule.next_due_at)
 
 
 def _limit_reached(schedule: Schedule, definition: Definition) -> bool:

@@ -8,12 +8,14 @@ from app.core.clock import to_ms
 from app.core.errors import ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
 from app.core.ids import new_id
-from app.core.occurrences import ScheduleType
+from app.core.occurrences import BusinessDays, ScheduleType
 from app.core.schedule import Definition, Schedule, ScheduleStatus
-from app.service.definitions import check_instant, nothing_left, to_milliseconds
+from app.service.days import shared_calendars
+from app.service.definitions import check_instant, instant_of, nothing_left, to_milliseconds
 from app.service.transactions import Work
-from app.store import creating
+from app.store import calendar_uses, creating
 from app.store.audit import Change
+from app.store.calendar_uses import Use
 from app.store.schedules import name_taken
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -40,13 +42,15 @@ async def create_all(
     now = work.now()
     # Sorted, so that the order of the ids, which is the order of lists, is the order in which they were asked for.
     ids = sorted((new_id(to_ms(now)) for _ in definitions), key=lambda schedule_id: schedule_id.int)
+    uses = [one.calendars for one in definitions if isinstance(one, Definition)]
+    calendars = await shared_calendars(work, uses)
     results: list[Schedule | ScheduleServiceException] = []
     for schedule_id, definition in zip(ids, definitions, strict=True):
         if isinstance(definition, ScheduleServiceException):
             results.append(definition)
             continue
         try:
-            results.append(_new(work, schedule_id, definition, now))
+            results.append(_new(work, schedule_id, definition, calendars.days(definition.calendars), now))
         except ScheduleServiceException as refused:
             results.append(refused)
     stored = await creating.insert(work.connection, [new for new in results if isinstance(new, Schedule)])
@@ -59,27 +63,34 @@ async def create_all(
             work.look_at(new)
         else:
             results[place] = name_taken(new.definition)
+    kept = [
+        Use(calendar.calendar_id, new.schedule_id, calendar.revision)
+        for new in created
+        for calendar in calendars.named(new.definition.calendars)
+    ]
+    await calendar_uses.keep(work.connection, kept)
     if created:
         changes = [Change(schedule_id=new.schedule_id, after=new.definition) for new in created]
         await work.audit("schedule_create", *changes, at=now)
     return results
 
 
-def _new(work: Work, schedule_id: UUID, asked: Definition, now: datetime) -> Schedule:
+def _new(work: Work, schedule_id: UUID, asked: Definition, days: BusinessDays | None, now: datetime) -> Schedule:
     definition = to_milliseconds(asked)
-    check_instant(definition, now)
+    timing = definition.timing(now, days)
+    check_instant(timing, now, new=True)
     searched_to = now
-    if definition.schedule_type is ScheduleType.ONE_TIME and (instant := definition.scheduled_time) is not None:
-        if instant <= now:
-            # Accepted late: due at once, without jitter. Its own instant is not consumed before it is recorded.
-            waiting: Waiting | None = Waiting(instant, now)
-            searched_to = instant - _MILLISECOND
-        else:
-            waiting = first_waiting(definition.timing(now), schedule_id, now)
-    else:
-        waiting = first_waiting(definition.timing(now), schedule_id, now)
+    waiting = first_waiting(timing, schedule_id, now)
+    if (
+        waiting is None
+        and timing.schedule_type is ScheduleType.ONE_TIME
+        and (instant := instant_of(timing)) is not None
+    ):
+        # Accepted late: due at once, without jitter. Its own instant is not consumed before it is recorded.
+        waiting = Waiting(instant, now)
+        searched_to = instant - _MILLISECOND
     if waiting is None:
-        raise nothing_left(definition)
+        raise nothing_left(definition, timing, now)
     return Schedule(
         schedule_id=schedule_id,
         community_id=work.community_id,
@@ -97,4 +108,5 @@ def _new(work: Work, schedule_id: UUID, asked: Definition, now: datetime) -> Sch
         created_at=now,
         updated_at=now,
         revision=1,
+        business_days=days,
     )

@@ -1,12 +1,12 @@
 """Comparing and checking definitions against time and against each other."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.core.clock import truncate_to_ms
 from app.core.errors import InvalidScheduleException
-from app.core.occurrences import ScheduleType
+from app.core.occurrences import OnDayOff, ScheduleType, Timing, next_occurrence
 from app.core.schedule import Definition
 
 LATE_ACCEPTANCE = timedelta(minutes=1)
@@ -27,26 +27,43 @@ def same(one: Definition, other: Definition) -> bool:
     return one == other and _same_json(dict(one.context_data), dict(other.context_data))
 
 
-def check_instant(definition: Definition, now: datetime, *, before: Definition | None = None) -> None:
-    """Refuse a one-time whose instant lies more than a minute past, where it is new.
+def instant_of(timing: Timing) -> datetime | None:
+    """When a one-time fires, which need not be its `scheduled_time` where that day is off; null where it never does."""
+    return next_occurrence(timing, _BEFORE_ALL)
+
+
+def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
+    """Refuse a one-time whose day is off and stays so, and, where it is `new`, one that lies more than a minute past.
 
     Raises InvalidScheduleException.
     """
-    instant = definition.scheduled_time
-    if instant is None or (before is not None and before.scheduled_time == instant):
+    asked = timing.scheduled_time
+    if asked is None:
         return
-    if instant < now - LATE_ACCEPTANCE:
-        raise InvalidScheduleException.of("scheduled_time", f"scheduled_time '{instant.isoformat()}' is in the past")
+    said = f"scheduled_time '{asked.isoformat()}'"
+    instant = instant_of(timing)
+    if instant is None:
+        skipped = timing.days is not None and timing.days.on_day_off is OnDayOff.SKIP
+        why = "and on_day_off is 'skip'" if skipped else "and there is no business day that it could move to"
+        raise InvalidScheduleException.of("scheduled_time", f"{said}: its day is off in the calendars, {why}")
+    if new and instant < now - LATE_ACCEPTANCE:
+        moved = "" if instant == asked else f" moves to '{instant.isoformat()}', which"
+        raise InvalidScheduleException.of("scheduled_time", f"{said}{moved} is in the past")
 
 
-def nothing_left(definition: Definition) -> InvalidScheduleException:
+def nothing_left(definition: Definition, timing: Timing, now: datetime) -> InvalidScheduleException:
     """The refusal of a new schedule that would never fire."""
+    if timing.days is not None and next_occurrence(replace(timing, days=None), now) is not None:
+        return InvalidScheduleException.of("calendars", "calendars: no occurrence is left on a day that is not off")
     if definition.end_at is not None:
         return InvalidScheduleException.of(
             "end_at", f"end_at '{definition.end_at.isoformat()}': no occurrence is left up to it"
         )
     field = "cron_expression" if definition.schedule_type is ScheduleType.CRON else "start_at"
     return InvalidScheduleException.of(field, f"{field}: no occurrence is left before the year 10000")
+
+
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def _same_json(one: Any, other: Any) -> bool:

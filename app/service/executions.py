@@ -1,22 +1,26 @@
 """What callers can ask of executions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from app.core.clock import Clock
 from app.core.errors import ExecutionNotFoundException, StateForbidsException
-from app.core.execution import Execution, ExecutionStatus, Reason
+from app.core.execution import Execution, ExecutionStatus, Reason, said
 from app.core.ids import recorded_for
 from app.core.principal import Principal
 from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
 from app.service.changes import not_found
 from app.service.paging import gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
-from app.store import executions, history, schedules
+from app.store import ending, executions, history, queueing, schedules
 from app.store.audit import Change
 from app.store.database import Database
 from app.store.looks import Look
-from app.store.refusals import refused_values
+from app.store.queueing import Group
+from app.store.refusals import json_text, refused_values
 from app.wheel.wheel import Wheel
 
 
@@ -55,8 +59,8 @@ class ExecutionService:
         if start is not None and recorded_for(start) is None:
             raise invalid_cursor()
         community_id, schedule_id = principal.community_id, filter.schedule_id
-        # The executions of one schedule have an index; status and `to_at` have none, nor has the community.
-        filtered = schedule_id is None or filter.status is not None or filter.to_at is not None
+        # The executions of one schedule have an index by instant; no other filter has, nor has the community.
+        filtered = schedule_id is None or replace(filter, schedule_id=None, from_at=None) != ExecutionFilter()
         with refused_values():
             async with self._database.connection() as connection:
                 if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
@@ -84,11 +88,66 @@ class ExecutionService:
             if current.status is ExecutionStatus.CANCELLED:
                 return current
             now = unit.now()
-            cancelled = await executions.cancel(unit.connection, current, Reason.CANCELLED_BY_CALLER, now=now)
+            told = said(unit.user, reason)
+            cancelled = await ending.cancel(unit.connection, current, Reason.CANCELLED_BY_CALLER, told, now=now)
             if cancelled is None:
                 raise StateForbidsException(f"the execution has ended: it is {current.status}")
+            await _wake_queued(unit, cancelled, now)
             await _audit(unit, "execution_cancel", current, cancelled, reason)
             return cancelled
+
+        return await self._transactions.run(actor_of(principal), work)
+
+    async def complete(
+        self,
+        principal: Principal,
+        execution_id: UUID,
+        *,
+        failed: bool,
+        result: Mapping[str, Any] | None,
+        error: str | None,
+    ) -> Execution:
+        """Finish an execution as its target reports, whatever its schedule's `completion`; one that ended so stays.
+
+        Valid from the moment it is recorded for delivery: a report may overtake the answer that took it.
+
+        Raises ExecutionNotFoundException, and StateForbidsException when it ended otherwise, or waits in a queue.
+        """
+        status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCEEDED
+        encoded = None if result is None else json_text("result", result)
+
+        async def work(unit: Work) -> Execution:
+            current = await _locked(unit, execution_id)
+            if current.status is status:
+                return current
+            now = unit.now()
+            ended = await ending.complete(unit.connection, current, status, result=encoded, error=error, now=now)
+            if ended is None:
+                raise StateForbidsException(_cannot_end(current))
+            await _wake_queued(unit, ended, now)
+            await _audit(unit, "execution_complete", current, ended, None)
+            return ended
+
+        return await self._transactions.run(actor_of(principal), work)
+
+    async def heartbeat(self, principal: Principal, execution_id: UUID) -> Execution:
+        """Let a running execution run for `timeout_seconds` from now on; any other stays as it is.
+
+        The answer tells the target what became of the execution: one that was cancelled can be given up.
+
+        Raises ExecutionNotFoundException.
+        """
+
+        async def work(unit: Work) -> Execution:
+            current = await _locked(unit, execution_id)
+            seconds = await ending.timeout_seconds(unit.connection, current)
+            if seconds is None:
+                return current
+            extended = await ending.extend(unit.connection, current, unit.now() + timedelta(seconds=seconds))
+            if extended is None:
+                return current
+            unit.look_at(extended)
+            return extended
 
         return await self._transactions.run(actor_of(principal), work)
 
@@ -107,7 +166,7 @@ class ExecutionService:
 
         async def work(unit: Work) -> Answer:
             current = await _locked(unit, execution_id)
-            reopened = await executions.reopen(unit.connection, current, now=unit.now())
+            reopened = await ending.reopen(unit.connection, current, now=unit.now())
             if reopened is None:
                 raise StateForbidsException(
                     f"only a failed or timed-out execution can be delivered again: it is {current.status}"
@@ -124,6 +183,17 @@ async def _locked(unit: Work, execution_id: UUID) -> Execution:
     if execution is None:
         raise _not_found(execution_id)
     return execution
+
+
+async def _wake_queued(unit: Work, ended: Execution, now: datetime) -> None:
+    group = Group(ended.schedule_id, ended.group_id)
+    unit.wake(await queueing.wake_oldest(unit.connection, [group], now=now))
+
+
+def _cannot_end(execution: Execution) -> str:
+    if execution.status is ExecutionStatus.QUEUED:
+        return "the execution is queued: it has not begun, so that it cannot have ended"
+    return f"the execution has ended: it is {execution.status}"
 
 
 async def _audit(unit: Work, action: str, before: Execution, after: Execution, reason: str | None) -> None:

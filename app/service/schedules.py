@@ -13,7 +13,8 @@ from app.core.occurrences import occurrences_after
 from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency, Page, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule
-from app.service import changes, creating, triggering
+from app.service import backfilling, changes, creating, skipping, triggering
+from app.service.backfilling import BackfillRequest, BackfillResult
 from app.service.paging import gather, id_of
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
@@ -168,8 +169,40 @@ class ScheduleService:
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
 
+    async def skip_next(
+        self, principal: Principal, schedule_id: UUID, *, reason: str | None, expected_revision: int | None
+    ) -> Schedule:
+        """Skip exactly the next occurrence. See `skipping.skip_next`."""
+        return await self._transactions.run(
+            actor_of(principal), lambda unit: skipping.skip_next(unit, schedule_id, reason, expected_revision)
+        )
+
+    async def undo_skip_next(
+        self, principal: Principal, schedule_id: UUID, *, expected_revision: int | None
+    ) -> Schedule:
+        """Have the next occurrence fire after all. See `skipping.undo`."""
+        return await self._transactions.run(
+            actor_of(principal), lambda unit: skipping.undo(unit, schedule_id, expected_revision)
+        )
+
+    async def backfill(
+        self,
+        principal: Principal,
+        schedule_id: UUID,
+        request: BackfillRequest,
+        *,
+        answer: Callable[[BackfillResult], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Run every occurrence of a time span. See `backfilling.backfill`."""
+
+        async def work(unit: Work) -> Answer:
+            return answer(await backfilling.backfill(unit, schedule_id, request))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
     async def upcoming(self, principal: Principal, schedule_id: UUID, count: int) -> list[datetime]:
-        """The next nominal occurrences, at most `count` and at most as many as `max_executions` leaves.
+        """The next nominal occurrences that are to fire, at most `count` and as many as `max_executions` leaves.
 
         Empty when the schedule is not active. Raises ScheduleNotFoundException.
         """
@@ -181,6 +214,8 @@ class ScheduleService:
             count = min(count, limit - schedule.execution_count)
         if count <= 0:
             return []
+        if schedule.skip_next is not None:
+            return occurrences_after(schedule.timing, schedule.next_execution_at, count)
         return [
             schedule.next_execution_at,
             *occurrences_after(schedule.timing, schedule.next_execution_at, count - 1),

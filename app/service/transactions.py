@@ -7,7 +7,7 @@ from typing import TypeVar
 import structlog
 
 from app.core.clock import Clock
-from app.core.execution import Execution
+from app.core.execution import Execution, Wake
 from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency
 from app.core.schedule import Schedule
@@ -52,6 +52,10 @@ class Work:
                 self.entries.append(schedule_entry(waiting.community_id, waiting.schedule_id, waiting.next_due_at))
         elif waiting.wake_at is not None:
             self.entries.append(execution_entry(waiting.community_id, waiting.execution_id, waiting.wake_at))
+
+    def wake(self, wakes: Sequence[Wake]) -> None:
+        """Put executions into the wheel after the commit that were set to be looked at."""
+        self.entries += [execution_entry(one.community_id, one.execution_id, one.wake_at) for one in wakes]
 
     async def audit(self, action: str, *changes: Change, reason: str | None = None, at: datetime) -> None:
         """Write the audit rows of an action into this transaction, and its log line after the commit."""

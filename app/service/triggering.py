@@ -1,22 +1,22 @@
 """Runs beside a schedule's timing: recorded by the caller's request, taken by any worker with room."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.core.errors import InvalidScheduleException
-from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
+from app.core.execution import Execution, ExecutionStatus, Trigger
+from app.core.firing import NOTHING_STANDS, Overlap, Recording
 from app.core.ids import execution_id
-from app.core.schedule import OverlapPolicy
+from app.core.schedule import OverlapPolicy, Schedule
 from app.service.changes import locked
 from app.service.transactions import Work
-from app.store import executions, schedules
+from app.store import executions, queueing, schedules
 from app.store.audit import Change
 from app.store.executions import CallerRecord
-from app.store.firing import count_unfinished
+from app.store.firing import count_standing
+from app.store.queueing import HEAD_LOOKS_AFTER, Group
 from app.store.refusals import json_text
-
-_OFFERED = (OverlapPolicy.SKIP, OverlapPolicy.ALLOW)
 
 
 async def trigger(
@@ -28,23 +28,23 @@ async def trigger(
     """Run a schedule once, now, whatever its status; neither its timing nor its revision changes.
 
     The run keeps what it was asked with (revision, override, the schedule's last and next occurrence), so that its
-    body is the same at every attempt. Overlap counts only where the caller names a policy: with `skip` the run is
-    recorded as `skipped` while `max_instances` are unfinished.
+    body is the same at every attempt. Overlap counts only where the caller names a policy; the run then is treated as
+    an occurrence would be.
 
-    Raises ScheduleNotFoundException, InvalidScheduleException for a policy that is not offered.
+    Raises ScheduleNotFoundException.
     """
-    if overlap_policy is not None and overlap_policy not in _OFFERED:
-        raise InvalidScheduleException.of(
-            "overlap_policy", f"overlap_policy '{overlap_policy}': a manual run takes 'skip' or 'allow' in this release"
-        )
     schedule = await locked(work, schedule_id)
     trigger_key = await schedules.count_trigger(work.connection, schedule)
     now = work.now()
-    skipped = False
-    if overlap_policy is OverlapPolicy.SKIP:
+    standing = NOTHING_STANDS
+    if overlap_policy is not None:
         # After the lock and in a statement of its own: only so does it see what others have recorded under the lock.
-        unfinished = await count_unfinished(work.connection, [schedule_id])
-        skipped = unfinished.get(schedule_id, 0) >= schedule.definition.max_instances
+        standing = (await count_standing(work.connection, [schedule_id])).get(schedule_id, NOTHING_STANDS)
+    overlap = Overlap(overlap_policy or OverlapPolicy.ALLOW, schedule.definition.max_instances, standing)
+    overlap.place(Recording(now, now, None, 1, ExecutionStatus.PENDING, None))
+    (run,) = overlap.recordings
+    if overlap.cancel_oldest:
+        await queueing.cancel_oldest(work.connection, {schedule_id: overlap.cancel_oldest}, now=now)
     execution = await executions.insert(
         work.connection,
         CallerRecord(
@@ -57,17 +57,34 @@ async def trigger(
             due_at=now,
             covers_from=None,
             coalesced_count=1,
-            status=ExecutionStatus.SKIPPED if skipped else ExecutionStatus.PENDING,
-            reason=Reason.OVERLAP if skipped else None,
+            status=run.status,
+            reason=run.reason,
+            reason_detail=None,
             context_override=None if context_override is None else json_text("context_data", context_override),
-            wake_at=None if skipped else now,
+            wake_at=_wake_at(run, now),
             created_at=now,
-            finished_at=now if skipped else None,
+            finished_at=None if run.fires else now,
         ),
     )
     assert execution is not None, "its trigger key is new"
     work.look_at(execution)
+    if run.status is ExecutionStatus.QUEUED:
+        await _await_room(work, schedule, now)
     after = {"status": execution.status, "overridden": context_override is not None}
     row = Change(schedule_id=schedule_id, execution_id=execution.execution_id, after=after)
     await work.audit("schedule_triggered", row, at=now)
     return execution
+
+
+def _wake_at(run: Recording, now: datetime) -> datetime | None:
+    if not run.fires:
+        return None
+    return now if run.delivers else now + HEAD_LOOKS_AFTER
+
+
+async def _await_room(work: Work, schedule: Schedule, now: datetime) -> None:
+    """Mark what the queued run waits for; where that has ended meanwhile, there is room already."""
+    group = Group(schedule.schedule_id, None)
+    standing = await queueing.await_room(work.connection, [group])
+    if standing[group] < schedule.definition.max_instances:
+        work.wake(await queueing.wake_oldest(work.connection, [group], now=now))

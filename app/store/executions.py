@@ -18,49 +18,21 @@ from app.store.database import Connection
 
 COLUMNS = """
     execution_id, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at, covers_from,
-    coalesced_count, status, reason, revision, attempts, wake_at, engine_execution_id, result, error, lateness_ms,
-    created_at, started_at, finished_at
+    coalesced_count, status, reason, reason_detail, group_id, revision, attempts, wake_at, engine_execution_id,
+    result, error, lateness_ms, created_at, started_at, finished_at
 """
-_ROW = "execution_id = $1 AND recorded_for = $2 AND community_id = $3"
-_ONE = f"SELECT {COLUMNS} FROM executions WHERE {_ROW}"
+ROW = "execution_id = $1 AND recorded_for = $2 AND community_id = $3"
+_ONE = f"SELECT {COLUMNS} FROM executions WHERE {ROW}"
 _LOCK = f"{_ONE} FOR NO KEY UPDATE"
-_EXISTS = f"SELECT EXISTS (SELECT FROM executions WHERE {_ROW})"
+_EXISTS = f"SELECT EXISTS (SELECT FROM executions WHERE {ROW})"
 _INSERT = f"""
     INSERT INTO executions (
         execution_id, recorded_for, community_id, schedule_id, workflow_id, trigger, trigger_key, scheduled_for,
-        due_at, covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision,
-        context_override, wake_at, created_at, finished_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        due_at, covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, reason_detail,
+        revision, context_override, wake_at, created_at, finished_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         ON CONFLICT DO NOTHING
     RETURNING {COLUMNS}
-"""
-_CANCEL = f"""
-    UPDATE executions
-       SET status = 'cancelled', reason = $4, owner = NULL, wake_at = NULL, finished_at = $5
-     WHERE {_ROW} AND finished_at IS NULL
-    RETURNING {COLUMNS}
-"""
-# A fresh budget: failures count from nothing, and the age from now. `attempt` goes on, so that numbers stay unique.
-_REOPEN = f"""
-    UPDATE executions
-       SET status = 'pending', owner = NULL, wake_at = $4, finished_at = NULL, failures = 0, retry_since = $4,
-           error = NULL
-     WHERE {_ROW} AND status IN ('failed', 'timed_out')
-    RETURNING {COLUMNS}
-"""
-# idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
-# ids first, because an UPDATE alone locks in whatever order it finds them.
-_CANCEL_WAITING = """
-    WITH waiting AS MATERIALIZED (
-        SELECT execution_id, recorded_for FROM executions
-         WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
-         ORDER BY execution_id
-           FOR NO KEY UPDATE)
-    UPDATE executions e
-       SET status = 'cancelled', reason = $3, owner = NULL, wake_at = NULL, finished_at = $4
-      FROM waiting w
-     WHERE e.execution_id = w.execution_id AND e.recorded_for = w.recorded_for AND e.finished_at IS NULL
-    RETURNING e.execution_id
 """
 
 
@@ -82,6 +54,7 @@ class CallerRecord:
     coalesced_count: int
     status: ExecutionStatus
     reason: Reason | None
+    reason_detail: str | None
     context_override: str | None
     wake_at: datetime | None
     created_at: datetime
@@ -90,12 +63,12 @@ class CallerRecord:
 
 async def get(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:
     """One execution; null when it is unknown, or another community's."""
-    return await _one(connection, _ONE, community_id, execution_id)
+    return await one(connection, _ONE, community_id, execution_id)
 
 
 async def lock(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:
     """The same, locked until the transaction ends."""
-    return await _one(connection, _LOCK, community_id, execution_id)
+    return await one(connection, _LOCK, community_id, execution_id)
 
 
 async def exists(connection: Connection, community_id: int, execution_id: UUID) -> bool:
@@ -123,6 +96,7 @@ async def insert(connection: Connection, record: CallerRecord) -> Execution | No
         record.schedule.next_execution_at,
         record.status.value,
         None if record.reason is None else record.reason.value,
+        record.reason_detail,
         record.schedule.revision,
         record.context_override,
         record.wake_at,
@@ -130,23 +104,6 @@ async def insert(connection: Connection, record: CallerRecord) -> Execution | No
         record.finished_at,
     )
     return None if row is None else execution_of(row)
-
-
-async def cancel(connection: Connection, locked: Execution, reason: Reason, *, now: datetime) -> Execution | None:
-    """Finish a locked execution as cancelled; null when it is finished already."""
-    return await _one(connection, _CANCEL, locked.community_id, locked.execution_id, reason.value, now)
-
-
-async def cancel_waiting(
-    connection: Connection, community_id: int, schedule_id: UUID, reason: Reason, *, now: datetime
-) -> int:
-    """Finish a schedule's queued and retrying executions as cancelled. Returns how many there were."""
-    return len(await connection.fetch(_CANCEL_WAITING, schedule_id, community_id, reason.value, now))
-
-
-async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:
-    """Have a locked, failed or timed-out execution delivered again; null in any other state."""
-    return await _one(connection, _REOPEN, locked.community_id, locked.execution_id, now)
 
 
 def execution_of(row: "asyncpg.Record") -> Execution:
@@ -163,6 +120,8 @@ def execution_of(row: "asyncpg.Record") -> Execution:
         coalesced_count=row["coalesced_count"],
         status=ExecutionStatus(row["status"]),
         reason=row["reason"],
+        reason_detail=row["reason_detail"],
+        group_id=row["group_id"],
         revision=row["revision"],
         attempts=_attempts(row["attempts"]),
         wake_at=row["wake_at"],
@@ -189,9 +148,10 @@ def _attempts(encoded: str) -> tuple[Attempt, ...]:
     )
 
 
-async def _one(
+async def one(
     connection: Connection, statement: str, community_id: int, execution_id: UUID, *values: object
 ) -> Execution | None:
+    """The execution that a statement on `ROW` answers with; null for none, and for an id that none can have."""
     instant = recorded_for(execution_id)
     if instant is None:
         return None

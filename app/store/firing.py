@@ -9,16 +9,18 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.firing import Decision, DueSchedule, Recording, Waiting
+from app.core.firing import Decision, DueSchedule, Recording, Standing, Waiting
 from app.core.occurrences import ScheduleType, Timing, tzdata_version
-from app.core.schedule import OverlapPolicy, RetryPolicy, ScheduleStatus
+from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, ScheduleStatus, SkipNext
 from app.store.database import Connection
+from app.store.queueing import HEAD_LOOKS_AFTER
+from app.store.timings import days_of, policy_of
 
 _LOCK_DUE = """
     SELECT schedule_id, community_id, workflow_id, schedule_type, cron_expression, interval_seconds, scheduled_time,
-           timezone, start_at, end_at, jitter_seconds, created_at, next_execution_at, next_due_at, searched_to,
-           execution_count, max_executions, grace_period_seconds, coalesce, max_instances, overlap_policy,
-           context_data, retry, last_execution_at, revision
+           timezone, start_at, end_at, jitter_seconds, dst_policy, calendars, created_at, next_execution_at,
+           next_due_at, searched_to, execution_count, max_executions, grace_period_seconds, coalesce, max_instances,
+           overlap_policy, context_data, retry, completion, timeout_seconds, skip_next, last_execution_at, revision
       FROM workflow_schedules
      WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'
      ORDER BY schedule_id
@@ -26,26 +28,27 @@ _LOCK_DUE = """
 """
 _STILL_ACTIVE = "SELECT schedule_id FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'"
 # idx_executions_unfinished
-_COUNT_UNFINISHED = """
-    SELECT schedule_id, count(*) FROM executions
-     WHERE schedule_id = ANY($1::uuid[]) AND finished_at IS NULL AND status <> 'queued' AND trigger <> 'backfill'
+_COUNT_STANDING = """
+    SELECT schedule_id, count(*) FILTER (WHERE status <> 'queued'), count(*) FILTER (WHERE status = 'queued')
+      FROM executions
+     WHERE schedule_id = ANY($1::uuid[]) AND finished_at IS NULL AND group_id IS NULL
      GROUP BY schedule_id
 """
 _RECORD = """
     INSERT INTO executions (
         execution_id, recorded_for, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at,
-        covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision,
-        owner, attempt, created_at, finished_at)
+        covers_from, coalesced_count, last_scheduled_for, next_execution_at, status, reason, reason_detail, revision,
+        owner, attempt, wake_at, created_at, finished_at)
     SELECT u.execution_id, u.scheduled_for, u.schedule_id, u.community_id, u.workflow_id, 'schedule', u.scheduled_for,
            u.due_at, u.covers_from, u.coalesced_count, u.last_scheduled_for, u.next_execution_at, u.status, u.reason,
-           u.revision, CASE WHEN u.status = 'pending' THEN $14::uuid END,
-           CASE WHEN u.status = 'pending' THEN 1 ELSE 0 END, $15,
-           CASE WHEN u.status <> 'pending' THEN $15::timestamptz END
+           u.reason_detail, u.revision, CASE WHEN u.status = 'pending' THEN $15::uuid END,
+           CASE WHEN u.status = 'pending' THEN 1 ELSE 0 END, CASE WHEN u.status = 'queued' THEN $17::timestamptz END,
+           $16, CASE WHEN u.status NOT IN ('pending', 'queued') THEN $16::timestamptz END
       FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::timestamptz[],
                   $7::timestamptz[], $8::int[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[],
-                  $13::int[])
+                  $13::text[], $14::int[])
         AS u(execution_id, schedule_id, community_id, workflow_id, scheduled_for, due_at, covers_from,
-             coalesced_count, last_scheduled_for, next_execution_at, status, reason, revision)
+             coalesced_count, last_scheduled_for, next_execution_at, status, reason, reason_detail, revision)
         ON CONFLICT DO NOTHING
     RETURNING execution_id
 """
@@ -56,6 +59,7 @@ _MOVE_ON = """
            status = u.status, execution_count = s.execution_count + u.fired,
            last_execution_at = coalesce(u.last_at, s.last_execution_at),
            last_execution_id = coalesce(u.last_id, s.last_execution_id),
+           skip_next = CASE WHEN u.occurrence IS NOT DISTINCT FROM s.next_execution_at THEN s.skip_next END,
            completed_at = CASE WHEN u.status = 'completed' THEN $9::timestamptz END, tzdata_version = $10
       FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int[],
                   $7::timestamptz[], $8::uuid[])
@@ -79,6 +83,8 @@ class LockedSchedule:
     workflow_id: UUID
     context_json: str
     retry: RetryPolicy
+    completion: Completion
+    timeout_seconds: int
     last_execution_at: datetime | None
     revision: int
 
@@ -115,18 +121,18 @@ async def still_active(connection: Connection, schedule_ids: Sequence[UUID]) -> 
     return {row[0] for row in await connection.fetch(_STILL_ACTIVE, schedule_ids)}
 
 
-async def count_unfinished(connection: Connection, schedule_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many executions of each schedule are unfinished.
+async def count_standing(connection: Connection, schedule_ids: Sequence[UUID]) -> dict[UUID, Standing]:
+    """How many executions of each schedule are unfinished; those that have none are left out.
 
     A statement of its own, after the lock: a count within the locking statement reads an older snapshot.
     """
-    return {row[0]: row[1] for row in await connection.fetch(_COUNT_UNFINISHED, schedule_ids)}
+    return {row[0]: Standing(row[1], row[2]) for row in await connection.fetch(_COUNT_STANDING, schedule_ids)}
 
 
 async def record(
     connection: Connection, executions: Sequence[NewExecution], *, owner: UUID, now: datetime
 ) -> set[UUID]:
-    """Insert executions, those to be delivered owned by this worker.
+    """Insert executions: those to be delivered owned by this worker, queued ones to look for room in a few seconds.
 
     Returns the ids that were inserted: only these may be counted and delivered.
     """
@@ -146,12 +152,13 @@ async def record(
             new.next_execution_at,
             new.recording.status.value,
             None if new.recording.reason is None else new.recording.reason.value,
+            new.recording.detail,
             new.schedule.revision,
         )
         for new in executions
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row[0] for row in await connection.fetch(_RECORD, *columns, owner, now)}
+    return {row[0] for row in await connection.fetch(_RECORD, *columns, owner, now, now + HEAD_LOOKS_AFTER)}
 
 
 async def move_on(connection: Connection, moves: Sequence[Moved], *, now: datetime) -> None:
@@ -196,6 +203,8 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
         end_at=row["end_at"],
         jitter_seconds=row["jitter_seconds"],
         anchor=row["created_at"],
+        dst_policy=policy_of(row["dst_policy"]),
+        days=days_of(row["calendars"]),
     )
     due = DueSchedule(
         schedule_id=row["schedule_id"],
@@ -208,6 +217,7 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
         coalesce=row["coalesce"],
         max_instances=row["max_instances"],
         overlap_policy=_POLICIES[row["overlap_policy"]],
+        skip_next=None if row["skip_next"] is None else skip_next_of(row["skip_next"]),
     )
     return LockedSchedule(
         due=due,
@@ -215,6 +225,8 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
         workflow_id=row["workflow_id"],
         context_json=row["context_data"],
         retry=retry_policy(row["retry"]),
+        completion=_COMPLETIONS[row["completion"]],
+        timeout_seconds=row["timeout_seconds"],
         last_execution_at=row["last_execution_at"],
         revision=row["revision"],
     )
@@ -226,5 +238,12 @@ def retry_policy(encoded: str) -> RetryPolicy:
     return RetryPolicy(**orjson.loads(encoded))
 
 
+def skip_next_of(encoded: str) -> SkipNext:
+    """A stored wish to skip the next occurrence."""
+    said = orjson.loads(encoded)
+    return SkipNext(said["by"], said["reason"], datetime.fromisoformat(said["at"]))
+
+
 _TYPES = {kind.value: kind for kind in ScheduleType}
 _POLICIES = {policy.value: policy for policy in OverlapPolicy}
+_COMPLETIONS = {completion.value: completion for completion in Completion}

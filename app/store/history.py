@@ -40,7 +40,7 @@ async def look(
     question = Question(
         table="executions",
         key="execution_id",
-        columns="execution_id, community_id, status, scheduled_for",
+        columns="execution_id, community_id, status, scheduled_for, group_id",
         descending=True,
         order="execution_id DESC",
     )
@@ -58,6 +58,8 @@ async def look(
         scope += [f"recorded_for <= {bind(recorded_for(before))}", f"execution_id < {bind(before)}"]
     if filter_.status is not None:
         wanted.append(f"status = {bind(filter_.status.value)}")
+    if filter_.backfill_id is not None:
+        wanted.append(f"group_id = {bind(filter_.backfill_id)}")
     if filter_.from_at is not None:
         at = bind(filter_.from_at)
         # Nothing is recorded for an instant before the one it was scheduled for.

@@ -15,7 +15,8 @@ _COMPLETED = """
         INSERT INTO schedule_revisions (schedule_id, revision, community_id, definition, superseded_at)
         SELECT s.schedule_id, s.revision, s.community_id, to_jsonb(s), $3
           FROM workflow_schedules s JOIN gone USING (schedule_id)
-            ON CONFLICT DO NOTHING)
+            ON CONFLICT DO NOTHING),
+    unused AS (DELETE FROM calendar_uses u USING gone WHERE u.schedule_id = gone.schedule_id)
     DELETE FROM workflow_schedules s USING gone WHERE s.schedule_id = gone.schedule_id RETURNING s.schedule_id
 """
 _REVISIONS = """

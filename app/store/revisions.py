@@ -15,8 +15,9 @@ _KEEP = """
     SELECT s.schedule_id, s.revision, s.community_id,
            (SELECT to_jsonb(d) FROM (SELECT s.workflow_id, s.name, s.schedule_type, s.cron_expression,
                                             s.interval_seconds, s.scheduled_time, s.timezone, s.start_at, s.end_at,
-                                            s.jitter_seconds, s.target, s.failure_target, s.completion,
-                                            s.timeout_seconds, s.retry, s.context_data) AS d),
+                                            s.jitter_seconds, s.dst_policy, s.calendars, s.target,
+                                            s.failure_target, s.completion, s.timeout_seconds, s.retry,
+                                            s.context_data) AS d),
            $3
       FROM workflow_schedules s
      WHERE s.schedule_id = $1 AND s.community_id = $2

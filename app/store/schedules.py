@@ -9,7 +9,7 @@ import orjson
 
 from app.core.errors import NameTakenException
 from app.core.firing import Waiting
-from app.core.occurrences import ScheduleType, tzdata_version
+from app.core.occurrences import BusinessDays, ScheduleType, tzdata_version
 from app.core.schedule import (
     AfterCompletion,
     Completion,
@@ -19,15 +19,16 @@ from app.core.schedule import (
     ScheduleStatus,
 )
 from app.store.database import Connection
-from app.store.firing import retry_policy
+from app.store.firing import retry_policy, skip_next_of
 from app.store.refusals import json_text
+from app.store.timings import calendars_of, calendars_text, days_of, policy_of, policy_text
 
 COLUMNS = """
     schedule_id, community_id, workflow_id, name, description, schedule_type, cron_expression, interval_seconds,
     scheduled_time, timezone, start_at, end_at, jitter_seconds, status, status_reason, next_execution_at, next_due_at,
     searched_to, last_execution_at, last_execution_id, max_executions, execution_count, trigger_seq,
     grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
-    after_completion, context_data, tags, created_by, created_at, updated_at, revision
+    after_completion, context_data, tags, dst_policy, calendars, skip_next, created_by, created_at, updated_at, revision
 """
 # The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
 _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
@@ -36,6 +37,7 @@ _LOCK = f"{_ONE} FOR NO KEY UPDATE"
 _LIFE = """
     status = $3::text, status_reason = $4, next_execution_at = $5, next_due_at = $6,
     searched_to = greatest(searched_to, $7), tzdata_version = $8, updated_at = $9, revision = revision + 1,
+    skip_next = CASE WHEN next_execution_at IS NOT DISTINCT FROM $5 THEN skip_next END,
     completed_at = CASE WHEN $3::text = 'completed' THEN coalesce(completed_at, $9) END
 """
 _MOVE = f"""
@@ -49,7 +51,7 @@ _REPLACE = f"""
            interval_seconds = $15, scheduled_time = $16, timezone = $17, start_at = $18, end_at = $19,
            jitter_seconds = $20, max_executions = $21, grace_period_seconds = $22, coalesce = $23,
            max_instances = $24, overlap_policy = $25, completion = $26, timeout_seconds = $27, retry = $28,
-           after_completion = $29, context_data = $30, tags = $31
+           after_completion = $29, context_data = $30, dst_policy = $31, calendars = $32, tags = $33
      WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
 """
 _REMOVE = "DELETE FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
@@ -94,8 +96,10 @@ async def move(connection: Connection, schedule: Schedule, life: Life) -> Schedu
     return schedule_of(row)
 
 
-async def replace(connection: Connection, schedule: Schedule, definition: Definition, life: Life) -> Schedule:
-    """Write a locked schedule's new definition and life under the next revision.
+async def replace(
+    connection: Connection, schedule: Schedule, definition: Definition, days: BusinessDays | None, life: Life
+) -> Schedule:
+    """Write a locked schedule's new definition and life under the next revision; `days` are those of its calendars.
 
     Raises NameTakenException.
     """
@@ -105,7 +109,7 @@ async def replace(connection: Connection, schedule: Schedule, definition: Defini
             schedule.schedule_id,
             schedule.community_id,
             *_life(life),
-            *definition_columns(definition),
+            *definition_columns(definition, days),
             list(definition.tags),
         )
     except asyncpg.UniqueViolationError:
@@ -131,8 +135,10 @@ async def is_known(connection: Connection, community_id: int, schedule_id: UUID)
     return known
 
 
-def definition_columns(definition: Definition) -> tuple[object, ...]:
-    """A definition as its columns, in the order of the statements here; its tags are each statement's own matter.
+def definition_columns(definition: Definition, days: BusinessDays | None) -> tuple[object, ...]:
+    """A definition and the days of its calendars as columns, in the order of the statements here.
+
+    Its tags are each statement's own matter.
 
     Raises InvalidScheduleException for `context_data` that cannot be stored.
     """
@@ -158,6 +164,8 @@ def definition_columns(definition: Definition) -> tuple[object, ...]:
         orjson.dumps(definition.retry).decode(),
         definition.after_completion.value,
         json_text("context_data", definition.context_data),
+        policy_text(definition.dst_policy),
+        calendars_text(definition.calendars, days),
     )
 
 
@@ -207,6 +215,8 @@ def schedule_of(row: "asyncpg.Record") -> Schedule:
             after_completion=AfterCompletion(row["after_completion"]),
             context_data=orjson.loads(row["context_data"]),
             tags=tuple(row["tags"]),
+            dst_policy=policy_of(row["dst_policy"]),
+            calendars=calendars_of(row["calendars"]),
         ),
         status=ScheduleStatus(row["status"]),
         status_reason=row["status_reason"],
@@ -221,4 +231,6 @@ def schedule_of(row: "asyncpg.Record") -> Schedule:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         revision=row["revision"],
+        business_days=days_of(row["calendars"]),
+        skip_next=None if row["skip_next"] is None else skip_next_of(row["skip_next"]),
     )

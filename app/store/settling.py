@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.core.execution import ExecutionStatus
+from app.core.execution import ExecutionStatus, Wake
 from app.store.database import Connection
+from app.store.queueing import Group
 
 # The fence: an outcome is written under the owner and the attempt that made it, and never over a final one. A 2xx of
 # a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
 _SETTLE = """
     UPDATE executions e
        SET status = u.status, attempts = e.attempts || u.attempt::jsonb, failures = e.failures + u.failed,
-           owner = NULL, wake_at = u.wake_at, finished_at = u.finished_at, error = u.error,
+           owner = NULL, finished_at = u.finished_at, error = u.error,
+           -- A late answer of a former owner must not take back what a heartbeat gave.
+           wake_at = CASE WHEN u.status = 'running' AND e.status = 'running' THEN greatest(e.wake_at, u.wake_at)
+                          ELSE u.wake_at END,
            engine_execution_id = coalesce(u.engine_execution_id, e.engine_execution_id),
            result = coalesce(u.result::jsonb, e.result),
            started_at = coalesce(e.started_at, u.started_at), lateness_ms = coalesce(e.lateness_ms, u.lateness_ms)
@@ -24,8 +28,8 @@ _SETTLE = """
              engine_execution_id, result, started_at, lateness_ms)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $15 AND $16
        AND e.finished_at IS NULL
-       AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status = 'succeeded')
-    RETURNING e.execution_id
+       AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status IN ('succeeded', 'running'))
+    RETURNING e.execution_id, e.schedule_id, e.group_id, e.awaited AND e.finished_at IS NOT NULL AS makes_room
 """
 _RELEASE = """
     UPDATE executions e
@@ -41,6 +45,9 @@ _STILL_OWNED = """
       JOIN executions e USING (execution_id, attempt)
      WHERE e.recorded_for BETWEEN $4 AND $5 AND e.owner = $3 AND e.status = 'pending' AND e.finished_at IS NULL
 """
+
+
+_TAKEN = (ExecutionStatus.SUCCEEDED, ExecutionStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +72,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Released:
-    """An execution given back, and when it wants a look."""
+class Settled:
+    """Which outcomes passed their fence, and the groups of runs in which one ended that a queued run waits for."""
 
-    community_id: int
-    execution_id: UUID
-    wake_at: datetime
+    executions: frozenset[UUID]
+    made_room: frozenset[Group]
+
+    def __or__(self, other: "Settled") -> "Settled":
+        return Settled(self.executions | other.executions, self.made_room | other.made_room)
 
 
-async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID]:
-    """Write outcomes, in the order of their ids. Returns the executions whose outcome passed the fence."""
+async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled:
+    """Write outcomes, in the order of their ids."""
     rows = [
         (
             outcome.execution_id,
@@ -95,12 +104,16 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUI
         for outcome in sorted(_decisive(outcomes), key=lambda outcome: outcome.execution_id)
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row[0] for row in await connection.fetch(_SETTLE, *columns, min(columns[1]), max(columns[1]))}
+    written = await connection.fetch(_SETTLE, *columns, min(columns[1]), max(columns[1]))
+    return Settled(
+        frozenset(row["execution_id"] for row in written),
+        frozenset(Group(row["schedule_id"], row["group_id"]) for row in written if row["makes_room"]),
+    )
 
 
 async def release(
     connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID, now: datetime
-) -> list[Released]:
+) -> list[Wake]:
     """Give back executions (id, recorded_for) that this worker owns and has not sent.
 
     Each wants a look at its due time, or now where that has passed.
@@ -109,7 +122,7 @@ async def release(
         return []
     ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
     rows = await connection.fetch(_RELEASE, ids, instants, owner, now, min(instants), max(instants))
-    return [Released(*row) for row in rows]
+    return [Wake(*row) for row in rows]
 
 
 async def still_owned(
@@ -124,15 +137,11 @@ async def still_owned(
 
 
 def _decisive(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-    """The outcomes without those that stand beside a success of the same execution.
+    """The outcomes without those that stand beside a 2xx for the same execution.
 
     A statement writes a row once, with any one of its outcomes: a former owner's late success would be lost.
     """
     if len({outcome.execution_id for outcome in outcomes}) == len(outcomes):
         return outcomes
-    succeeded = {outcome.execution_id for outcome in outcomes if outcome.status is ExecutionStatus.SUCCEEDED}
-    return [
-        outcome
-        for outcome in outcomes
-        if outcome.status is ExecutionStatus.SUCCEEDED or outcome.execution_id not in succeeded
-    ]
+    taken = {outcome.execution_id for outcome in outcomes if outcome.status in _TAKEN}
+    return [outcome for outcome in outcomes if outcome.status in _TAKEN or outcome.execution_id not in taken]

@@ -9,47 +9,56 @@ import asyncpg
 
 from app.core.assignment import Assignment
 from app.core.clock import to_ms
-from app.core.ids import recorded_for
+from app.core.execution import ExecutionStatus
+from app.core.ids import recorded_between, recorded_for
+from app.core.schedule import Completion
 from app.store.database import Connection
 from app.store.firing import retry_policy
+from app.store.queueing import Group
 
 # The definition is the one in force when the execution was recorded. Whoever raises a schedule's revision keeps the
 # superseded definition in the same transaction, so one of the two is there in any snapshot.
-_LOCK_WAITING = """
+_SELECT = """
     SELECT e.execution_id, e.recorded_for, e.schedule_id, e.community_id, e.workflow_id, e.trigger, e.scheduled_for,
            e.due_at, e.coalesced_count, e.last_scheduled_for, e.next_execution_at, e.status, e.owner, e.attempt,
-           e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at, e.revision,
+           e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at, e.revision, e.group_id, e.awaited,
            CASE WHEN s.revision = e.revision THEN s.timezone ELSE r.definition ->> 'timezone' END AS timezone,
            CASE WHEN s.revision = e.revision THEN s.retry ELSE r.definition -> 'retry' END AS retry,
+           CASE WHEN s.revision = e.revision THEN s.completion ELSE r.definition ->> 'completion' END AS completion,
+           CASE WHEN s.revision = e.revision THEN s.timeout_seconds
+                ELSE (r.definition ->> 'timeout_seconds')::int END AS timeout_seconds,
            coalesce(e.context_override,
                     CASE WHEN s.revision = e.revision THEN s.context_data ELSE r.definition -> 'context_data' END
            ) AS context_data
       FROM executions e
       LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id
       LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
-     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3
-       AND e.finished_at IS NULL AND e.wake_at IS NOT NULL
-     ORDER BY e.execution_id
-       FOR NO KEY UPDATE OF e SKIP LOCKED
+     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3 AND e.finished_at IS NULL
 """
+_IN_ORDER = "ORDER BY e.execution_id FOR NO KEY UPDATE OF e SKIP LOCKED"
+# A queued run is started only with its schedule locked, and so not among these.
+_LOCK_WAITING = f"{_SELECT} AND e.wake_at IS NOT NULL AND e.status <> 'queued' {_IN_ORDER}"
+_LOCK_QUEUED = f"{_SELECT} AND e.status = 'queued' {_IN_ORDER}"
 _STILL_WAITING = """
     SELECT execution_id FROM executions
      WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
-       AND finished_at IS NULL AND wake_at IS NOT NULL
+       AND finished_at IS NULL AND wake_at IS NOT NULL AND status <> 'queued'
 """
 _TAKE = """
     UPDATE executions e
-       SET status = 'pending', owner = $3, attempt = e.attempt + 1, wake_at = NULL
+       SET status = 'pending', owner = $3, attempt = e.attempt + 1, wake_at = NULL,
+           retry_since = coalesce($6, e.retry_since), awaited = e.awaited OR $6::timestamptz IS NOT NULL
       FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $4 AND $5
        AND e.finished_at IS NULL
 """
-_FAIL = """
+_END = """
     UPDATE executions e
-       SET status = 'failed', error = u.error, owner = NULL, wake_at = NULL, finished_at = $4
+       SET status = $7, error = u.error, owner = NULL, wake_at = NULL, finished_at = $4
       FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS u(execution_id, recorded_for, error)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
        AND e.finished_at IS NULL
+    RETURNING e.schedule_id, e.group_id, e.awaited
 """
 
 
@@ -76,8 +85,15 @@ class Waiting:
         """Whether an attempt may be made of it: a retry, or a run without an owner."""
         return self.row["status"] == "retrying" or (self.row["status"] == "pending" and self.row["owner"] is None)
 
-    def taken_by(self, owner: UUID) -> Assignment:
-        """The next attempt, as `take` records it.
+    @property
+    def overran(self) -> str | None:
+        """Why it ends without a report of its target, if it runs; its `wake_at` is the deadline."""
+        if self.row["status"] != "running":
+            return None
+        return f"no report of its end within timeout_seconds ({self.row['timeout_seconds']})"
+
+    def taken_by(self, owner: UUID, *, started_at: datetime | None = None) -> Assignment:
+        """The next attempt, as `take` records it, or as `start` does at `started_at`.
 
         Raises LookupError when the definition it was recorded under is gone.
         """
@@ -99,7 +115,9 @@ class Waiting:
             timezone=row["timezone"],
             context_json=row["context_data"],
             retry=retry_policy(row["retry"]),
-            retry_since=row["retry_since"],
+            completion=Completion(row["completion"]),
+            timeout_seconds=row["timeout_seconds"],
+            retry_since=started_at or row["retry_since"],
             revision=row["revision"],
             owner=owner,
             attempt=row["attempt"] + 1,
@@ -109,41 +127,52 @@ class Waiting:
 
 async def lock_waiting(connection: Connection, execution_ids: Sequence[UUID]) -> list[Waiting]:
     """Lock those of the executions that wait for a time and are not locked by another, in the order of their ids."""
-    low, high = _bounds(execution_ids)
+    low, high = recorded_between(execution_ids)
     return [Waiting(row) for row in await connection.fetch(_LOCK_WAITING, execution_ids, low, high)]
+
+
+async def lock_queued(connection: Connection, execution_ids: Sequence[UUID]) -> list[Waiting]:
+    """Lock those of the executions that are queued and not locked by another; their schedule is locked already."""
+    low, high = recorded_between(execution_ids)
+    return [Waiting(row) for row in await connection.fetch(_LOCK_QUEUED, execution_ids, low, high)]
 
 
 async def still_waiting(connection: Connection, execution_ids: Sequence[UUID]) -> set[UUID]:
     """Which of the executions that could not be locked still wait."""
-    low, high = _bounds(execution_ids)
+    low, high = recorded_between(execution_ids)
     return {row[0] for row in await connection.fetch(_STILL_WAITING, execution_ids, low, high)}
 
 
 async def take(connection: Connection, assignments: Sequence[Assignment], *, owner: UUID) -> None:
     """Make locked executions this worker's, each under a new attempt."""
+    await _take(connection, assignments, owner, started_at=None)
+
+
+async def start(connection: Connection, assignments: Sequence[Assignment], *, owner: UUID, now: datetime) -> None:
+    """The same for queued ones: others may wait for them, and their retry budget begins with their turn."""
+    await _take(connection, assignments, owner, started_at=now)
+
+
+async def _take(
+    connection: Connection, assignments: Sequence[Assignment], owner: UUID, *, started_at: datetime | None
+) -> None:
     if not assignments:
         return
     instants = [assignment.recorded_for for assignment in assignments]
     ids = [assignment.execution_id for assignment in assignments]
-    await connection.execute(_TAKE, ids, instants, owner, min(instants), max(instants))
+    await connection.execute(_TAKE, ids, instants, owner, min(instants), max(instants), started_at)
 
 
-async def fail(connection: Connection, reasons: dict[UUID, str], *, now: datetime) -> None:
-    """Finish locked executions that cannot be attempted, each with its reason."""
+async def end(
+    connection: Connection, reasons: dict[UUID, str], status: ExecutionStatus, *, now: datetime
+) -> set[Group]:
+    """Finish locked executions that cannot be attempted, or were not reported on in time, each with its reason.
+
+    Answers the groups of runs in which one ended that a queued run waits for.
+    """
     if not reasons:
-        return
-    instants = [_instant(execution_id) for execution_id in reasons]
-    await connection.execute(_FAIL, list(reasons), instants, list(reasons.values()), now, min(instants), max(instants))
-
-
-def _bounds(execution_ids: Sequence[UUID]) -> tuple[datetime, datetime]:
-    # Without bounds on recorded_for the statement opens every partition.
-    instants = [_instant(execution_id) for execution_id in execution_ids]
-    return min(instants), max(instants)
-
-
-def _instant(execution_id: UUID) -> datetime:
-    instant = recorded_for(execution_id)
-    if instant is None:
-        raise ValueError(f"{execution_id} is not the id of an execution")
-    return instant
+        return set()
+    instants = [recorded_for(execution_id) for execution_id in reasons]
+    low, high = recorded_between(reasons)
+    rows = await connection.fetch(_END, list(reasons), instants, list(reasons.values()), now, low, high, status.value)
+    return {Group(row["schedule_id"], row["group_id"]) for row in rows if row["awaited"]}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.core.execution import Wake
 from app.store.database import Connection
-from app.store.settling import Released
 
 _REGISTER = """
     INSERT INTO workers (worker_id, host, pid, version, started_at, beat_at)
@@ -64,9 +64,9 @@ async def declare_dead(connection: Connection, silent: dict[UUID, int]) -> list[
     return [row[0] for row in rows]
 
 
-async def release_ownerless(connection: Connection, *, now: datetime, limit: int) -> Sequence[Released]:
+async def release_ownerless(connection: Connection, *, now: datetime, limit: int) -> Sequence[Wake]:
     """Release pending executions whose owner has no row, so that any worker with room takes them."""
-    return [Released(*row) for row in await connection.fetch(_RELEASE_OWNERLESS, now, limit)]
+    return [Wake(*row) for row in await connection.fetch(_RELEASE_OWNERLESS, now, limit)]
 
 
 async def pending_of(connection: Connection, worker_id: UUID) -> list[tuple[UUID, datetime]]:

@@ -14,8 +14,10 @@ from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Claimed, Wheel
-from app.workers.look import Look, Looker, execution_of, reason_of, schedule_of
+from app.workers.look import Look, execution_of, reason_of, schedule_of
+from app.workers.looker import Looker
 from app.workers.presence import Presence
+from app.workers.released import put_back
 from app.workers.signals import Point, Signals
 
 _RETRY_SECONDS = 0.25
@@ -61,6 +63,7 @@ class Advancer:
         await self._signals.reached(Point.RECORDED)
         # Before the ack: what is recorded must not wait for Redis.
         self._deliver(look.assignments)
+        await put_back(self._wheel, look.wakes)
         await self._ack(claims, look)
         await self._signals.reached(Point.ACKED)
         self._note(look)
@@ -106,7 +109,7 @@ class Advancer:
                     await firing.fail(connection, {schedule_id: reason})
                     look.failed_schedules[schedule_id] = reason
                 elif execution_id is not None:
-                    await taking.fail(connection, {execution_id: reason}, now=self._clock.now())
+                    await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=self._clock.now())
                     look.failed_executions[execution_id] = reason
         except Exception:
             look.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
@@ -126,6 +129,12 @@ class Advancer:
         for execution in look.unsent:
             self._metrics.executions.labels(execution.recording.status.value).inc()
             _log_unsent(execution)
+        for status, ended in ((ExecutionStatus.CANCELLED, look.cancelled), (ExecutionStatus.TIMED_OUT, look.timed_out)):
+            self._metrics.executions.labels(status.value).inc(len(ended))
+        for execution_id in look.cancelled:
+            log.info("execution_cancelled", category="SYSTEM", execution_id=str(execution_id), reason="cancel_running")
+        for execution_id, reason in look.timed_out.items():
+            log.warning("execution_timed_out", category="ERROR", execution_id=str(execution_id), reason=reason)
         self._metrics.failed_schedules.inc(len(look.failed_schedules))
         for schedule_id, reason in look.failed_schedules.items():
             log.error("schedule_failed", category="ERROR", schedule_id=str(schedule_id), reason=reason)

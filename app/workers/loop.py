@@ -27,7 +27,7 @@ from app.wheel.wheel import Claimed, Wheel
 from app.workers.advance import Advancer
 from app.workers.claim import Claimer
 from app.workers.deliver import Deliverer
-from app.workers.keepers import bury, reclaim, retention, sweep, window
+from app.workers.keepers import bury, reclaim, retention, sweep, window, zones
 from app.workers.presence import BEAT_SECONDS, Presence
 from app.workers.released import put_back
 from app.workers.settle import Settler
@@ -82,6 +82,7 @@ class Worker:
         self.sweep = sweep.Sweep(database, wheel, clock, metrics)
         self.bury = bury.Bury(database, wheel, clock, metrics)
         self.reclaim = reclaim.Reclaim(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
+        self.zones = zones.Zones(database, wheel, clock, metrics)
         self.retention = retention.Retention(
             database,
             clock,
@@ -153,6 +154,7 @@ class Worker:
             "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
             "bury": lambda: self._keep("bury", self.bury.run_once, bury.PASS_SECONDS),
             "reclaim": lambda: self._keep("reclaim", self.reclaim.run_once, reclaim.PASS_SECONDS),
+            "zones": lambda: self._keep("zones", self.zones.run_once, zones.PASS_SECONDS),
             "retention": lambda: self._keep("retention", self.retention.run_once, retention.PASS_SECONDS),
         }
         self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,17 +11,19 @@ import structlog
 
 from app.core.clock import Clock, from_ms, truncate_to_ms
 from app.core.errors import StoreUnavailableException
-from app.core.execution import ExecutionStatus
+from app.core.execution import ExecutionStatus, Wake
+from app.core.schedule import Completion
 from app.delivery.answer import Meaning
 from app.delivery.body import utc
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
-from app.store import settling
+from app.store import queueing, settling
 from app.store.database import Database
-from app.store.settling import Outcome
-from app.wheel.entries import execution_entry
+from app.store.queueing import Group
+from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
+from app.workers.released import put_back
 from app.workers.signals import Point, Signals
 
 BATCH = 500
@@ -78,9 +80,15 @@ class Settler:
             return 0
         try:
             outcomes = [conclude(delivered, self._clock.now()) for delivered in batch]
-            written = await self._write(outcomes)
-            retries = [one for one in outcomes if one.execution_id in written and one.wake_at is not None]
-            await self._wheel.put([execution_entry(one.community_id, one.execution_id, _wake(one)) for one in retries])
+            settled = await self._write(outcomes)
+            written = settled.executions
+            wakes = [
+                Wake(one.community_id, one.execution_id, one.wake_at)
+                for one in outcomes
+                if one.execution_id in written and one.wake_at is not None
+            ]
+            wakes += await self._wake_queued(settled.made_room)
+            await put_back(self._wheel, wakes)
             await self._pause_gone([one for one in batch if one.assignment.execution_id in written])
         finally:
             self._unsettled -= len(batch)
@@ -101,6 +109,20 @@ class Settler:
             while self._waiting:
                 await self.run_once()
 
+    async def _wake_queued(self, groups: Collection[Group]) -> list[Wake]:
+        """Have the oldest queued run of each group look for room, after the commit of what made it.
+
+        What this loses, by an outage or a crash, a queued run finds by itself within seconds.
+        """
+        if not groups:
+            return []
+        try:
+            async with self._database.connection() as connection:
+                return await queueing.wake_oldest(connection, groups, now=self._clock.now())
+        except StoreUnavailableException as away:
+            log.warning("queue_wake_lost", category="ERROR", error=away.detail, groups=len(groups))
+            return []
+
     async def _pause_gone(self, settled: Sequence[Delivered]) -> None:
         for delivered in settled:
             if delivered.verdict.meaning is not Meaning.GONE:
@@ -117,7 +139,7 @@ class Settler:
                 # Its next occurrence gets the same answer.
                 log.warning("pause_waits", category="ERROR", error=away.detail)
 
-    async def _write(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+    async def _write(self, outcomes: Sequence[Outcome]) -> Settled:
         failures = 0
         while True:
             try:
@@ -134,10 +156,13 @@ class Settler:
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
                 if len(outcomes) == 1:
                     # It stays pending under this worker's id, and is released as unknown to it.
-                    return set()
-                return {written for one in outcomes for written in await self._write([one])}
+                    return Settled(frozenset(), frozenset())
+                whole = Settled(frozenset(), frozenset())
+                for one in outcomes:
+                    whole |= await self._write([one])
+                return whole
 
-    def _note(self, outcomes: Sequence[Outcome], written: set[UUID]) -> None:
+    def _note(self, outcomes: Sequence[Outcome], written: frozenset[UUID]) -> None:
         tally: dict[str, int] = {}
         for outcome in outcomes:
             if outcome.execution_id in written:
@@ -168,6 +193,10 @@ def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] =
     failed = verdict.meaning is not Meaning.TAKEN
     wake_at = None
     status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCEEDED
+    if not failed and assignment.completion is Completion.CALLBACK:
+        # The work goes on at the target. Its time counts from when it was asked for, not from this batch.
+        status = ExecutionStatus.RUNNING
+        wake_at = from_ms(delivered.started_ms) + timedelta(seconds=assignment.timeout_seconds)
     if verdict.meaning is Meaning.RETRY:
         wake_at = _next_attempt_at(delivered, now, draw)
         status = ExecutionStatus.FAILED if wake_at is None else ExecutionStatus.RETRYING
@@ -206,8 +235,3 @@ def _next_attempt_at(delivered: Delivered, now: datetime, draw: Callable[[], flo
     at = truncate_to_ms(now + timedelta(seconds=wait_seconds))
     latest = assignment.retry_since + timedelta(seconds=assignment.retry.max_age_seconds)
     return None if at > latest else at
-
-
-def _wake(outcome: Outcome) -> datetime:
-    assert outcome.wake_at is not None
-    return outcome.wake_at

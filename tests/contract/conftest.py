@@ -17,7 +17,9 @@ from app.api.app import Services
 from app.core.clock import SystemClock
 from app.core.principal import Role
 from app.metrics import Metrics
+from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
+from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -57,6 +59,8 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
     services = Services(
         schedules=ScheduleService(database, wheel, clock),
         executions=ExecutionService(database, wheel, clock),
+        calendars=CalendarService(database, wheel, clock, Metrics()),
+        explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
         keys=KeyService(database, clock),
         health=HealthService(database, wheel, clock),
         clock=clock,
@@ -106,7 +110,10 @@ async def records(stack: Stack) -> Records:
     """How many rows each table has that a request may write to."""
 
     async def counted() -> dict[str, int]:
-        tables = ("workflow_schedules", "executions", "schedule_revisions", "audit_log", "idempotency_keys")
+        tables = (
+            *("workflow_schedules", "executions", "schedule_revisions", "audit_log", "idempotency_keys"),
+            *("calendars", "calendar_uses"),
+        )
         async with stack.database.connection() as connection:
             return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
 

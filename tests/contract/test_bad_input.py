@@ -14,6 +14,8 @@ Case = tuple[dict[str, Any], int, list[str]]
 INTERVAL: dict[str, Any] = {"schedule_type": "interval", "cron_expression": None, "interval_seconds": 60}
 ONCE: dict[str, Any] = {"schedule_type": "one_time", "cron_expression": None, "scheduled_time": "2099-01-01T00:00:00Z"}
 LEFT_OUT = object()
+START = "2026-11-23T00:00:00Z"
+SPAN = {"from": "2026-11-22T00:00:00Z", "to": START}
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -68,7 +70,6 @@ UNKNOWN_FIELDS: list[Case] = [
     ({"retry": {"retries": 1}}, 422, ["retry.retries"]),
     ({"__proto__": {}, "constructor": 1}, 422, ["__proto__", "constructor"]),
     ({"x" * 600: 1}, 422, ["x" * 499 + "…"]),
-    ({"skip_next": True}, 422, ["skip_next"]),
     ({"owner": "me", "max_instances": 0}, 422, ["owner", "max_instances"]),
     ({"coalesce": 1, "timezone": "Nowhere", "max_executions": -1}, 422, ["coalesce", "max_executions"]),
 ]
@@ -191,8 +192,8 @@ REFUSED_VALUES: list[Case] = [
     *each("max_executions", 400, (0, -5, 2**31, 2**62)),
     *each("grace_period_seconds", 400, (4, 0, -1, 604_801)),
     *each("max_instances", 400, (0, -1, 1001)),
-    *each("overlap_policy", 400, ("queue", "cancel_running", "", "Skip")),
-    *each("completion", 400, ("callback", "never")),
+    *each("overlap_policy", 400, ("queued", "", "Skip")),
+    *each("completion", 400, ("Callback", "never")),
     *each("timeout_seconds", 400, (0, -1, 604_801)),
     ({"retry": {"max_retries": -1}}, 400, ["retry.max_retries"]),
     ({"retry": {"max_retries": 101}}, 400, ["retry.max_retries"]),
@@ -336,9 +337,26 @@ async def test_json_that_is_no_object_is_a_422_everywhere(client: httpx.AsyncCli
         ("resume", {"reason": ["x"]}, 422, ["reason"]),
         ("trigger", {"context_data": []}, 422, ["context_data"]),
         ("trigger", {"context_data": nested(33)}, 400, ["context_data"]),
-        ("trigger", {"overlap_policy": "queue"}, 400, ["overlap_policy"]),
+        ("trigger", {"overlap_policy": "queued"}, 400, ["overlap_policy"]),
         ("trigger", {"overlap_policy": 3}, 422, ["overlap_policy"]),
         ("trigger", {"variables": {}}, 422, ["variables"]),
+        ("skip-next", {"reason": 1}, 422, ["reason"]),
+        ("skip-next", {"reason": "x" * 501}, 400, ["reason"]),
+        ("skip-next", {"reason": "\0"}, 400, ["reason"]),
+        ("skip-next", {"at": START}, 422, ["at"]),
+        ("backfill", {}, 400, ["from", "to"]),
+        ("backfill", {"from": START, "to": START}, 400, ["to"]),
+        ("backfill", {"from": START, "to": "2026-11-22T00:00:00Z"}, 400, ["to"]),
+        ("backfill", {"from": "yesterday", "to": "2026-11-23T00:00:00"}, 400, ["from", "to"]),
+        ("backfill", {"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}, 400, ["to"]),
+        ("backfill", {"from": START, "to": 7}, 422, ["to"]),
+        ("backfill", {"from_": START, "to": START}, 422, ["from_", "from"]),
+        ("backfill", SPAN | {"max_parallel": 0}, 400, ["max_parallel"]),
+        ("backfill", SPAN | {"max_parallel": 101}, 400, ["max_parallel"]),
+        ("backfill", SPAN | {"dry_run": "yes"}, 422, ["dry_run"]),
+        ("backfill", SPAN | {"context_data": nested(33)}, 400, ["context_data"]),
+        ("backfill", SPAN | {"context_data": {"a": "\0"}}, 400, ["context_data.a"]),
+        ("backfill", SPAN | {"jitter": 1}, 422, ["jitter"]),
     ],
 )
 async def test_a_bad_body_of_an_action_is_refused(
@@ -427,3 +445,33 @@ async def test_a_number_too_large_for_any_is_refused(client: httpx.AsyncClient) 
     answer = await client.post(SCHEDULES, content=text, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert fields_of(answer.json()) == ["context_data.a"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "fields"),
+    [
+        ("complete", {}, 400, ["status"]),
+        ("complete", {"status": "done"}, 400, ["status"]),
+        ("complete", {"status": "running"}, 400, ["status"]),
+        ("complete", {"status": None}, 422, ["status"]),
+        ("complete", {"status": "succeeded", "result": [1]}, 422, ["result"]),
+        ("complete", {"status": "succeeded", "result": nested(33)}, 400, ["result"]),
+        ("complete", {"status": "succeeded", "result": {"a": "\0"}}, 400, ["result.a"]),
+        ("complete", {"status": "succeeded", "result": {"a": "x" * 70_000}}, 400, ["result"]),
+        ("complete", {"status": "failed", "error": "x" * 4001}, 400, ["error"]),
+        ("complete", {"status": "failed", "error": "\0"}, 400, ["error"]),
+        ("complete", {"status": "failed", "error": 1}, 422, ["error"]),
+        ("complete", {"status": "failed", "attempt": 1}, 422, ["attempt"]),
+        ("heartbeat", {"progress": 1}, 422, ["progress"]),
+        ("cancel", {"reason": "\0"}, 400, ["reason"]),
+    ],
+)
+async def test_a_bad_report_on_an_execution_is_refused(
+    client: httpx.AsyncClient, path: str, body: Any, status: int, fields: list[str]
+) -> None:
+    stored = await create(client)
+    run = (await client.post(f"{SCHEDULES}/{stored['schedule_id']}/trigger")).json()
+    answer = await client.post(f"{EXECUTIONS}/{run['execution_id']}/{path}", json=body)
+    assert answer.status_code == status, answer.text
+    assert fields_of(answer.json()) == fields
+    assert (await client.get(f"{EXECUTIONS}/{run['execution_id']}")).json() == run

@@ -13,7 +13,9 @@ from app.api.app import Services
 from app.api.edge import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from app.core.clock import SystemClock
 from app.core.principal import Role
+from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
+from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -246,6 +248,8 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
     services = Services(
         ScheduleService(database, wheel, clock),
         ExecutionService(database, wheel, clock),
+        CalendarService(database, wheel, clock, stack.metrics),
+        ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
         clock,

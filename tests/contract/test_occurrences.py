@@ -17,6 +17,7 @@ async def test_a_preview_says_when_and_in_words_and_stores_nothing(client: httpx
     assert answer.status_code == 200
     assert answer.json() == {
         "occurrences": ["2026-11-24T17:00:00Z", "2026-11-25T17:00:00Z", "2026-11-26T17:00:00Z"],
+        "adjusted": [],
         "description": "At 12:00, Monday to Friday",
     }
     assert await records() == before

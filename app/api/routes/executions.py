@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.api import examples
 from app.api.access import Operator, Viewer
-from app.api.bodies import read_optional_json
+from app.api.bodies import read_json, read_optional_json
 from app.api.document import IDEMPOTENCY_KEY, LOCATION, READING, WRITING, answers, takes
 from app.api.idempotency import idempotency
 from app.api.parameters import Cursor, Limit, check_parameters, instant
@@ -17,7 +17,7 @@ from app.api.parts import parts_of
 from app.api.rendering import PREFIX, accepted, answer_response, execution_json, json_response, page_json
 from app.api.routes.schedules import ScheduleId
 from app.api.wire.base import read_model
-from app.api.wire.executions import CancelInput, EmptyInput, Execution, ExecutionPage
+from app.api.wire.executions import CancelInput, CompleteInput, EmptyInput, Ended, Execution, ExecutionPage
 from app.core.execution import ExecutionStatus
 from app.core.principal import Principal
 from app.core.queries import ExecutionFilter
@@ -51,11 +51,12 @@ async def list_executions_of_schedule(
     status: Status = None,
     from_: From = None,
     to: To = None,
+    backfill_id: Annotated[UUID | None, Query(description="Only the runs of one backfill.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Newest first, also those of a removed schedule. `from` is inclusive, `to` exclusive, by `scheduled_for`."""
-    wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"))
+    wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"), backfill_id)
     return await _page(request, caller, wanted, limit, cursor)
 
 
@@ -103,6 +104,40 @@ async def cancel_execution(request: Request, caller: Operator, execution_id: Exe
     body = read_model(CancelInput, await read_optional_json(request))
     executions = parts_of(request).services.executions
     return json_response(execution_json(await executions.cancel(caller, execution_id, reason=body.reason)))
+
+
+@router.post(
+    "/executions/{execution_id:uuid}/complete",
+    operation_id="complete_execution",
+    summary="Report the end of an execution",
+    responses=answers(200, "The execution, ended.", Execution, examples.COMPLETED, errors=(*WRITING, 404)),
+    openapi_extra=takes(CompleteInput, examples.COMPLETE),
+)
+async def complete_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
+    """For work that goes on after the 2xx (`completion: callback`). The same report twice changes nothing; one that
+    comes after the execution has ended otherwise is refused.
+    """
+    body = read_model(CompleteInput, await read_json(request))
+    execution = await parts_of(request).services.executions.complete(
+        caller, execution_id, failed=body.status is Ended.FAILED, result=body.result, error=body.error
+    )
+    return json_response(execution_json(execution))
+
+
+@router.post(
+    "/executions/{execution_id:uuid}/heartbeat",
+    operation_id="heartbeat_execution",
+    summary="Say that an execution is alive",
+    responses=answers(200, "The execution.", Execution, examples.RUNNING, errors=(*WRITING, 404)),
+    openapi_extra=takes(EmptyInput, {}, required=False),
+)
+async def heartbeat_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
+    """A running one may go on for `timeout_seconds` from now. Any other is answered as it stands, so that a target
+    learns that its execution was cancelled.
+    """
+    read_model(EmptyInput, await read_optional_json(request))
+    execution = await parts_of(request).services.executions.heartbeat(caller, execution_id)
+    return json_response(execution_json(execution))
 
 
 @router.post(

@@ -1,4 +1,4 @@
-"""Schedules: pause, resume, run once now."""
+"""Schedules: pause, resume, skip the next occurrence, run once now."""
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -7,14 +7,14 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.access import Editor, Operator
 from app.api.bodies import read_optional_json
-from app.api.document import ETAG, IDEMPOTENCY_KEY, LOCATION, WRITING, answers, takes
+from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, WRITING, answers, takes
 from app.api.idempotency import idempotency
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, accepted, answer_response, schedule_response
-from app.api.routes.schedules import ScheduleId
+from app.api.routes.schedules import ScheduleId, revision_asked
 from app.api.wire.base import read_model
 from app.api.wire.executions import Execution
-from app.api.wire.schedules import PauseInput, Schedule, TriggerInput
+from app.api.wire.schedules import PauseInput, Schedule, SkipNextInput, TriggerInput
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["schedules"])
 
@@ -54,6 +54,39 @@ async def resume_schedule(request: Request, caller: Editor, schedule_id: Schedul
     body = read_model(PauseInput, await read_optional_json(request))
     schedules = parts_of(request).services.schedules
     return schedule_response(await schedules.resume(caller, schedule_id, reason=body.reason))
+
+
+@router.post(
+    "/{schedule_id:uuid}/skip-next",
+    operation_id="skip_next_occurrence",
+    summary="Skip the next occurrence",
+    responses=answers(200, "The schedule.", Schedule, examples.SKIPPING, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(SkipNextInput, {"reason": "stock-taking"}, required=False, parameters=[IF_MATCH]),
+)
+async def skip_next_occurrence(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+    """Exactly the next one, which is recorded as skipped when it is due, with who said so and why. Twice changes
+    nothing. A pause or a new timing undoes it.
+    """
+    body = read_model(SkipNextInput, await read_optional_json(request))
+    schedule = await parts_of(request).services.schedules.skip_next(
+        caller, schedule_id, reason=body.reason, expected_revision=await revision_asked(request, caller, schedule_id)
+    )
+    return schedule_response(schedule)
+
+
+@router.delete(
+    "/{schedule_id:uuid}/skip-next",
+    operation_id="undo_skip_next",
+    summary="Do not skip the next occurrence",
+    responses=answers(200, "The schedule.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(parameters=[IF_MATCH]),
+)
+async def undo_skip_next(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+    """It fires after all. Refused where none is to be skipped: the one that was may be recorded already."""
+    schedule = await parts_of(request).services.schedules.undo_skip_next(
+        caller, schedule_id, expected_revision=await revision_asked(request, caller, schedule_id)
+    )
+    return schedule_response(schedule)
 
 
 @router.post(

@@ -1,5 +1,8 @@
 """When it would fire: of a stored schedule, and of a timing that is not stored."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -9,13 +12,14 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.access import Viewer
 from app.api.bodies import read_json
+from app.api.definitions import calendar_use
 from app.api.document import READING, answers, takes
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, instant_text, json_response
 from app.api.routes.schedules import ScheduleId
 from app.api.wire.base import read_model
 from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
-from app.core.occurrences import describe, occurrences_after
+from app.core.occurrences import Timing, adjustments, describe, occurrences_after
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
 
@@ -34,8 +38,9 @@ async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     parts = parts_of(request)
     body = read_model(PreviewInput, await read_json(request))
     timing, start = parts.timings.preview(body, parts.services.clock.now())
-    occurrences = occurrences_after(timing, start, body.count)
-    return json_response({"occurrences": list(map(instant_text, occurrences)), "description": describe(timing)})
+    days = await parts.services.calendars.days(caller, calendar_use(body.calendars))
+    timing = replace(timing, days=days)
+    return _answer(timing, occurrences_after(timing, start, body.count))
 
 
 @router.get(
@@ -54,6 +59,19 @@ async def list_occurrences(
     schedules = parts_of(request).services.schedules
     schedule = await schedules.get(caller, schedule_id)
     occurrences = await schedules.upcoming(caller, schedule_id, count)
-    return json_response(
-        {"occurrences": list(map(instant_text, occurrences)), "description": describe(schedule.timing)}
-    )
+    return _answer(schedule.timing, occurrences)
+
+
+def _answer(timing: Timing, occurrences: Sequence[datetime]) -> Response:
+    adjusted = [
+        {
+            "occurrence": instant_text(occurrence),
+            "cause": each.cause,
+            "wall_times": each.wall_times,
+            "text": each.text,
+        }
+        for occurrence in occurrences
+        for each in adjustments(timing, occurrence)
+    ]
+    shown = list(map(instant_text, occurrences))
+    return json_response({"occurrences": shown, "adjusted": adjusted, "description": describe(timing)})

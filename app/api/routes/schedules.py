@@ -176,7 +176,7 @@ async def update_schedule(request: Request, caller: Editor, schedule_id: Schedul
 async def delete_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """Afterwards no occurrence is recorded any more. Its executions stay readable."""
     schedules = parts_of(request).services.schedules
-    expected = await _expected(request, caller, schedule_id)
+    expected = await revision_asked(request, caller, schedule_id)
     await schedules.remove(caller, schedule_id, expected_revision=expected)
     return Response(status_code=204)
 
@@ -191,12 +191,14 @@ async def _page(
 async def _change(
     request: Request, caller: Principal, schedule_id: UUID, edit: Callable[[StoredSchedule], Definition]
 ) -> Response:
-    expected = await _expected(request, caller, schedule_id)
+    expected = await revision_asked(request, caller, schedule_id)
     schedules = parts_of(request).services.schedules
     return schedule_response(await schedules.change(caller, schedule_id, edit, expected_revision=expected))
 
 
-async def _expected(request: Request, caller: Principal, schedule_id: UUID) -> int | None:
+async def revision_asked(request: Request, caller: Principal, schedule_id: UUID) -> int | None:
+    """The revision that `If-Match` demands of a schedule; null when any will do. Raises as `expected_revision`."""
+
     async def current() -> int:
         schedule = await parts_of(request).services.schedules.get(caller, schedule_id)
         return schedule.revision

@@ -1,13 +1,22 @@
 """Executions as answers show them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from app.api.wire.base import Shown, Wire
+from app.api.wire.schedules import check_size
 from app.core.execution import ExecutionStatus, Trigger
+
+
+class Ended(StrEnum):
+    """How a target says that its work ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
 
 
 class Attempt(Shown):
@@ -32,7 +41,9 @@ class Execution(Shown):
     due_at: datetime
     covers_from: datetime | None = Field(description="The first instant of the run that this record stands for.")
     status: ExecutionStatus
-    reason: str | None
+    reason: str | None = Field(description="Why it was missed, skipped or cancelled.")
+    reason_detail: str | None = Field(description="Who wanted it so, and why, where somebody did.")
+    backfill_id: UUID | None = Field(description="The backfill that it belongs to.")
     revision: int = Field(description="The schedule's revision that is sent.")
     attempts: list[Attempt]
     coalesced_count: int
@@ -57,6 +68,16 @@ class CancelInput(Wire):
     """Why an execution is stopped."""
 
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class CompleteInput(Wire):
+    """How asynchronous work ended."""
+
+    status: Annotated[Ended, Field(strict=False, description="How it ended.")]
+    result: Annotated[dict[str, Any], AfterValidator(check_size)] | None = Field(
+        None, description="What came of it; at most 64 KiB encoded and 32 deep."
+    )
+    error: Annotated[str, StringConstraints(max_length=4000)] | None = Field(None, description="What went wrong.")
 
 
 class EmptyInput(Wire):

@@ -11,29 +11,25 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.api.wire.base import InstantText, Shown, UuidText, Wire
-from app.core.occurrences import ScheduleType
+from app.core.occurrences import Fold, Gap, OnDayOff, ScheduleType
 from app.core.schedule import AfterCompletion, Completion, OverlapPolicy, ScheduleStatus
 
 MAX_CONTEXT_BYTES = 65_536
 MAX_CONTEXT_DEPTH = 32
 MAX_BATCH = 1000
 MAX_INT32 = 2_147_483_647
+MAX_CALENDARS = 10
+LONGEST_CALENDAR_NAME = 100
 
 E = TypeVar("E", bound=StrEnum)
-_LATER = frozenset({OverlapPolicy.QUEUE, OverlapPolicy.CANCEL_RUNNING, Completion.CALLBACK})
-
-
-def _offered(value: E) -> E:
-    if value in _LATER:
-        raise PydanticCustomError("later", f"'{value}' comes with a later release")
-    return value
 
 
 def _none_as_empty(empty: Callable[[], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: empty() if value is None else value)
 
 
-def _check_context(context: dict[str, Any]) -> dict[str, Any]:
+def check_size(context: dict[str, Any]) -> dict[str, Any]:
+    """Refuse an object that is too large or too deep to be kept with a row."""
     encoded = orjson.dumps(context)
     if len(encoded) > MAX_CONTEXT_BYTES:
         raise PydanticCustomError(
@@ -50,18 +46,24 @@ def _depth(value: Any) -> int:
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
-def _check_tags(tags: list[str]) -> list[str]:
-    if len(set(tags)) < len(tags):
-        raise PydanticCustomError("tags_twice", "must not hold a tag twice")
-    return tags
+def check_unique(values: list[str]) -> list[str]:
+    """Refuse a list that holds a value twice."""
+    if len(set(values)) < len(values):
+        raise PydanticCustomError("twice", "must not hold a value twice")
+    return values
 
 
 Choice = Field(strict=False)
-Overlap = Annotated[OverlapPolicy, Choice, AfterValidator(_offered)]
-Ending = Annotated[Completion, Choice, AfterValidator(_offered)]
-Context = Annotated[dict[str, Any], AfterValidator(_check_context)]
+Overlap = Annotated[OverlapPolicy, Choice]
+Ending = Annotated[Completion, Choice]
+Context = Annotated[dict[str, Any], AfterValidator(check_size)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Tags = Annotated[list[Tag], Field(max_length=20, json_schema_extra={"uniqueItems": True}), AfterValidator(_check_tags)]
+Unique = Field(json_schema_extra={"uniqueItems": True})
+Tags = Annotated[list[Tag], Field(max_length=20), Unique, AfterValidator(check_unique)]
+CalendarName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_CALENDAR_NAME)]
+CalendarNames = Annotated[
+    list[CalendarName], Field(min_length=1, max_length=MAX_CALENDARS), Unique, AfterValidator(check_unique)
+]
 
 
 class RetryPolicyInput(Wire):
@@ -72,6 +74,26 @@ class RetryPolicyInput(Wire):
     max_backoff_seconds: Annotated[float, Field(ge=0.001, le=86_400)] | None = None
     multiplier: Annotated[float, Field(ge=1, le=100)] | None = None
     max_age_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = None
+
+
+class DstPolicyInput(Wire):
+    """What becomes of a fixed wall-clock time on a day on which the clocks change; what is left out has its default."""
+
+    gap: Annotated[Gap, Choice] | None = Field(
+        None, description="A time that the clock jumps over fires `after` the gap, or not on that day. Null: after."
+    )
+    fold: Annotated[Fold, Choice] | None = Field(
+        None, description="A time that the clock shows twice fires at the first of the two, or at both. Null: once."
+    )
+
+
+class CalendarUseInput(Wire):
+    """Whose days off a schedule keeps."""
+
+    names: Annotated[CalendarNames, Field(description="Calendars by name, at most 10: a day that one has off is off.")]
+    on_day_off: Annotated[OnDayOff, Choice] | None = Field(
+        None, description="What becomes of an occurrence whose day, in `timezone`, is off. Null: skip."
+    )
 
 
 class TimingInput(Wire):
@@ -93,6 +115,10 @@ class TimingInput(Wire):
     jitter_seconds: int | None = Field(
         None, description="0 to 3600: each occurrence is delayed by a stable part of it. Null: 0."
     )
+    dst_policy: DstPolicyInput | None = Field(
+        None, description="With `cron`: what happens when the clocks change. Null: nothing is lost or fires twice."
+    )
+    calendars: CalendarUseInput | None = Field(None, description="The calendars that it keeps. Null: none.")
 
 
 class ScheduleInput(TimingInput):
@@ -120,12 +146,21 @@ class ScheduleInput(TimingInput):
     )
     overlap_policy: Overlap | None = Field(
         None,
-        description="What happens to an occurrence while `max_instances` are unfinished: `skip`, `allow`. Null: skip.",
+        description=(
+            "What happens to an occurrence while `max_instances` are unfinished: `skip` records it as skipped, `queue` "
+            "lets one wait, `allow` has no limit, `cancel_running` cancels the oldest. Null: skip."
+        ),
     )
     target: None = Field(None, description="Null: the configured workflow engine.")
-    completion: Ending | None = Field(None, description="What ends an execution: `response`. Null: that.")
+    completion: Ending | None = Field(
+        None,
+        description=(
+            "What ends an execution: the target's 2xx (`response`), or its later report to `/complete` (`callback`). "
+            "Null: the service's default."
+        ),
+    )
     timeout_seconds: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
-        None, description="How long an execution may take."
+        None, description="With `callback`: how long the work may take from its start, or from a heartbeat."
     )
     retry: RetryPolicyInput | None = Field(None, description="When a delivery that failed is tried again.")
     after_completion: Annotated[AfterCompletion, Choice] | None = Field(
@@ -157,6 +192,29 @@ class RetryPolicy(Shown):
     max_age_seconds: int
 
 
+class DstPolicy(Shown):
+    """What becomes of a fixed wall-clock time on a day on which the clocks change."""
+
+    gap: Gap
+    fold: Fold
+
+
+class CalendarUse(Shown):
+    """Whose days off a schedule keeps."""
+
+    names: list[str]
+    on_day_off: OnDayOff
+
+
+class SkippedNext(Shown):
+    """An occurrence that is to be skipped, who said so, why and when."""
+
+    scheduled_for: datetime
+    by: str | None
+    reason: str | None
+    at: datetime
+
+
 class Schedule(Shown):
     """A schedule. All times are UTC."""
 
@@ -172,11 +230,14 @@ class Schedule(Shown):
     start_at: datetime | None
     end_at: datetime | None
     jitter_seconds: int
+    dst_policy: DstPolicy | None = Field(description="Null unless `schedule_type` is `cron`.")
+    calendars: CalendarUse | None
     status: ScheduleStatus
     is_active: bool = Field(description="`status` is `active`; kept for older clients.")
     status_reason: str | None
     next_execution_at: datetime | None = Field(description="The next occurrence.")
     next_due_at: datetime | None = Field(description="The next occurrence with its jitter.")
+    skip_next: SkippedNext | None = Field(description="The occurrence before that one, where it is to be skipped.")
     last_execution_at: datetime | None
     last_execution_id: UUID | None
     max_executions: int | None
@@ -208,6 +269,12 @@ class SchedulePage(Shown):
 
 class PauseInput(Wire):
     """Why a schedule is paused or resumed."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+
+
+class SkipNextInput(Wire):
+    """Why the next occurrence is skipped."""
 
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
 

@@ -4,25 +4,36 @@
 matches of an expression) and `zones`; `cron_grammar` and `cron_fields` read an expression.
 """
 
+from app.core.occurrences.adjustments import adjustments
 from app.core.occurrences.business_days import BusinessDays, OnDayOff
 from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
+from app.core.occurrences.mismatches import Mismatch
 from app.core.occurrences.one_time import resolve_wall_clock
+from app.core.occurrences.passed_over import PassedOver, passed_over
 from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy, Fold, Gap
+from app.core.occurrences.reasons import Adjustment, AdjustmentCause
 from app.core.occurrences.rfc3339 import parse_instant
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
+from app.core.occurrences.why import Why, why
 from app.core.occurrences.zones import tzdata_version
 
 __all__ = [
     "DEFAULT_POLICY",
+    "Adjustment",
+    "AdjustmentCause",
     "BusinessDays",
     "DstPolicy",
     "Fold",
     "Gap",
+    "Mismatch",
     "OnDayOff",
+    "PassedOver",
     "ScheduleType",
     "Timing",
+    "Why",
+    "adjustments",
     "check_timing",
     "count_occurrences",
     "describe",
@@ -31,6 +42,8 @@ __all__ = [
     "next_occurrence",
     "occurrences_after",
     "parse_instant",
+    "passed_over",
     "resolve_wall_clock",
     "tzdata_version",
+    "why",
 ]

@@ -5,6 +5,7 @@ Parsing costs a hundred times more than a search, hence the bounded cache.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 from croniter import croniter
@@ -44,7 +45,6 @@ class CronFields:
     minutes: int
     hours: int
     days: tuple[int, ...]
-    every_day: bool
     wild: bool
 
 
@@ -65,8 +65,7 @@ def parse_cron(expression: str) -> CronFields:
             f"cron_expression {quoted(expression)}: it never occurs: no day matches day of month {source.texts[3]}, "
             f"month {source.texts[4]} and day of week {source.texts[5]}; name a day that these months have",
         )
-    every_day = all(days.bit_count() == 365 + shape // 7 for shape, days in enumerate(table))
-    return CronFields(seconds, minutes, hours, table, every_day, source.wild)
+    return CronFields(seconds, minutes, hours, table, source.wild)
 
 
 def _expand(source: CronSource) -> list[int]:
@@ -149,6 +148,18 @@ def _nearest_weekday(day: int, length: int, first: int, *, backward: bool) -> in
     if weekday == 0:
         return day + 1 if day < length and not backward else day - 2
     return day
+
+
+def names_day(field: Field, items: Iterable[Item], day: date) -> bool:
+    """Whether the items of one of the two day fields name a day, whatever the other field says."""
+    number = day.isoweekday() % 7 if field is WEEKDAY else day.day
+    length, first = month_length(day.year, day.month), (day.toordinal() - day.day + 1) % 7
+    return any(
+        number in {value % 7 if field is WEEKDAY else value for value in item.values}
+        if isinstance(item, Steps)
+        else _special_days(item, length, first) >> day.day & 1 == 1
+        for item in items
+    )
 
 
 def _bits(values: Iterable[int]) -> int:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from cron_descriptor import DescriptionTypeEnum, ExpressionDescriptor, Options
 
+from app.core.occurrences.business_days import OnDayOff
 from app.core.occurrences.cron_grammar import (
     DAY,
     HOUR,
@@ -24,13 +25,9 @@ from app.core.occurrences.cron_grammar import (
 )
 from app.core.occurrences.instants import floor_second
 from app.core.occurrences.timing import ScheduleType, Timing
+from app.core.occurrences.words import MONTHS, WEEKDAYS, duration_in_words, listed
 from app.core.occurrences.zones import load_zone
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 _ORDINALS = ("last", "first", "second", "third", "fourth", "fifth")
 _WORDING = (
     (", every minute", ""),
@@ -40,20 +37,28 @@ _WORDING = (
     ("at 1 minutes", "at 1 minute"),
     ("at 1 seconds", "at 1 second"),
 )
-_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_ON_DAYS_OFF = {
+    OnDayOff.SKIP: ", except on days off",
+    OnDayOff.NEXT_BUSINESS_DAY: ", moved to the next business day",
+    OnDayOff.PREVIOUS_BUSINESS_DAY: ", moved to the previous business day",
+}
 
 
 def describe(timing: Timing) -> str:
-    """The timing in words, such as "At 12:00, Monday to Friday", "Every 15 minutes"; without its bounds and jitter.
+    """The timing in words, such as "At 12:00, Monday to Friday", "Every 15 minutes, except on days off".
+
+    Its bounds, its jitter and what it does when clocks change are left out.
 
     Raises:
         InvalidScheduleException: the timing is refused by `check_timing`.
     """
     if timing.schedule_type is ScheduleType.CRON:
-        return _cron(timing.cron_expression or "")
-    if timing.schedule_type is ScheduleType.INTERVAL:
-        return _interval(timing.interval_seconds or 0)
-    return _one_time(timing)
+        words = _cron(timing.cron_expression or "")
+    elif timing.schedule_type is ScheduleType.INTERVAL:
+        words = _interval(timing.interval_seconds or 0)
+    else:
+        words = _one_time(timing)
+    return words if timing.days is None else words + _ON_DAYS_OFF[timing.days.on_day_off]
 
 
 @lru_cache(maxsize=1024)
@@ -65,13 +70,8 @@ def _cron(expression: str) -> str:
 def _interval(seconds: int) -> str:
     if seconds == 86_400:
         return "Every 24 hours"  # "every day" would promise the same wall-clock time
-    parts = []
-    for unit, size in _UNITS:
-        number, seconds = divmod(seconds, size)
-        if number:
-            parts.append(f"{number} {unit}" + ("s" if number > 1 else ""))
-    text = _listed(parts)
-    return "Every " + (text.removeprefix("1 ") if len(parts) == 1 else text)
+    text = duration_in_words(seconds * 1000)
+    return "Every " + (text if " and " in text else text.removeprefix("1 "))
 
 
 def _one_time(timing: Timing) -> str:
@@ -109,7 +109,7 @@ def _time_of_day(source: CronSource) -> str:
         text = text.replace(theirs, ours)
     if during:
         # It would say "at 09:00 and 17:00" of what fires all through these hours.
-        text += f", during hours {_listed(hour.split(','))}"
+        text += f", during hours {listed(hour.split(','))}"
     return text[:1].upper() + text[1:]
 
 
@@ -132,7 +132,7 @@ def _days(source: CronSource) -> str:
     days, weekdays = source.items[3], source.items[5]
     parts = []
     if not _is_all(DAY, days):
-        words = _listed([_day_words(days), *_special_day_words(days)])
+        words = listed([_day_words(days), *_special_day_words(days)])
         parts.append(words if words[0].isdigit() else f"on {words}")
     if not _is_all(WEEKDAY, weekdays):
         parts.append(_weekday_words(weekdays))
@@ -154,7 +154,7 @@ def _day_words(items: tuple[Item, ...]) -> str:
     if not plain:
         return ""
     several = len(plain) > 1 or plain[0].low != plain[0].high
-    return f"{'days' if several else 'day'} {_listed([_steps_words(item, str) for item in plain])} of the month"
+    return f"{'days' if several else 'day'} {listed([_steps_words(item, str) for item in plain])} of the month"
 
 
 def _special_day_words(items: tuple[Item, ...]) -> list[str]:
@@ -177,10 +177,10 @@ def _weekday_words(items: tuple[Item, ...]) -> str:
     words = []
     for item in items:
         if isinstance(item, Steps):
-            words.append(_steps_words(item, lambda value: _WEEKDAYS[value % 7]))
+            words.append(_steps_words(item, lambda value: WEEKDAYS[value % 7]))
         elif isinstance(item, NthWeekday):
-            words.append(f"the {_ORDINALS[item.nth]} {_WEEKDAYS[item.weekday]} of the month")
-    text = _listed(words)
+            words.append(f"the {_ORDINALS[item.nth]} {WEEKDAYS[item.weekday]} of the month")
+    text = listed(words)
     return text if len(words) == 1 and " to " in text else f"on {text}"
 
 
@@ -189,13 +189,13 @@ def _months(source: CronSource) -> str:
     if _is_all(MONTH, items):
         return ""
     steps = [item for item in items if isinstance(item, Steps)]
-    return ", in " + _listed([_steps_words(item, lambda value: _MONTHS[value - 1]) for item in steps])
+    return ", in " + listed([_steps_words(item, lambda value: MONTHS[value - 1]) for item in steps])
 
 
 def _steps_words(item: Steps, word: Callable[[int], str]) -> str:
     values = item.values
     if len(values) <= 2 or (item.step > 1 and len(values) <= 6):
-        return _listed([word(value) for value in values])
+        return listed([word(value) for value in values])
     if item.step == 1:
         return f"{word(item.low)} to {word(item.high)}"
     return f"{word(values[0])}, {word(values[1])}, {word(values[2])}, … {word(values[-1])}"
@@ -204,8 +204,3 @@ def _steps_words(item: Steps, word: Callable[[int], str]) -> str:
 def _is_all(field: Field, items: tuple[Item, ...]) -> bool:
     values = {value for item in items if isinstance(item, Steps) for value in item.values}
     return len({value % 7 for value in values}) == 7 if field is WEEKDAY else len(values) == field.high + 1 - field.low
-
-
-def _listed(words: list[str]) -> str:
-    words = [word for word in words if word]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -4,11 +4,13 @@ Searching works on whole seconds and milliseconds since the epoch, never on zone
 search itself, and overflow at the ends of the calendar.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from app.core.clock import EPOCH
 
 DAY_SECONDS = 86_400
+EPOCH_ORDINAL = 719_163  # of 1970-01-01
+LAST_ORDINAL = date.max.toordinal()
 MIN_SECOND = -62_135_596_800  # 0001-01-01T00:00:00Z
 MAX_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 MAX_MS = MAX_SECOND * 1000 + 999
@@ -57,3 +59,8 @@ def month_length(year: int, month: int) -> int:
     if month == 2:
         return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
     return 30 if month in (4, 6, 9, 11) else 31
+
+
+def year_length(year: int) -> int:
+    """Days in that year of the Gregorian calendar."""
+    return 365 if year % 4 or (year % 100 == 0 and year % 400) else 366

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from app.core.errors import FieldProblem, InvalidScheduleException
-from app.core.occurrences.business_days import BusinessDays
+from app.core.occurrences.business_days import FIRST_LISTED_YEAR, LAST_LISTED_YEAR, BusinessDays
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.instants import quoted
 from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy
@@ -81,6 +81,9 @@ def _problems(timing: Timing) -> Iterator[FieldProblem]:
         yield from _range("interval_seconds", timing.interval_seconds, 1, LONGEST_INTERVAL_SECONDS)
     yield from _range("jitter_seconds", timing.jitter_seconds, 0, LONGEST_JITTER_SECONDS)
     yield from _bounds(timing)
+    yield from _daylight(timing)
+    if timing.days is not None:
+        yield from _days(timing, timing.days)
 
 
 def _field_choice(timing: Timing) -> Iterator[FieldProblem]:
@@ -121,3 +124,38 @@ def _bounds(timing: Timing) -> Iterator[FieldProblem]:
             f"end_at {quoted(timing.end_at.isoformat())} is before start_at {quoted(timing.start_at.isoformat())}; "
             "it is the same instant or a later one",
         )
+
+
+def _daylight(timing: Timing) -> Iterator[FieldProblem]:
+    policy = timing.dst_policy
+    if timing.schedule_type is not ScheduleType.CRON and policy != DEFAULT_POLICY:
+        yield FieldProblem(
+            "dst_policy",
+            f"dst_policy gap '{policy.gap}', fold '{policy.fold}' does not go with schedule_type "
+            f"'{timing.schedule_type}': only a cron expression names times that a clock may skip or show twice; "
+            f"leave it out, or give gap '{DEFAULT_POLICY.gap}', fold '{DEFAULT_POLICY.fold}'",
+        )
+
+
+def _days(timing: Timing, days: BusinessDays) -> Iterator[FieldProblem]:
+    if days.moves and timing.schedule_type is ScheduleType.INTERVAL:
+        yield FieldProblem(
+            "calendars",
+            f"calendars with on_day_off '{days.on_day_off}' does not go with schedule_type 'interval': an interval is "
+            "real seconds and has no day to move; it takes on_day_off 'skip'",
+        )
+    if days.moves and len(days.weekend) == 7:
+        yield FieldProblem(
+            "calendars",
+            f"calendars with on_day_off '{days.on_day_off}': together their weekends are all seven days of the week, "
+            "which leaves no business day to move to; leave at least one day of the week out of them",
+        )
+    for ranges in (days.days_off, days.days_worked):
+        for ordinal in (ranges[0][0], ranges[-1][1]) if ranges else ():
+            day = date.fromordinal(ordinal)
+            if not FIRST_LISTED_YEAR <= day.year <= LAST_LISTED_YEAR:
+                yield FieldProblem(
+                    "calendars",
+                    f"calendars list the day {day}, which is out of range {FIRST_LISTED_YEAR}-01-01 to "
+                    f"{LAST_LISTED_YEAR}-12-31",
+                )

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from app.core.occurrences.instants import DAY_SECONDS, month_length
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, month_length
 
-_EPOCH_ORDINAL = 719_163
 _NAME = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _TIME = r"[+-]?\d{1,3}(?::\d{2}(?::\d{2})?)?"
 _DAY = r"(?:M\d{1,2}\.\d\.\d|J\d{1,3}|\d{1,3})"
@@ -107,7 +106,7 @@ def _seconds(text: str) -> int:
 
 def _day_of(specification: str, year: int) -> int:
     """Days from the epoch to the day that a POSIX TZ rule names in that year."""
-    new_year = date(year, 1, 1).toordinal() - _EPOCH_ORDINAL
+    new_year = date(year, 1, 1).toordinal() - EPOCH_ORDINAL
     if specification.startswith("J"):  # 1 to 365; 29 February is never counted
         number = int(specification[1:])
         return new_year + number - (0 if number >= 60 and month_length(year, 2) == 29 else 1)
@@ -118,4 +117,4 @@ def _day_of(specification: str, year: int) -> int:
     day = 1 + (weekday - first) % 7 + (week - 1) * 7
     if day > month_length(year, month):  # week 5 means the last
         day -= 7
-    return first - _EPOCH_ORDINAL + day - 1
+    return first - EPOCH_ORDINAL + day - 1

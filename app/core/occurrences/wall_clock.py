@@ -1,27 +1,24 @@
 """Where a cron expression matches on a wall clock that never changes: the next match, the one before, and how many.
 
 A wall-clock time is a whole number of seconds since 1970-01-01T00:00:00 on that same clock. Nothing is stepped
-through: within a day by bit sets, from day to day by the set of a whole year.
+through: within a day by bit sets, from day to day by a `DaySet`.
 """
 
-from datetime import date
+from collections.abc import Iterator
 
 from app.core.occurrences.cron_fields import CronFields
-from app.core.occurrences.instants import DAY_SECONDS
-
-_EPOCH_ORDINAL = 719_163
-_LAST_YEAR = 9999
-_LAST_ORDINAL = date.max.toordinal()
+from app.core.occurrences.day_sets import DaySet
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL
 
 
 class WallClock:
-    """An expression's matches, in wall-clock seconds of the years 0001 to 9999."""
+    """The times of day of an expression on a set of days, in wall-clock seconds of the years 0001 to 9999."""
 
-    __slots__ = ("_days", "_every_day", "_first_time", "_hours", "_last_time", "_minutes", "_seconds")
+    __slots__ = ("_every_day", "_first_time", "_hours", "_last_time", "_minutes", "_seconds", "days")
 
-    def __init__(self, fields: CronFields) -> None:
+    def __init__(self, fields: CronFields, days: DaySet) -> None:
         self._seconds, self._minutes, self._hours = fields.seconds, fields.minutes, fields.hours
-        self._days, self._every_day = fields.days, fields.every_day
+        self.days, self._every_day = days, days.every_day
         self._first_time = _lowest(self._hours) * 3600 + _lowest(self._minutes) * 60 + _lowest(self._seconds)
         self._last_time = (
             (self._hours.bit_length() - 1) * 3600
@@ -35,20 +32,22 @@ class WallClock:
         if self._every_day:
             found = self._time_from(time)
             return wall - time + found if found >= 0 else wall - time + DAY_SECONDS + self._first_time
-        ordinal = day + _EPOCH_ORDINAL
-        if time <= self._last_time and self._fires_on(ordinal):
+        following = self.days.next_day(day + EPOCH_ORDINAL + (time > self._last_time))
+        if following is None:
+            return None
+        if following == day + EPOCH_ORDINAL:
             return wall - time + self._time_from(time)
-        following = self._next_day(ordinal + 1)
-        return None if following is None else (following - _EPOCH_ORDINAL) * DAY_SECONDS + self._first_time
+        return (following - EPOCH_ORDINAL) * DAY_SECONDS + self._first_time
 
     def previous_at(self, wall: int) -> int | None:
         """The last match at or before a wall-clock second; None where the calendar begins after it."""
         day, time = divmod(wall, DAY_SECONDS)
-        ordinal = day + _EPOCH_ORDINAL
-        if time >= self._first_time and (self._every_day or self._fires_on(ordinal)):
+        before = self.days.previous_day(day + EPOCH_ORDINAL - (time < self._first_time))
+        if before is None:
+            return None
+        if before == day + EPOCH_ORDINAL:
             return wall - time + self._time_until(time)
-        before = self._previous_day(ordinal - 1)
-        return None if before is None else (before - _EPOCH_ORDINAL) * DAY_SECONDS + self._last_time
+        return (before - EPOCH_ORDINAL) * DAY_SECONDS + self._last_time
 
     def count(self, start: int, stop: int) -> int:
         """How many matches lie at or after `start` and before `stop`."""
@@ -57,12 +56,25 @@ class WallClock:
         first_day, first_time = divmod(start, DAY_SECONDS)
         last_day, last_time = divmod(stop, DAY_SECONDS)
         a_day = self._hours.bit_count() * self._minutes.bit_count() * self._seconds.bit_count()
-        total = self._count_days(first_day + _EPOCH_ORDINAL, last_day + _EPOCH_ORDINAL) * a_day
-        if first_time and self._fires_on(first_day + _EPOCH_ORDINAL):
+        days = last_day - first_day
+        if not self._every_day:
+            days = self.days.count(first_day + EPOCH_ORDINAL, last_day + EPOCH_ORDINAL)
+        total = days * a_day
+        if first_time and self._has_day(first_day):
             total -= self._count_before(first_time)
-        if last_time and self._fires_on(last_day + _EPOCH_ORDINAL):
+        if last_time and self._has_day(last_day):
             total += self._count_before(last_time)
         return total
+
+    def between(self, start: int, stop: int) -> Iterator[int]:
+        """The matches at or after `start` and before `stop`, one after the other."""
+        wall = self.next_at(start)
+        while wall is not None and wall < stop:
+            yield wall
+            wall = self.next_at(wall + 1)
+
+    def _has_day(self, day: int) -> bool:
+        return self._every_day or self.days.holds(day + EPOCH_ORDINAL)
 
     def _time_from(self, time: int) -> int:
         """The first matching second of a day at or after `time`; -1 when there is none."""
@@ -102,66 +114,6 @@ class WallClock:
             if self._minutes >> minute & 1:
                 total += (self._seconds & (1 << second) - 1).bit_count()
         return total
-
-    def _fires_on(self, ordinal: int) -> bool:
-        if self._every_day:
-            return True
-        year = date.fromordinal(ordinal).year
-        first = date(year, 1, 1).toordinal()
-        return self._days[_shape(year, first)] >> ordinal - first & 1 == 1
-
-    def _next_day(self, ordinal: int) -> int | None:
-        if ordinal > _LAST_ORDINAL:
-            return None
-        year = date.fromordinal(ordinal).year
-        first = date(year, 1, 1).toordinal()
-        days = self._days[_shape(year, first)] >> ordinal - first << ordinal - first
-        while not days:
-            first += _year_length(year)
-            year += 1
-            if year > _LAST_YEAR:
-                return None
-            days = self._days[_shape(year, first)]
-        return first + _lowest(days)
-
-    def _previous_day(self, ordinal: int) -> int | None:
-        if ordinal < 1:
-            return None
-        year = date.fromordinal(ordinal).year
-        first = date(year, 1, 1).toordinal()
-        days = self._days[_shape(year, first)] & (2 << ordinal - first) - 1
-        while not days:
-            year -= 1
-            if year < 1:
-                return None
-            first -= _year_length(year)
-            days = self._days[_shape(year, first)]
-        return first + days.bit_length() - 1
-
-    def _count_days(self, start: int, stop: int) -> int:
-        """How many days fire from the ordinal `start` up to, not including, `stop`."""
-        if self._every_day or stop <= start:
-            return max(0, stop - start)
-        year = date.fromordinal(start).year
-        first = date(year, 1, 1).toordinal()
-        total = -(self._days[_shape(year, first)] & (1 << start - first) - 1).bit_count()
-        while first < stop:
-            days = self._days[_shape(year, first)]
-            if stop - first < 366:
-                days &= (1 << stop - first) - 1
-            total += days.bit_count()
-            first += _year_length(year)
-            year += 1
-        return total
-
-
-def _shape(year: int, first: int) -> int:
-    """The shape of a year whose 1 January has that ordinal: an ordinal divided by seven leaves 0 for Sunday."""
-    return first % 7 + 7 * (_year_length(year) - 365)
-
-
-def _year_length(year: int) -> int:
-    return 365 if year % 4 or (year % 100 == 0 and year % 400) else 366
 
 
 def _lowest(bits: int) -> int:

@@ -15,7 +15,7 @@ from app.core.errors import InvalidScheduleException
 from app.core.occurrences.instants import quoted
 from app.core.occurrences.tzif import YearRule, read_tzif
 
-BASE = 4_102_444_800  # 2100-01-01T00:00:00Z: after every change that is listed rather than ruled
+BASE = 4_133_980_800  # 2101-01-01T00:00:00Z: after every change, and every day off, that is listed rather than ruled
 CYCLE = 146_097 * 86_400  # 400 years: the Gregorian calendar, weekdays and yearly rules repeat
 END = BASE + CYCLE
 _BEGINNING = -(10**12)
@@ -67,6 +67,16 @@ class Zone:
             floors.append(max(floors[-1], self.starts[index + 1] + self.offsets[index]))
         return array("q", floors)
 
+    @cached_property
+    def skipping_floors(self) -> "array[int]":
+        """The same where only a wall second's first showing counts, and one that is jumped over counts for nothing."""
+        return array("q", map(max, self.fixed_floors, self.wild_floors))
+
+    @cached_property
+    def repeating_floors(self) -> "array[int]":
+        """The same where every showing counts, and what is jumped over falls on the span's first instant."""
+        return array("q", map(min, self.fixed_floors, self.wild_floors))
+
     def span_at(self, second: int) -> int:
         """The index of the span that holds a UTC second before `END`."""
         return bisect_right(self.starts, second) - 1
@@ -85,7 +95,7 @@ class Zone:
 @lru_cache(maxsize=256)
 def _ruled_changes(rule: YearRule) -> list[tuple[int, int]]:
     """What a rule says up to `END`. Zones share a few rules, and each lists its changes up to when its rule began."""
-    return [change for year in range(1900, 2500) for change in rule.changes(year)]
+    return [change for year in range(1900, 2501) for change in rule.changes(year)]
 
 
 def cycles_before(second: int) -> int:

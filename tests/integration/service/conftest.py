@@ -17,6 +17,8 @@ _EMPTIED = (
     "api_keys",
     "workers",
     "idempotency_keys",
+    "calendars",
+    "calendar_uses",
 )
 
 

@@ -29,7 +29,7 @@ async def retry(world: World, run: Execution) -> Execution:
     return await world.executions.get(CALLER, UUID(answer.body.decode()))
 
 
-async def settled(world: World, run: Execution, status: ExecutionStatus, *, number: int = 1) -> set[UUID]:
+async def settled(world: World, run: Execution, status: ExecutionStatus, *, number: int = 1) -> frozenset[UUID]:
     """Write an attempt's outcome as a worker does; answers what passed the fence."""
     attempt = (
         '[{"number": 1, "started_at": "2026-11-23T12:00:00.001Z", "duration_ms": 5, "status_code": 500, "error": "no"}]'
@@ -53,7 +53,7 @@ async def settled(world: World, run: Execution, status: ExecutionStatus, *, numb
         lateness_ms=1,
     )
     async with world.database.transaction() as connection:
-        return await settling.settle(connection, [outcome])
+        return (await settling.settle(connection, [outcome])).executions
 
 
 async def test_cancelling_ends_an_unfinished_execution_once(world: World) -> None:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from app.core.clock import to_ms
-from app.core.errors import InvalidScheduleException, ScheduleNotFoundException
+from app.core.errors import ScheduleNotFoundException
 from app.core.execution import ExecutionStatus, Reason, Trigger
 from app.core.ids import execution_id, recorded_for
 from app.core.schedule import OverlapPolicy
@@ -83,13 +83,19 @@ async def test_concurrent_runs_that_skip_never_exceed_the_instances(world: World
     assert sorted(run.status.value for run in runs) == ["pending"] * 2 + ["skipped"] * 8
 
 
-@pytest.mark.parametrize("policy", [OverlapPolicy.QUEUE, OverlapPolicy.CANCEL_RUNNING])
-async def test_a_policy_that_is_not_offered_is_refused(world: World, policy: OverlapPolicy) -> None:
-    schedule = await world.create(cron())
-    with pytest.raises(InvalidScheduleException) as refused:
-        await world.trigger(schedule, policy)
-    assert refused.value.errors[0].field == "overlap_policy"
-    assert await world.history(schedule.schedule_id) == []
+async def test_concurrent_runs_that_queue_leave_one_waiting(world: World) -> None:
+    schedule = await world.create(cron(max_instances=2))
+    runs = await asyncio.gather(*(world.trigger(schedule, OverlapPolicy.QUEUE) for _ in range(10)))
+    assert sorted(run.status.value for run in runs) == ["pending"] * 2 + ["queued"] + ["skipped"] * 7
+    assert {run.reason for run in runs if run.status is ExecutionStatus.SKIPPED} == {Reason.QUEUE_FULL}
+
+
+async def test_concurrent_runs_that_cancel_leave_the_newest_running(world: World) -> None:
+    schedule = await world.create(cron(max_instances=2))
+    runs = await asyncio.gather(*(world.trigger(schedule, OverlapPolicy.CANCEL_RUNNING) for _ in range(10)))
+    assert {run.status for run in runs} == {ExecutionStatus.PENDING}
+    left = [one for one in await world.history(schedule.schedule_id) if one.status is ExecutionStatus.PENDING]
+    assert len(left) == 2
 
 
 async def test_another_communitys_schedule_is_not_found(world: World) -> None:

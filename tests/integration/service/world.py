@@ -15,6 +15,8 @@ from app.core.execution import Execution
 from app.core.principal import Principal, Role
 from app.core.queries import Answer, ExecutionFilter, Idempotency
 from app.core.schedule import Definition, OverlapPolicy, Schedule
+from app.metrics import Metrics
+from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.health import HealthService
 from app.service.keys import KeyService
@@ -23,7 +25,8 @@ from app.store.database import Connection, Database
 from app.wheel.connection import connect
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
-from app.workers.look import Look, Looker
+from app.workers.look import Look
+from app.workers.looker import Looker
 from tests.clocks import ManualClock
 
 CALLER = Principal(community_id=1, user="ada", role=Role.ADMIN, request_id="request-1")
@@ -56,6 +59,8 @@ class World:
         self.clock = clock
         self.schedules = ScheduleService(database, wheel, clock)
         self.executions = ExecutionService(database, wheel, clock)
+        self.metrics = Metrics()
+        self.calendars = CalendarService(database, wheel, clock, self.metrics)
         self.keys = KeyService(database, clock)
         self.health = HealthService(database, wheel, clock)
 

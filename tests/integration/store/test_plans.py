@@ -12,10 +12,11 @@ import pytest
 from app.core.assignment import Assignment
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id, recorded_for
-from app.core.schedule import RetryPolicy
-from app.store import firing, settling, taking, upkeep, workers
+from app.core.schedule import Completion, RetryPolicy
+from app.store import firing, queueing, settling, taking, upkeep, workers
 from app.store.database import Connection, Database
 from app.store.partitions import make
+from app.store.queueing import Group
 from app.store.settling import Outcome
 from app.store.upkeep import FIRST_ID
 from tests.clocks import START
@@ -181,9 +182,27 @@ async def test_schedules_are_locked_by_their_ids(filled: Database, plans: Plans)
 async def test_unfinished_executions_are_counted_by_their_own_index(filled: Database, plans: Plans) -> None:
     async with filled.connection() as connection:
         ids = [row[0] for row in await connection.fetch("SELECT schedule_id FROM workflow_schedules LIMIT 50")]
-    await firing.count_unfinished(_as_connection(plans), ids)
+    await firing.count_standing(_as_connection(plans), ids)
     assert all("idx" in name for name in plans.indexes)
     assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
+
+
+async def test_what_a_queue_asks_for_is_answered_by_the_index_of_the_unfinished(filled: Database, plans: Plans) -> None:
+    async with filled.connection() as connection:
+        ids = [row[0] for row in await connection.fetch("SELECT schedule_id FROM workflow_schedules LIMIT 20")]
+    groups = [Group(schedule_id, None) for schedule_id in ids]
+    await queueing.await_room(_as_connection(plans), groups)
+    await queueing.wake_oldest(_as_connection(plans), groups, now=START)
+    await queueing.oldest_queued(_as_connection(plans), groups[0], 10)
+    await queueing.cancel_oldest(_as_connection(plans), dict.fromkeys(ids, 1), now=START)
+    assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
+
+
+async def test_what_is_queued_is_found_in_the_days_of_the_batch_alone(filled: Database, plans: Plans) -> None:
+    ids = await _ids(filled, f"wake_at > '{START - timedelta(hours=11)}'", 11)
+    assert await queueing.queued_among(_as_connection(plans), ids) == []
+    assert await queueing.look_later(_as_connection(plans), ids, at=START) == []
+    assert plans.opened == {TODAY}
 
 
 async def test_looking_at_what_waits_opens_the_days_of_the_batch_alone(filled: Database, plans: Plans) -> None:
@@ -211,6 +230,8 @@ async def test_taking_and_failing_open_the_days_of_the_batch_alone(filled: Datab
             timezone="UTC",
             context_json="{}",
             retry=RetryPolicy(),
+            completion=Completion.RESPONSE,
+            timeout_seconds=3600,
             retry_since=at,
             revision=1,
             owner=ME,
@@ -220,7 +241,7 @@ async def test_taking_and_failing_open_the_days_of_the_batch_alone(filled: Datab
         for one, at in _with_instants(ids)
     ]
     await taking.take(_as_connection(plans), taken, owner=ME)
-    await taking.fail(_as_connection(plans), dict.fromkeys(ids, "why"), now=START)
+    await taking.end(_as_connection(plans), dict.fromkeys(ids, "why"), ExecutionStatus.FAILED, now=START)
     assert plans.opened == {TODAY}
 
 

@@ -1,10 +1,7 @@
 """Deliver and settle: never early, under the fences, with retries that survive the worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from uuid import UUID
 
 from aiohttp import web
 
@@ -13,24 +10,8 @@ from app.core.queries import Answer
 from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
 from app.workers.loop import Worker
 from tests.integration.workers.rig import CALLER, Rig, next_of
+from tests.integration.workers.stages import delivering, look_again, settled, turn
 from tests.receiver import Received
-
-
-@asynccontextmanager
-async def delivering(worker: Worker) -> AsyncIterator[None]:
-    """The worker's last two stages at work."""
-    tasks = [asyncio.create_task(worker.deliverer.run_forever()), asyncio.create_task(worker.settler.run_forever())]
-    yield
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def turn() -> None:
-    """Let the others work for a moment."""
-    await asyncio.sleep(0.001)
 
 
 async def only(rig: Rig, schedule: Schedule) -> Execution:
@@ -41,21 +22,6 @@ async def only(rig: Rig, schedule: Schedule) -> Execution:
 async def fire_next(rig: Rig, worker: Worker, schedule: Schedule) -> None:
     rig.clock.move_to(next_of(schedule)[0])
     await look_again(rig, worker)
-
-
-async def look_again(rig: Rig, worker: Worker) -> None:
-    """What the worker's beat and its next poll do."""
-    await worker.presence.run_once()
-    worker.claimer.wake(None)
-    await rig.fire(worker)
-
-
-async def settled(rig: Rig, worker: Worker) -> None:
-    """Wait until every answer is written; the settler's gathering waits for the hand-moved clock."""
-    async with asyncio.timeout(20):
-        while any(worker.deliverer.knows(UUID(key)) for key in rig.receiver.deliveries()):
-            rig.clock.move(0.001)
-            await turn()
 
 
 async def test_what_is_held_is_sent_at_its_instant_and_not_before(rig: Rig) -> None:

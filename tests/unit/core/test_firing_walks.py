@@ -8,16 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.core import firing
 from app.core.execution import ExecutionStatus, Reason
 from app.core.firing import (
     CATCH_UP_LIMIT,
     RECORDED_IN_ONE_LOOK,
     DueSchedule,
     Recording,
+    Standing,
     Waiting,
     decide,
     first_waiting,
+    lateness,
     superseded,
 )
 from app.core.occurrences import Timing, count_occurrences
@@ -105,10 +106,10 @@ def test_every_instant_is_covered_by_exactly_one_record_whatever_the_lateness(
     covered: list[datetime] = []
     now = NOON
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(firing, "CATCH_UP_LIMIT", limit)
+        patch.setattr(lateness, "CATCH_UP_LIMIT", limit)
         for delay_ms in delays_ms:
             now = max(now, schedule.waiting.due_at + max(timedelta(milliseconds=delay_ms), -CLAIM_AHEAD))
-            decision = decide(schedule, unfinished=unfinished, now=now)
+            decision = decide(schedule, standing=Standing(unfinished), now=now)
             runs, ended = _reference(schedule, unfinished, now, limit)
 
             assert list(decision.recordings) == [_recorded(run) for run in runs]
@@ -143,13 +144,13 @@ def test_what_a_change_supersedes_follows_on_what_was_recorded(
     count, now = 0, NOON
     for delay_ms in moments:
         now = max(now, schedule.waiting.due_at + max(timedelta(milliseconds=delay_ms), -CLAIM_AHEAD))
-        decision = decide(schedule, unfinished=0, now=now)
+        decision = decide(schedule, now=now)
         count += sum(one.coalesced_count for one in decision.recordings)
         if decision.waiting is None:
             return
         schedule = after(schedule, decision)
     changed_at = now + timedelta(milliseconds=changed_after)
-    recording = superseded(schedule.timing, SCHEDULE, schedule.waiting, changed_at, Reason.PAUSED)
+    recording = _superseded(schedule, changed_at)
     if recording is not None:
         assert recording.scheduled_for <= changed_at
         assert (recording.covers_from or recording.scheduled_for) == schedule.waiting.occurrence
@@ -167,9 +168,9 @@ def test_an_outage_of_a_week_is_decided_without_walking_it(timing: Timing, grace
     now = at(week + 1) - MS
     schedule = due(replace(timing, jitter_seconds=jitter), grace_period_seconds=grace)
     began = time.process_time()
-    coalesced = decide(schedule, unfinished=0, now=now)
-    singly = decide(replace(schedule, coalesce=False), unfinished=0, now=now)
-    skipped = superseded(schedule.timing, SCHEDULE, schedule.waiting, now, Reason.PAUSED)
+    coalesced = decide(schedule, now=now)
+    singly = decide(replace(schedule, coalesce=False), now=now)
+    skipped = _superseded(schedule, now)
     # A walk over six hundred thousand occurrences takes seconds.
     assert time.process_time() - began < 0.5
 
@@ -186,3 +187,9 @@ def test_an_outage_of_a_week_is_decided_without_walking_it(timing: Timing, grace
         assert singly.recordings[0].coalesced_count == pytest.approx(week - min(grace, CATCH_UP_LIMIT), abs=1)
     assert skipped is not None
     assert (skipped.coalesced_count, skipped.scheduled_for, skipped.covers_from) == (week, at(week), at(1))
+
+
+def _superseded(schedule: DueSchedule, now: datetime) -> Recording | None:
+    recordings = superseded(schedule.timing, SCHEDULE, schedule.waiting, schedule.searched_to, now, Reason.PAUSED)
+    assert len(recordings) <= 1, "no day is off"
+    return recordings[0] if recordings else None

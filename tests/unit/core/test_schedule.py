@@ -74,4 +74,4 @@ def test_what_leaves_the_instants_alone_is_not_a_change_of_timing() -> None:
 
 
 def test_an_interval_without_a_start_counts_from_the_creation() -> None:
-    assert interval(60).timing(NOON).anchor == NOON
+    assert interval(60).timing(NOON, None).anchor == NOON

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.core.assignment import Assignment
 from app.core.clock import to_ms
 from app.core.ids import execution_id
-from app.core.schedule import RetryPolicy
+from app.core.schedule import Completion, RetryPolicy
 from tests.clocks import START
 
 SCHEDULE = UUID("0192f3a0-0000-7000-8000-00000000c0de")
@@ -28,6 +28,8 @@ _ASSIGNMENT = Assignment(
     timezone="America/New_York",
     context_json='{"report": "daily"}',
     retry=RetryPolicy(),
+    completion=Completion.RESPONSE,
+    timeout_seconds=3600,
     retry_since=START,
     revision=1,
     owner=UUID(int=1),

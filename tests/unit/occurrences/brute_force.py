@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from app.core.occurrences import ScheduleType, Timing
+from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, ScheduleType, Timing
+
+from .calendars import Calendar
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 DEEP_FACTOR = 55  # which makes more than 100 000 examples of the evaluator against its oracles
@@ -30,7 +32,7 @@ def examples(default: int) -> int:
     return default * DEEP_FACTOR if DEEP else default
 
 
-def cron(expression: str, timezone: str = "UTC", **rest: datetime | int | None) -> Timing:
+def cron(expression: str, timezone: str = "UTC", **rest: datetime | int | DstPolicy | BusinessDays | None) -> Timing:
     return Timing(ScheduleType.CRON, timezone, cron_expression=expression, **rest)  # type: ignore[arg-type]
 
 
@@ -44,6 +46,11 @@ def zone(name: str) -> ZoneInfo:
 @cache
 def zone_names() -> list[str]:
     return files("tzdata").joinpath("zones").read_text().split()
+
+
+def clock_of(name: str) -> Callable[[int], int]:
+    """The offset of a zone's clocks, as a function of the UTC second."""
+    return lambda second: offset(name, second)
 
 
 def offset(name: str, second: int) -> int:
@@ -96,39 +103,63 @@ class Expression:
             return of_month and of_week
         return of_month or of_week
 
-    def matches(self, wall: int) -> bool:
-        """Whether the expression matches a wall clock that shows this many seconds since 1970."""
-        day, time = divmod(wall, 86_400)
+    def matches_time(self, time: int) -> bool:
+        """Whether the expression matches that second of a day."""
         seconds = self.second.matches if self.second is not None else (0,)
         times = (time % 60, seconds), (time // 60 % 60, self.minute.matches), (time // 3600, self.hour.matches)
-        return all(value in values for value, values in times) and self.matches_day(_EPOCH_DAY + timedelta(days=day))
+        return all(value in values for value, values in times)
 
 
-def scan(expression: Expression, name: str, start: int, stop: int, step: int) -> list[int]:
-    """Every occurrence from one UTC second up to another, by looking at the wall clock each `step` seconds.
+def scan(
+    expression: Expression,
+    offset_at: Callable[[int], int],
+    window: range,
+    policy: DstPolicy = DEFAULT_POLICY,
+    calendar: Calendar | None = None,
+) -> list[int]:
+    """Every occurrence among the UTC seconds of a window, by looking at the wall clock at each of them.
 
-    Wild: every instant whose wall clock matches. Fixed: every instant at which the wall clock first shows, or jumps
-    over, a matching time that it has never shown before. For that the scan begins early: since 1970 no clock was
-    set back by as much as that.
+    Wild: every instant whose wall clock matches. Fixed: every instant at which the wall clock shows a matching time
+    (by the policy, only one that it has never shown before), and (by the policy) every one at which it has just
+    jumped over such a time. For that the scan begins early: since 1970 no clock was set back by as much as that.
     """
+
+    @cache
+    def fires_on(day: int) -> bool:
+        date_of_day = _EPOCH_DAY + timedelta(days=day)
+        if calendar is None:
+            return expression.matches_day(date_of_day)
+        return calendar.fires_on(date_of_day, expression.matches_day)
+
+    def matches(wall: int) -> bool:
+        return expression.matches_time(wall % 86_400) and fires_on(wall // 86_400)
+
     if expression.wild:
-        return [second for second in range(start, stop, step) if expression.matches(second + offset(name, second))]
-    found = []
-    early = start - 5 * 3600
-    furthest = early - step + offset(name, early - step)
-    for second in range(early, stop, step):
-        shown = second + offset(name, second)
-        if shown > furthest:
-            new = range(furthest + step, shown + 1, step)
-            if second >= start and any(expression.matches(wall) for wall in new):
-                found.append(second)
-            furthest = shown
+        return [second for second in window if matches(second + offset_at(second))]
+    found, step = [], window.step
+    early = window.start - 5 * 3600
+    before = early - step + offset_at(early - step)
+    known = {before}
+    for second in range(early, window.stop, step):
+        shown = second + offset_at(second)
+        jumped_over = [wall for wall in range(before + step, shown, step) if wall not in known]
+        counts = policy.fold is Fold.TWICE or shown not in known
+        fires = counts and matches(shown)
+        if jumped_over and policy.gap is Gap.AFTER:
+            fires = fires or any(matches(wall) for wall in jumped_over)
+        if fires and second >= window.start:
+            found.append(second)
+        known.update(jumped_over, (shown,))
+        before = shown
     return found
 
 
 def days_of(expression: Expression, first: date, count: int) -> Iterator[date]:
     """The days among the next `count` that the expression names."""
     return (day for day in (first + timedelta(days=n) for n in range(count)) if expression.matches_day(day))
+
+
+policies = st.builds(DstPolicy, st.sampled_from(Gap), st.sampled_from(Fold))
 
 
 # What may be written, and what it means.

@@ -7,27 +7,35 @@ from hypothesis import strategies as st
 
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences import (
+    DEFAULT_POLICY,
+    DstPolicy,
+    OnDayOff,
+    PassedOver,
     Timing,
     check_timing,
     count_occurrences,
     latest_occurrence,
     next_occurrence,
     occurrences_after,
+    passed_over,
 )
 from app.core.occurrences.zones import load_zone
 
 from .brute_force import (
     EPOCH,
     Expression,
+    clock_of,
     cron,
     daily_expressions,
     days_of,
     examples,
     expressions,
     offset,
+    policies,
     scan,
     zone_names,
 )
+from .calendars import Calendar, calendars_around
 
 _YEAR_2038 = 2_145_916_800
 
@@ -52,13 +60,20 @@ def _never_occurs(expression: Expression) -> bool:
     return next(days_of(expression, date(2000, 1, 1), 146_097), None) is None
 
 
-def _assert_agrees(expression: Expression, zone: str, start: int, stop: int, step: int) -> None:
-    timing = cron(expression.text, zone)
+def _assert_agrees(
+    expression: Expression,
+    zone: str,
+    window: range,
+    policy: DstPolicy = DEFAULT_POLICY,
+    calendar: Calendar | None = None,
+) -> None:
+    days = None if calendar is None else calendar.days
+    timing = cron(expression.text, zone, dst_policy=policy, days=days)
     if _is_refused(timing):
         assert _never_occurs(expression)
         return
-    expected = [_at(second) for second in scan(expression, zone, start, stop, step)]
-    window_start, window_end = _at(start - 1), _at(stop - 1)
+    expected = [_at(second) for second in scan(expression, clock_of(zone), window, policy, calendar)]
+    window_start, window_end = _at(window.start - 1), _at(window.stop - 1)
 
     found = occurrences_after(timing, window_start, len(expected))
     assert found == expected
@@ -78,6 +93,13 @@ def _assert_agrees(expression: Expression, zone: str, start: int, stop: int, ste
     else:
         assert latest is None or latest <= window_start
 
+    if calendar is not None:
+        everything = scan(expression, clock_of(zone), window, policy)
+        lost = sorted({_at(second) for second in everything} - set(expected))
+        skips = calendar.rule is OnDayOff.SKIP and lost
+        passed = PassedOver(lost[0], lost[-1], len(lost)) if skips else None
+        assert passed_over(timing, window_start, window_end) == passed
+
 
 @st.composite
 def _around_a_change(draw: st.DrawFn) -> tuple[str, int]:
@@ -87,18 +109,37 @@ def _around_a_change(draw: st.DrawFn) -> tuple[str, int]:
     return name, draw(st.sampled_from(changes))
 
 
+def _hours_near(zone: str, change: int, *shifts: int) -> tuple[int, ...]:
+    return tuple({(change + shift + offset(zone, change - 1)) // 3600 % 24 for shift in shifts})
+
+
+def _step(zone: str, start: int) -> int:
+    """A minute, or less: Monrovia's clocks showed half minutes until 1972."""
+    return 60 if offset(zone, start - 100_000) % 60 == 0 and offset(zone, start + 100_000) % 60 == 0 else 30
+
+
 @settings(max_examples=examples(600))
-@given(st.data(), _around_a_change())
+@given(st.data(), _around_a_change(), policies)
 def test_minutes_around_every_change_of_every_zone_agree_with_the_scan(
-    data: st.DataObject, change: tuple[str, int]
+    data: st.DataObject, change: tuple[str, int], policy: DstPolicy
 ) -> None:
     zone, second = change
-    near = tuple({(second + shift + offset(zone, second - 1)) // 3600 % 24 for shift in (-3600, 0, 3600)})
-    expression = data.draw(expressions(seconds=False, near_hours=near))
+    expression = data.draw(expressions(seconds=False, near_hours=_hours_near(zone, second, -3600, 0, 3600)))
     start = second - second % 60 - data.draw(st.integers(0, 300)) * 60
-    # Monrovia's clocks showed half minutes until 1972.
-    step = 60 if offset(zone, start - 100_000) % 60 == 0 and offset(zone, start + 30_000) % 60 == 0 else 30
-    _assert_agrees(expression, zone, start, start + 8 * 3600, step)
+    _assert_agrees(expression, zone, range(start, start + 8 * 3600, _step(zone, start)), policy)
+
+
+@settings(max_examples=examples(400))
+@given(st.data(), _around_a_change(), policies)
+def test_days_off_around_every_change_of_every_zone_agree_with_the_scan(
+    data: st.DataObject, change: tuple[str, int], policy: DstPolicy
+) -> None:
+    zone, second = change
+    near = _hours_near(zone, second, -3600, 0, 3600)
+    expression = data.draw(expressions(seconds=False, near_hours=(*near, 0, 23)))
+    calendar = data.draw(calendars_around(_at(second).date(), reach=4, longest=9))
+    start = second - second % 60 - data.draw(st.integers(0, 22)) * 3600
+    _assert_agrees(expression, zone, range(start, start + 26 * 3600, _step(zone, start)), policy, calendar)
 
 
 @settings(max_examples=examples(80))
@@ -107,29 +148,32 @@ def test_seconds_around_every_change_of_every_zone_agree_with_the_scan(
     data: st.DataObject, change: tuple[str, int]
 ) -> None:
     zone, second = change
-    near = tuple({(second + shift + offset(zone, second - 1)) // 3600 % 24 for shift in (-3600, 0, 3600)})
+    near = _hours_near(zone, second, -3600, 0, 3600)
     expression = data.draw(expressions(seconds=True, near_hours=near).filter(lambda drawn: drawn.wild))
     start = second - data.draw(st.integers(0, 900))
-    _assert_agrees(expression, zone, start, start + 1800, 1)
+    _assert_agrees(expression, zone, range(start, start + 1800))
 
 
 @settings(max_examples=examples(15))
-@given(st.data(), _around_a_change())
-def test_fixed_expressions_with_seconds_agree_with_the_scan(data: st.DataObject, change: tuple[str, int]) -> None:
+@given(st.data(), _around_a_change(), policies)
+def test_fixed_expressions_with_seconds_agree_with_the_scan(
+    data: st.DataObject, change: tuple[str, int], policy: DstPolicy
+) -> None:
     zone, second = change
-    near = tuple({(second + shift + offset(zone, second - 1)) // 3600 % 24 for shift in (-3600, 0)})
+    near = _hours_near(zone, second, -3600, 0)
     expression = data.draw(expressions(seconds=True, near_hours=near).filter(lambda drawn: not drawn.wild))
     start = second - data.draw(st.integers(0, 7200))
-    _assert_agrees(expression, zone, start, start + 9000, 1)
+    _assert_agrees(expression, zone, range(start, start + 9000), policy)
 
 
 @settings(max_examples=examples(200))
-@given(st.data(), st.sampled_from(zone_names()), st.integers(0, 2_145_000_000 // 60))
-def test_minutes_at_any_time_agree_with_the_scan(data: st.DataObject, zone: str, minute: int) -> None:
+@given(st.data(), st.sampled_from(zone_names()), st.integers(0, 2_145_000_000 // 60), policies)
+def test_minutes_at_any_time_agree_with_the_scan(
+    data: st.DataObject, zone: str, minute: int, policy: DstPolicy
+) -> None:
     expression = data.draw(expressions(seconds=False))
     start = minute * 60
-    step = 60 if offset(zone, start - 100_000) % 60 == 0 and offset(zone, start + 30_000) % 60 == 0 else 30
-    _assert_agrees(expression, zone, start, start + 6 * 3600, step)
+    _assert_agrees(expression, zone, range(start, start + 6 * 3600, _step(zone, start)), policy)
 
 
 @settings(max_examples=examples(200))

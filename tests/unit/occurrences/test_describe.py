@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 
-from app.core.occurrences import ScheduleType, Timing, describe
+from app.core.occurrences import BusinessDays, OnDayOff, ScheduleType, Timing, describe
 
 from .brute_force import Expression, cron, examples, expressions
 
@@ -92,6 +92,29 @@ def test_a_one_time_schedule_is_described_on_the_clock_of_its_zone() -> None:
     assert describe(timing) == "Once, on 2026-11-23 at 12:00:05 (America/New_York)"
     assert describe(Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=instant.replace(second=0))) == (
         "Once, on 2026-11-23 at 17:00 (UTC)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (OnDayOff.SKIP, "At 09:00, on day 15 of the month, except on days off"),
+        (OnDayOff.NEXT_BUSINESS_DAY, "At 09:00, on day 15 of the month, moved to the next business day"),
+        (OnDayOff.PREVIOUS_BUSINESS_DAY, "At 09:00, on day 15 of the month, moved to the previous business day"),
+    ],
+)
+def test_what_becomes_of_days_off_is_described(rule: OnDayOff, words: str) -> None:
+    assert describe(cron("0 9 15 * *", days=BusinessDays(rule))) == words
+
+
+def test_days_off_of_an_interval_and_of_a_single_instant_are_described() -> None:
+    days = BusinessDays(OnDayOff.SKIP)
+    assert describe(Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=60, days=days)) == (
+        "Every minute, except on days off"
+    )
+    noon = datetime(2026, 12, 25, 12, tzinfo=UTC)
+    assert describe(Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=noon, days=days)) == (
+        "Once, on 2026-12-25 at 12:00 (UTC), except on days off"
     )
 
 

@@ -1,18 +1,37 @@
 """What is not acceptable is refused, in words that name the field, the value and what would be right."""
 
 import string
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InvalidScheduleException
-from app.core.occurrences import ScheduleType, Timing, check_timing, describe, next_occurrence
+from app.core.occurrences import (
+    BusinessDays,
+    DstPolicy,
+    Gap,
+    OnDayOff,
+    ScheduleType,
+    Timing,
+    check_timing,
+    describe,
+    next_occurrence,
+)
 
 from .brute_force import cron, examples
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SKIP_GAPS = DstPolicy(gap=Gap.SKIP)
+ALL_WEEK = frozenset(range(7))
+Days = Iterable[tuple[date, date]]
+
+
+def _moving(days_off: Days = (), days_worked: Days = (), weekend: Iterable[int] = (6, 0)) -> BusinessDays:
+    rule = OnDayOff.NEXT_BUSINESS_DAY
+    return BusinessDays.merged(rule, days_off=days_off, days_worked=days_worked, weekend=weekend)
 
 
 def _refusal(timing: Timing) -> InvalidScheduleException:
@@ -180,6 +199,12 @@ def test_wrong_capitals_of_a_zone_are_refused_with_the_right_name(wrong: str, ri
         (cron("* * * * *", end_at=NOW.replace(tzinfo=None), start_at=NOW), ["end_at"]),
         (Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=NOW, start_at=NOW), ["start_at"]),
         (cron("99 * * * *", "Nowhere", jitter_seconds=9999), ["timezone", "cron_expression", "jitter_seconds"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=5, dst_policy=SKIP_GAPS), ["dst_policy"]),
+        (Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=NOW, dst_policy=SKIP_GAPS), ["dst_policy"]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=5, days=_moving()), ["calendars"]),
+        (cron("* * * * *", days=_moving(weekend=range(7))), ["calendars"]),
+        (cron("* * * * *", days=_moving(days_off=[(date(1969, 12, 31), date(1970, 1, 1))])), ["calendars"]),
+        (cron("* * * * *", days=_moving(days_worked=[(date(2099, 12, 31), date(2100, 1, 1))])), ["calendars"]),
     ],
 )
 def test_every_wrong_field_of_a_timing_is_named(timing: Timing, fields: list[str]) -> None:
@@ -196,10 +221,34 @@ def test_every_wrong_field_of_a_timing_is_named(timing: Timing, fields: list[str
         Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=1),
         Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=31_536_000, anchor=NOW),
         Timing(ScheduleType.ONE_TIME, "Asia/Kathmandu", scheduled_time=NOW, jitter_seconds=5),
+        Timing(ScheduleType.ONE_TIME, "UTC", scheduled_time=NOW, dst_policy=DstPolicy(), days=_moving()),
+        Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=1, days=BusinessDays(OnDayOff.SKIP, weekend=ALL_WEEK)),
+        cron("*/5 * * * *", dst_policy=SKIP_GAPS, days=_moving(weekend=range(6))),
+        cron("0 0 * * *", days=_moving(days_off=[(date(1970, 1, 1), date(2099, 12, 31))])),
     ],
 )
 def test_a_timing_at_its_limits_is_accepted(timing: Timing) -> None:
     check_timing(timing)
+
+
+@pytest.mark.parametrize(
+    ("timing", "words"),
+    [
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=5, dst_policy=SKIP_GAPS), [
+            "gap 'skip', fold 'once' does not go with schedule_type 'interval'", "leave it out", "gap 'after'",
+        ]),
+        (Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=5, days=_moving()), [
+            "on_day_off 'next_business_day'", "an interval is real seconds and has no day to move", "'skip'",
+        ]),
+        (cron("* * * * *", days=_moving(weekend=range(7))), ["all seven days of the week", "leave at least one day"]),
+        (cron("* * * * *", days=_moving(days_off=[(date(1960, 2, 3), date(1970, 1, 1))])), [
+            "the day 1960-02-03", "out of range 1970-01-01 to 2099-12-31",
+        ]),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_wrong_with_the_days_off_and_what_is_right(timing: Timing, words: list[str]) -> None:
+    detail = _refusal(timing).detail
+    assert [word for word in words if word not in detail] == []
 
 
 _cron_like = st.text(alphabet="0123456789*/-,?LW#@~ \tMONFRISUJAEB", max_size=60)

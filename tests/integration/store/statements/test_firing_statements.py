@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from app.core.execution import ExecutionStatus, Reason
-from app.core.firing import Decision, Recording, Waiting
+from app.core.firing import Decision, Recording, Standing, Waiting
 from app.core.ids import execution_id
 from app.core.schedule import ScheduleStatus
 from app.store import firing
@@ -201,6 +201,6 @@ async def test_unfinished_are_those_that_run_or_wait_for_delivery(database: Data
         await add_execution(connection, schedule_id=busy, trigger="manual")
         for schedule_id in (busy, idle):
             await add_execution(connection, schedule_id=schedule_id, status="queued", wake_at=START)
-            await add_execution(connection, schedule_id=schedule_id, trigger="backfill")
+            await add_execution(connection, schedule_id=schedule_id, trigger="backfill", group_id=uuid4())
             await add_execution(connection, schedule_id=schedule_id, status="succeeded", finished_at=START)
-        assert await firing.count_unfinished(connection, [busy, idle]) == {busy: 4}
+        assert await firing.count_standing(connection, [busy, idle]) == {busy: Standing(4, 1), idle: Standing(0, 1)}

@@ -53,7 +53,7 @@ async def test_an_outcome_of_the_owner_is_written_whole(database: Database) -> N
     async with database.transaction() as connection:
         wanted = await add_execution(connection, owner=ME, attempt=1, error="HTTP 503")
         outcome = _outcome(wanted, result_json='{"a": 1}')
-        assert await settling.settle(connection, [outcome]) == {wanted}
+        assert (await settling.settle(connection, [outcome])).executions == {wanted}
         row = await execution(connection, wanted)
     assert (row["status"], row["owner"], row["wake_at"], row["finished_at"]) == ("succeeded", None, None, START)
     assert (row["error"], row["engine_execution_id"], row["failures"]) == (None, "engine-1", 0)
@@ -87,7 +87,9 @@ async def test_a_late_success_counts_while_unfinished_and_a_late_failure_never(
         for status, counts in ((SUCCEEDED, success_counts), (RETRYING, failure_counts), (FAILED, failure_counts)):
             wanted = await add_execution(connection, **stands)
             before = await execution(connection, wanted)
-            assert await settling.settle(connection, [_outcome(wanted, status)]) == ({wanted} if counts else set())
+            assert (await settling.settle(connection, [_outcome(wanted, status)])).executions == (
+                {wanted} if counts else set()
+            )
             after = await execution(connection, wanted)
             assert after["status"] == (status.value if counts else before["status"])
             assert counts or after == before
@@ -100,7 +102,7 @@ async def test_a_late_success_is_not_lost_beside_a_failure_of_the_same_execution
             late = _outcome(wanted, owner=OTHER, number=1)
             current = _outcome(wanted, RETRYING, number=2)
             outcomes = [late, current] if number % 2 else [current, late]
-            assert await settling.settle(connection, outcomes) == {wanted}
+            assert (await settling.settle(connection, outcomes)).executions == {wanted}
             row = await execution(connection, wanted)
             assert (row["status"], row["finished_at"], row["wake_at"]) == ("succeeded", START, None)
 
@@ -115,7 +117,7 @@ async def test_attempts_add_up_and_the_first_lateness_stays(database: Database) 
         second = _outcome(
             wanted, FAILED, number=2, attempt_json='[{"number": 2}]', started_at=LATER, lateness_ms=30_000
         )
-        assert await settling.settle(connection, [second]) == {wanted}
+        assert (await settling.settle(connection, [second])).executions == {wanted}
         row = await execution(connection, wanted)
     assert orjson.loads(row["attempts"]) == [{"number": 1}, {"number": 2}]
     assert (row["failures"], row["status"], row["error"]) == (2, "failed", "HTTP 500")
@@ -135,14 +137,16 @@ async def test_a_batch_over_many_days_is_settled_each_by_its_own(database: Datab
             await add_execution(connection, at=START - timedelta(hours=7 * n), owner=ME if n % 3 else OTHER, attempt=1)
             for n in range(30)
         ]
-        written = await settling.settle(connection, [_outcome(one, FAILED) for one in ids])
+        written = (await settling.settle(connection, [_outcome(one, FAILED) for one in ids])).executions
     assert written == {one for n, one in enumerate(ids) if n % 3}
 
 
 async def test_an_outcome_under_another_instant_finds_nothing(database: Database) -> None:
     async with database.transaction() as connection:
         wanted = await add_execution(connection, owner=ME, attempt=1)
-        assert await settling.settle(connection, [_outcome(wanted, recorded_for=START + timedelta(seconds=1))]) == set()
+        assert (
+            await settling.settle(connection, [_outcome(wanted, recorded_for=START + timedelta(seconds=1))])
+        ).executions == set()
 
 
 async def test_what_was_not_sent_is_given_back_for_its_due_time_or_now(database: Database) -> None:

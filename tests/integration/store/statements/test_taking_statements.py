@@ -6,13 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from app.core.execution import ExecutionStatus
 from app.store import taking
 from app.store.database import Connection, Database
+from app.store.queueing import Group
 from app.store.taking import Waiting
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, add_schedule, execution
 
 ME = uuid4()
+FAILED = ExecutionStatus.FAILED
 
 
 async def _one(connection: Connection, execution_id: UUID) -> Waiting:
@@ -41,7 +44,6 @@ async def _superseded(connection: Connection, schedule_id: UUID, revision: int, 
         ({"status": "pending"}, True),
         ({"status": "pending", "owner": ME}, False),
         ({"status": "running"}, False),
-        ({"status": "queued"}, False),
     ],
 )
 async def test_an_attempt_is_made_of_a_retry_and_of_what_nobody_owns(
@@ -140,7 +142,7 @@ async def test_what_is_finished_is_neither_taken_nor_failed(database: Database) 
         assignment = waiting.taken_by(ME)
         await connection.execute("UPDATE executions SET status = 'cancelled', finished_at = $1", START)
         await taking.take(connection, [assignment], owner=ME)
-        await taking.fail(connection, {waiting.execution_id: "too late"}, now=START + timedelta(seconds=1))
+        assert await taking.end(connection, {waiting.execution_id: "too late"}, FAILED, now=START) == set()
         row = await execution(connection, waiting.execution_id)
     assert (row["status"], row["owner"], row["attempt"], row["error"]) == ("cancelled", None, 0, None)
 
@@ -149,8 +151,8 @@ async def test_what_cannot_be_attempted_fails_with_its_reason(database: Database
     async with database.transaction() as connection:
         first = await add_execution(connection, status="retrying", wake_at=START)
         second = await add_execution(connection, at=START - timedelta(days=2), wake_at=START, owner=ME)
-        await taking.fail(connection, {first: "one", second: "two"}, now=START)
-        await taking.fail(connection, {}, now=START)
+        await taking.end(connection, {first: "one", second: "two"}, FAILED, now=START)
+        await taking.end(connection, {}, FAILED, now=START)
         rows = [await execution(connection, one) for one in (first, second)]
     assert [(row["status"], row["error"], row["owner"], row["wake_at"], row["finished_at"]) for row in rows] == [
         ("failed", "one", None, None, START),
@@ -162,3 +164,29 @@ async def test_an_id_that_no_execution_can_have_is_refused(database: Database) -
     async with database.transaction() as connection:
         with pytest.raises(ValueError, match="not the id of an execution"):
             await taking.lock_waiting(connection, [uuid4()])
+
+
+async def test_a_queued_run_is_locked_by_who_starts_it_alone(database: Database) -> None:
+    async with database.transaction() as connection:
+        schedule_id = await add_schedule(connection)
+        queued = await add_execution(connection, schedule_id=schedule_id, status="queued", wake_at=START)
+        assert await taking.lock_waiting(connection, [queued]) == []
+        assert await taking.still_waiting(connection, [queued]) == set()
+        (row,) = await taking.lock_queued(connection, [queued])
+        started = row.taken_by(ME, started_at=START)
+        await taking.start(connection, [started], owner=ME, now=START)
+        stored = await execution(connection, queued)
+    assert (stored["status"], stored["owner"], stored["attempt"], stored["awaited"]) == ("pending", ME, 1, True)
+    assert stored["retry_since"] == started.retry_since == START
+
+
+async def test_the_end_of_an_awaited_run_names_its_group(database: Database) -> None:
+    group_id = uuid4()
+    async with database.transaction() as connection:
+        schedule_id = await add_schedule(connection)
+        runs = [
+            await add_execution(connection, schedule_id=schedule_id, wake_at=START, awaited=awaited, group_id=group)
+            for awaited, group in ((True, None), (True, group_id), (False, uuid4()))
+        ]
+        ended = await taking.end(connection, dict.fromkeys(runs, "why"), ExecutionStatus.TIMED_OUT, now=START)
+    assert ended == {Group(schedule_id, None), Group(schedule_id, group_id)}

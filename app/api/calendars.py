@@ -1,0 +1,155 @@
+"""Calendars between JSON and the values of the core."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+
+from app.api.rendering import PREFIX, etag, instant_text
+from app.api.wire.base import Refused, require_object, try_model
+from app.api.wire.calendars import (
+    CalendarInput,
+    CalendarReplacement,
+    DaysInput,
+    FillInput,
+    Weekday,
+)
+from app.core.calendars import Calendar, CalendarDefinition, Days, Fill, Source
+from app.core.queries import Answer
+from app.service.calendar_changes import Refreshed
+
+READ_ONLY = frozenset(
+    {
+        "calendar_id",
+        "source",
+        "recomputed",
+        "community_id",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "revision",
+    }
+)
+"""Fields of a calendar that a body may hold and that are ignored: what was read can be edited and sent back."""
+
+
+def read_new(body: Any) -> CalendarDefinition:
+    """A new calendar from a JSON value.
+
+    Raises MalformedRequestException and InvalidScheduleException, each with every wrong field.
+    """
+    refused = Refused()
+    wire = try_model(CalendarInput, _writable(body), refused)
+    refused.raise_any()
+    assert wire is not None
+    return _definition(wire, wire.name)
+
+
+def read_replacement(name: str, body: Any) -> CalendarDefinition:
+    """The new content of the calendar of that name. Raises as `read_new`."""
+    refused = Refused()
+    wire = try_model(CalendarReplacement, _writable(body), refused)
+    if wire is not None and wire.name not in (None, name):
+        refused.value("name", f"name '{wire.name}' is not that of the path; a calendar keeps its name")
+    refused.raise_any()
+    assert wire is not None
+    return _definition(wire, name)
+
+
+def calendar_json(calendar: Calendar) -> dict[str, Any]:
+    """A calendar as `GET` shows it."""
+    contents, source = calendar.contents, calendar.contents.source
+    return {
+        "calendar_id": calendar.calendar_id,
+        "name": calendar.name,
+        "description": calendar.description,
+        "days_off": [_days_json(each) | {"from_source": each.from_source} for each in contents.days_off],
+        "days_worked": [_days_json(each) | {"from_source": each.from_source} for each in contents.days_worked],
+        "weekend": [Weekday(day).name for day in sorted(contents.weekend)],
+        "fill": None if source is None else _fill_json(source.fill),
+        "source": None if source is None else _source_json(source),
+        "recomputed": calendar.recomputed,
+        "community_id": calendar.community_id,
+        "created_by": calendar.created_by,
+        "created_at": instant_text(calendar.created_at),
+        "updated_at": instant_text(calendar.updated_at),
+        "revision": calendar.revision,
+    }
+
+
+def refreshed_json(refreshed: Refreshed) -> dict[str, Any]:
+    """What a refresh brings, or brought."""
+    changes = refreshed.difference
+    return {
+        "added": [*_changed(changes.days_off_added), *_changed(changes.days_worked_added, worked=True)],
+        "removed": [*_changed(changes.days_off_removed), *_changed(changes.days_worked_removed, worked=True)],
+        "kept_own": changes.kept_own,
+        "applied": refreshed.applied,
+        "package_version": refreshed.package_version,
+        "schedules_affected": refreshed.schedules_affected,
+        "revision": refreshed.calendar.revision,
+    }
+
+
+def calendar_answer(calendar: Calendar, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    """A calendar with its ETag."""
+    all_headers = {"content-type": "application/json", "etag": etag(calendar.revision), **(headers or {})}
+    return Answer(status, all_headers, orjson.dumps(calendar_json(calendar), default=str))
+
+
+def created(calendar: Calendar) -> Answer:
+    """The answer to a create: 201 with `Location` and `ETag`."""
+    return calendar_answer(calendar, 201, {"location": f"{PREFIX}/calendars/{calendar.name}"})
+
+
+def _writable(body: Any) -> dict[str, Any]:
+    return {name: value for name, value in require_object(body).items() if name not in READ_ONLY}
+
+
+def _definition(wire: CalendarReplacement, name: str) -> CalendarDefinition:
+    return CalendarDefinition(
+        name=name,
+        description=wire.description,
+        days_off=_days(wire.days_off),
+        days_worked=_days(wire.days_worked),
+        weekend=None if wire.weekend is None else frozenset(Weekday[day].value for day in wire.weekend),
+        fill=None if wire.fill is None else _fill(wire.fill),
+    )
+
+
+def _days(wire: Iterable[DaysInput] | None) -> tuple[Days, ...]:
+    return tuple(_range(each) for each in wire or () if not each.from_source)
+
+
+def _range(wire: DaysInput) -> Days:
+    first = wire.date or wire.from_
+    assert first is not None, "the model has seen to it"
+    return Days(date.fromisoformat(first), date.fromisoformat(wire.to or first), wire.label)
+
+
+def _fill(wire: FillInput) -> Fill:
+    return Fill(wire.country, wire.region, wire.years.from_, wire.years.to)
+
+
+def _days_json(days: Days) -> dict[str, Any]:
+    return {"from": days.first, "to": days.last, "label": days.label}
+
+
+def _changed(days: Sequence[Days], *, worked: bool = False) -> list[dict[str, Any]]:
+    return [_days_json(each) | {"worked": worked} for each in days]
+
+
+def _fill_json(fill: Fill) -> dict[str, Any]:
+    return {
+        "country": fill.country,
+        "region": fill.region,
+        "years": {"from": fill.first_year, "to": fill.last_year},
+    }
+
+
+def _source_json(source: Source) -> dict[str, Any]:
+    return _fill_json(source.fill) | {
+        "package_version": source.package_version,
+        "filled_at": instant_text(source.filled_at),
+    }

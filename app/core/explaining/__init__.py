@@ -1,0 +1,35 @@
+"""Why a schedule did, did not, will or will not fire at an instant, in words and as data. Pure.
+
+`instant` puts the answer together: `outcome` tells what a record says, `absence` why there is none, `ahead` what is to
+come. `matching` asks the rule, `rules` knows which was in force, `life` when it was paused. `span` does it for each
+occurrence of a time span.
+"""
+
+from app.core.explaining.instant import explain
+from app.core.explaining.span import RECORDS_NEEDED, Occurrence, Overview, overview
+from app.core.explaining.values import (
+    Case,
+    Event,
+    Explanation,
+    Fact,
+    FactKind,
+    Records,
+    Rule,
+    Verdict,
+)
+
+__all__ = [
+    "RECORDS_NEEDED",
+    "Case",
+    "Event",
+    "Explanation",
+    "Fact",
+    "FactKind",
+    "Occurrence",
+    "Overview",
+    "Records",
+    "Rule",
+    "Verdict",
+    "explain",
+    "overview",
+]

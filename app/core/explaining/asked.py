@@ -1,0 +1,75 @@
+"""A question about an instant: what is known, which rule counts for it, and what that rule says of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.core.errors import InvalidScheduleException
+from app.core.execution import Execution, Reason
+from app.core.explaining.matching import Match, match
+from app.core.explaining.rules import rule_at, rule_of
+from app.core.explaining.values import Case, Records, Rule
+from app.core.explaining.wording import Clockface
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question whether, and why, a schedule fires at an instant, with what its rule says of that.
+
+    `found` is null where the rule cannot be computed any more; `refused` says why then. `record` is the own execution
+    that stands for the instant.
+    """
+
+    case: Case
+    records: Records
+    at: datetime
+    now: datetime
+    rule: Rule
+    face: Clockface
+    found: Match | None
+    refused: str | None
+    record: Execution | None
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the rule names the instant, so that it is an occurrence."""
+        return self.found is not None and self.found.names_it
+
+
+def ask(case: Case, records: Records, at: datetime, now: datetime) -> Asked:
+    """The question, with the rule that was in force: by the record, or where there is none by the time."""
+    recorded = next((execution for execution in records.own if _reaches(execution, at)), None)
+    rule = (None if recorded is None else rule_of(case, recorded.revision)) or rule_at(case, at)
+    face = Clockface(rule.timing.timezone)
+    found, refused = None, None
+    try:
+        found = match(rule.timing, at)
+    except InvalidScheduleException as refusal:
+        refused = refusal.detail
+    return Asked(case, records, at, now, rule, face, found, refused, _record(records, at, found))
+
+
+def names_it(rule: Rule, at: datetime) -> bool:
+    """Whether a rule names an instant; no, where it cannot be computed any more."""
+    try:
+        return match(rule.timing, at).names_it
+    except InvalidScheduleException:
+        return False
+
+
+def _reaches(execution: Execution, at: datetime) -> bool:
+    return (execution.covers_from or execution.scheduled_for) <= at <= execution.scheduled_for
+
+
+def _record(records: Records, at: datetime, found: Match | None) -> Execution | None:
+    """The own execution that stands for an instant: its own, or that of a run of occurrences of which it is one."""
+    for execution in records.own:
+        if at in (execution.scheduled_for, execution.covers_from):
+            return execution
+    if found is None:
+        return None
+    for execution in records.own:
+        # What a calendar took out is recorded in runs of its own, which may interlace with those that were missed.
+        is_one = found.day_off if execution.reason == Reason.CALENDAR else found.names_it
+        if is_one and _reaches(execution, at):
+            return execution
+    return None

@@ -1,0 +1,70 @@
+"""Why a schedule did, did not, will or will not fire at an instant: from its rule, its life and its records."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from app.core.execution import Execution
+from app.core.explaining.absence import absence
+from app.core.explaining.asked import Asked, ask
+from app.core.explaining.outcome import Outcome, Told
+from app.core.explaining.rules import in_words, is_kept, rule_fact
+from app.core.explaining.surroundings import calendar_days, changes, neighbours, zone_fact
+from app.core.explaining.values import Case, Explanation, Fact, FactKind, Records, Verdict
+
+
+def explain(case: Case, records: Records, at: datetime, now: datetime) -> Explanation:
+    """Why a schedule did or did not fire at an instant of the past, or will or will not at one to come.
+
+    What was recorded counts for more than what today's rules say: a record is told even where the rules of the time
+    zone have changed since, or the definition of that time is not kept any more.
+    """
+    asked = ask(case, records, at, now)
+    beside = [(run, _outcome(asked, run)) for run in records.beside]
+    execution, told = asked.record, _told(asked)
+    if told is None:
+        if beside and not asked.is_named:
+            (execution, told), *beside = beside
+        else:
+            told = absence(asked)
+    changed, days = tuple(changes(asked)), tuple(calendar_days(asked))
+    facts = (
+        rule_fact(asked.rule, kept=is_kept(case, asked.rule, at), face=asked.face),
+        zone_fact(asked),
+        *(() if asked.found is None else asked.found.facts),
+        *days,
+        *changed,
+        *told.facts,
+        *(_beside_fact(run, outcome) for run, outcome in beside),
+        *neighbours(asked),
+    )
+    remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
+    previous, following = (None, None) if asked.found is None else (asked.found.previous, asked.found.next)
+    return Explanation(at, told.verdict, " ".join((told.summary, *remarks)), facts, execution, previous, following)
+
+
+def _told(asked: Asked) -> Told | None:
+    if asked.record is None:
+        return None
+    words = in_words(asked.rule.timing) if asked.is_named else None
+    return _outcome(asked, asked.record, words)
+
+
+def _outcome(asked: Asked, execution: Execution, rule_words: str | None = None) -> Told:
+    return Outcome(asked.at, execution, asked.case, asked.records, asked.face, asked.now, rule_words).told()
+
+
+def _remarks(
+    asked: Asked, told: Told, days: tuple[Fact, ...], changed: tuple[Fact, ...], beside: list[Told]
+) -> Iterator[str]:
+    """What belongs to the summary beside the verdict: what moved the occurrence, and what else became of it."""
+    if asked.is_named and asked.found is not None and asked.found.told:
+        yield asked.found.told
+    yield from (day.text for day in days[:2])
+    if told.verdict is Verdict.NOT_AN_OCCURRENCE:
+        yield from (change.text for change in changed[:1])
+    yield from (outcome.summary for outcome in beside[:1])
+
+
+def _beside_fact(run: Execution, outcome: Told) -> Fact:
+    data = {"execution_id": run.execution_id, "trigger": run.trigger, "status": run.status}
+    return Fact(FactKind.BESIDE, outcome.summary, data)

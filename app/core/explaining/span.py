@@ -1,0 +1,186 @@
+"""Why a schedule did, did not, will or will not fire within a time span: each occurrence, and all of them in words."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import chain, islice
+from uuid import UUID
+
+from app.core.errors import InvalidScheduleException
+from app.core.execution import Execution
+from app.core.explaining.instant import explain
+from app.core.explaining.life import pause_text, pauses_within, removal
+from app.core.explaining.rules import rule_at
+from app.core.explaining.values import Case, Explanation, Records, Rule, Verdict
+from app.core.explaining.wording import Clockface, because, counted, listed, roughly, who
+from app.core.occurrences import Timing, next_occurrence
+
+MOST_OCCURRENCES = 100
+"""Occurrences that one answer tells of."""
+RECORDS_NEEDED = MOST_OCCURRENCES + 8
+"""Own executions, from the span's start on, that those may need: each its own, and the one that stands for the last."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_STAND_IN = 4
+_PAUSES_TOLD = 3
+_WORDS = {
+    Verdict.FIRED: "fired",
+    Verdict.PENDING: "being delivered",
+    Verdict.QUEUED: "queued",
+    Verdict.RUNNING: "running",
+    Verdict.RETRYING: "being tried again",
+    Verdict.FAILED_DELIVERY: "fired but failed",
+    Verdict.TIMED_OUT: "timed out",
+    Verdict.CANCELLED: "cancelled",
+    Verdict.COALESCED: "covered by a later run",
+    Verdict.MISSED: "missed",
+    Verdict.SKIPPED: "skipped",
+    Verdict.WILL_FIRE: "to come",
+    Verdict.WILL_BE_SKIPPED: "to be skipped",
+    Verdict.DUE: "due and not recorded yet",
+    Verdict.NOT_AN_OCCURRENCE: "not named by the rule",
+    Verdict.NOT_CREATED_YET: "before its creation",
+    Verdict.PAUSED: "during a pause",
+    Verdict.LIMIT_REACHED: "beyond its limit of runs",
+    Verdict.COMPLETED: "after its completion",
+    Verdict.FAILED: "not computable",
+    Verdict.REMOVED: "after its removal",
+    Verdict.RECORD_EXPIRED: "older than the records that are kept",
+    Verdict.UNEXPLAINED: "without a record",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """An occurrence of a time span, and what became of it."""
+
+    at: datetime
+    verdict: Verdict
+    summary: str
+    execution_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What became of the occurrences from `start` to before `end`; `next_from` is where more begin, null if none."""
+
+    start: datetime
+    end: datetime
+    summary: str
+    occurrences: tuple[Occurrence, ...]
+    counts: dict[Verdict, int]
+    next_from: datetime | None
+
+
+def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetime, now: datetime) -> Overview:
+    """What became, or will become, of each occurrence from `start` to before `end`.
+
+    `own` are the schedule's first `RECORDS_NEEDED` own executions from `start` on, oldest first. Occurrences are those
+    of the rules in force then and those that were recorded, within the schedule's life.
+    """
+    instants = _instants(case, own, start, end)
+    following = instants[MOST_OCCURRENCES] if len(instants) > MOST_OCCURRENCES else None
+    scheduled = [execution.scheduled_for for execution in own]
+    told: list[Occurrence] = []
+    reasons: Counter[tuple[Verdict, str | None]] = Counter()
+    for at in instants[:MOST_OCCURRENCES]:
+        place = bisect_left(scheduled, at)
+        found = explain(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now)
+        told.append(_told(found))
+        reasons[found.verdict, _reason(found)] += 1
+    counts: Counter[Verdict] = Counter(one.verdict for one in told)
+    summary = " ".join(_sentences(case, start, end, reasons, more=following is not None))
+    return Overview(start, end, summary, tuple(told), dict(counts), following)
+
+
+def _told(found: Explanation) -> Occurrence:
+    execution = found.execution
+    return Occurrence(found.at, found.verdict, found.summary, None if execution is None else execution.execution_id)
+
+
+def _reason(found: Explanation) -> str | None:
+    """Why it did not run, where the verdict alone does not say it."""
+    if found.execution is not None:
+        return found.execution.reason
+    return "calendar" if found.verdict in (Verdict.SKIPPED, Verdict.WILL_BE_SKIPPED) else None
+
+
+def _instants(case: Case, own: Sequence[Execution], start: datetime, end: datetime) -> list[datetime]:
+    """The occurrences of the span, one more than are told of, to know whether there are more."""
+    found = {execution.scheduled_for for execution in own if execution.scheduled_for < end}
+    found |= {
+        execution.covers_from for execution in own if execution.covers_from and start <= execution.covers_from < end
+    }
+    schedule = case.schedule
+    if schedule is not None and schedule.next_execution_at is not None and start <= schedule.next_execution_at < end:
+        found.add(schedule.next_execution_at)
+    named = chain.from_iterable(_walk(*reign) for reign in _reigns(case, start, end))
+    found.update(islice(named, MOST_OCCURRENCES + 1))
+    return sorted(found)[: MOST_OCCURRENCES + 1]
+
+
+def _reigns(case: Case, start: datetime, end: datetime) -> Iterator[tuple[Timing, datetime, datetime]]:
+    """Each rule with the part of the span in which it was in force: after the one instant, up to the other."""
+    first = max(start, case.created_at + _MILLISECOND) - _MILLISECOND
+    last = min(end - _MILLISECOND, case.removed_at or end)
+    begins = first
+    for rule in case.rules:
+        ends = last if rule.until is None else min(last, rule.until)
+        if begins < ends:
+            yield _whole(rule), begins, ends
+            begins = ends
+
+
+def _whole(rule: Rule) -> Timing:
+    """The rule with what a calendar takes out of it: that is told of too, as skipped."""
+    timing = rule.timing
+    if timing.days is None or timing.days.moves:
+        return timing
+    return replace(timing, days=None)
+
+
+def _walk(timing: Timing, after: datetime, last: datetime) -> Iterator[datetime]:
+    while True:
+        try:
+            following = next_occurrence(timing, after)
+        except InvalidScheduleException:
+            # Its zone is gone: only what was recorded is known of it.
+            return
+        if following is None or following > last:
+            return
+        yield following
+        after = following
+
+
+def _sentences(
+    case: Case, start: datetime, end: datetime, reasons: Counter[tuple[Verdict, str | None]], *, more: bool
+) -> Iterator[str]:
+    face = Clockface(rule_at(case, start).timing.timezone)
+    number = sum(reasons.values())
+    within = f"from {face.day_and_time(start)} to {face.day_and_time(end)} ({face.name})"
+    if not number:
+        yield f"No occurrence {within}."
+    else:
+        became = listed([f"{count:,} {_WORDS[verdict]}{_why(reason)}" for (verdict, reason), count in _sorted(reasons)])
+        first = "The first " if more else ""
+        yield f"{first}{counted(number, 'occurrence')} {within}: {became}."
+    if start <= case.created_at:
+        yield f"The schedule was created on {face.day_and_time(roughly(case.created_at))} {who(case.created_by)}."
+    yield from (f"The schedule {pause_text(pause, face)}." for pause in pauses_within(case, start, end)[:_PAUSES_TOLD])
+    if case.removed_at is not None and case.removed_at < end:
+        event = removal(case)
+        by = who(None, automatic=True) if event is None else f"{who(event.by)}{because(event.reason)}"
+        yield f"It was removed on {face.day_and_time(roughly(case.removed_at))} {by}."
+
+
+def _why(reason: str | None) -> str:
+    return "" if reason is None else f" ({reason})"
+
+
+def _sorted(
+    reasons: Counter[tuple[Verdict, str | None]],
+) -> list[tuple[tuple[Verdict, str | None], int]]:
+    order = list(Verdict)
+    return sorted(reasons.items(), key=lambda item: (order.index(item[0][0]), item[0][1] or ""))

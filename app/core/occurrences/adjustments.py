@@ -1,0 +1,97 @@
+"""Why an occurrence stands where it stands: a change of the clocks or a day off moved it, or shows it twice."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+
+from app.core.clock import to_ms
+from app.core.occurrences import reasons
+from app.core.occurrences.business_days import BusinessDays
+from app.core.occurrences.clock_changes import jumps_near, showings
+from app.core.occurrences.cron_fields import parse_cron
+from app.core.occurrences.day_sets import DaySet, RuleDays, business_day_set
+from app.core.occurrences.daylight import zoned_cron
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, floor_second
+from app.core.occurrences.one_time import moved_wall
+from app.core.occurrences.reasons import Adjustment
+from app.core.occurrences.timing import ScheduleType, Timing
+from app.core.occurrences.words import HANDFUL
+from app.core.occurrences.zones import Zone, load_zone
+
+
+def adjustments(timing: Timing, occurrence: datetime) -> tuple[Adjustment, ...]:
+    """What moved an occurrence of a timing to where it is, or shows its time twice; empty for an ordinary one.
+
+    Raises as `next_occurrence` does.
+    """
+    if timing.schedule_type is ScheduleType.CRON:
+        return tuple(_of_cron(timing, floor_second(occurrence)))
+    if timing.schedule_type is ScheduleType.ONE_TIME and timing.scheduled_time is not None:
+        return tuple(_of_one_time(timing, timing.scheduled_time, floor_second(occurrence)))
+    return ()
+
+
+def _of_cron(timing: Timing, second: int) -> Iterator[Adjustment]:
+    zone = load_zone(timing.timezone)
+    cron = zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, timing.days)
+    first, wall = cron.nominal_at(second)
+    walls = [wall] if first == wall else list(islice(cron.wall_clock.between(first, wall + 1), HANDFUL))
+    if timing.days is not None and timing.days.moves:
+        rule = RuleDays(parse_cron(timing.cron_expression or "").days)
+        for day in sorted({wall // DAY_SECONDS for wall in walls}):
+            times = [wall % DAY_SECONDS for wall in walls if wall // DAY_SECONDS == day]
+            yield from _moved_onto(timing.days, rule, day + EPOCH_ORDINAL, times)
+    jumped_over = [jumped for jumped in walls if jumped < wall]
+    if jumped_over:
+        count = cron.wall_clock.count(first, wall)
+        together = cron.wall_clock.next_at(wall) == wall
+        yield from _after_gap(zone, second, jumped_over, count, together=together)
+    else:
+        yield from _in_fold(zone, wall, second)
+
+
+def _moved_onto(days: BusinessDays, rule: DaySet, ordinal: int, times: Sequence[int]) -> Iterator[Adjustment]:
+    """The days of the rule whose occurrences fire on this one instead."""
+    origin = business_day_set(days).landed_from(ordinal)
+    count = rule.count(origin.start, origin.stop)
+    if not count:
+        return
+    named: list[int] = []
+    day = rule.next_day(origin.start)
+    while day is not None and day < origin.stop and len(named) < HANDFUL:
+        named.append(day)
+        day = rule.next_day(day + 1)
+    ending = reasons.moved_to(days, ordinal, count=count, together=rule.holds(ordinal))
+    yield reasons.day_off(days, named, count, times, ending)
+
+
+def _of_one_time(timing: Timing, scheduled: datetime, second: int) -> Iterator[Adjustment]:
+    zone = load_zone(timing.timezone)
+    nominal = floor_second(scheduled)
+    nominal += zone.offset_at(nominal)
+    wall: int | None = nominal
+    if timing.days is not None and timing.days.moves:
+        wall = moved_wall(timing.days, zone, to_ms(scheduled))
+    if wall is None or not 1 <= wall // DAY_SECONDS + EPOCH_ORDINAL <= LAST_ORDINAL:
+        return
+    if timing.days is not None and wall != nominal:
+        ending = reasons.moved_to(timing.days, wall // DAY_SECONDS + EPOCH_ORDINAL)
+        day, time = divmod(nominal, DAY_SECONDS)
+        yield reasons.day_off(timing.days, [day + EPOCH_ORDINAL], 1, [time], ending)
+    if second + zone.offset_at(second) != wall:
+        yield from _after_gap(zone, second, [wall], 1, together=False)
+    else:
+        yield from _in_fold(zone, wall, second)
+
+
+def _after_gap(zone: Zone, second: int, walls: Sequence[int], count: int, *, together: bool) -> Iterator[Adjustment]:
+    for jump in jumps_near(zone, second):
+        if jump.at == second:
+            ending = reasons.after_gap(jump, walls, count, together=together)
+            yield reasons.gap(zone.name, jump, walls, count, ending)
+
+
+def _in_fold(zone: Zone, wall: int, second: int) -> Iterator[Adjustment]:
+    shown = showings(zone, wall)
+    if len(shown) > 1 and second in shown:
+        yield reasons.fold(zone.name, wall, len(shown), reasons.this_showing(shown.index(second), len(shown)))

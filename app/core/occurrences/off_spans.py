@@ -1,0 +1,71 @@
+"""When the days off of a schedule are, in real time: what an interval, which has no days of its own, leaves out."""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import lru_cache
+
+from app.core.occurrences.business_days import BusinessDays
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL
+from app.core.occurrences.zones import Zone, load_zone
+
+# No clock was ever as far from UTC, nor set as far.
+_FARTHEST = 2 * DAY_SECONDS
+
+
+class OffSpans:
+    """Spans of UTC milliseconds, each from its start up to its stop, sorted and apart from each other."""
+
+    __slots__ = ("_starts", "_stops")
+
+    def __init__(self, spans: list[tuple[int, int]]) -> None:
+        self._starts = array("q", [start for start, _ in spans])
+        self._stops = array("q", [stop for _, stop in spans])
+
+    def holding(self, at: int) -> tuple[int, int] | None:
+        """The span that holds a millisecond."""
+        index = bisect_right(self._starts, at) - 1
+        return (self._starts[index], self._stops[index]) if index >= 0 and at < self._stops[index] else None
+
+    def between(self, after: int, until: int) -> Iterator[tuple[int, int]]:
+        """What of the spans lies after one millisecond and at or before another, each as (after, until) again."""
+        for index in range(bisect_right(self._stops, after + 1), bisect_right(self._starts, until)):
+            yield max(after, self._starts[index] - 1), min(until, self._stops[index] - 1)
+
+    def between_backwards(self, after: int, until: int) -> Iterator[tuple[int, int]]:
+        """The same from the last of them on."""
+        for index in range(bisect_right(self._starts, until) - 1, bisect_right(self._stops, after + 1) - 1, -1):
+            yield max(after, self._starts[index] - 1), min(until, self._stops[index] - 1)
+
+
+@lru_cache(maxsize=256)
+def off_spans(days: BusinessDays, timezone: str) -> OffSpans:
+    """When the clocks of a zone show a day off.
+
+    Raises:
+        InvalidScheduleException: an unknown zone.
+    """
+    zone = load_zone(timezone)
+    found = sorted(
+        span
+        for first, last in days.ranges_off()
+        for span in _shown(zone, (first - EPOCH_ORDINAL) * DAY_SECONDS, (last + 1 - EPOCH_ORDINAL) * DAY_SECONDS)
+    )
+    joined: list[tuple[int, int]] = []
+    for start, stop in found:
+        if joined and joined[-1][1] == start:
+            joined[-1] = joined[-1][0], stop
+        else:
+            joined.append((start, stop))
+    return OffSpans([(start * 1000, stop * 1000) for start, stop in joined])
+
+
+def _shown(zone: Zone, wall_start: int, wall_stop: int) -> Iterator[tuple[int, int]]:
+    """When a zone's clocks show one of these wall seconds: in more than one piece, where a fold repeats midnight."""
+    index = zone.span_at(wall_start - _FARTHEST)
+    while zone.starts[index] < wall_stop + _FARTHEST:
+        start = max(zone.starts[index], wall_start - zone.offsets[index])
+        stop = min(zone.starts[index + 1], wall_stop - zone.offsets[index])
+        if start < stop:
+            yield start, stop
+        index += 1

@@ -1,0 +1,147 @@
+"""Everything that a timing's rule has to say about an instant: why it fires then, or why it does not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from app.core.clock import to_ms
+from app.core.occurrences import interval, reasons
+from app.core.occurrences.adjustments import adjustments
+from app.core.occurrences.business_days import BusinessDays
+from app.core.occurrences.clock_changes import jumps_near, showings
+from app.core.occurrences.cron_fields import parse_cron
+from app.core.occurrences.day_sets import RuleDays, business_day_set
+from app.core.occurrences.daylight import ZonedCron, zoned_cron
+from app.core.occurrences.describe import describe
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, MIN_SECOND, from_millisecond
+from app.core.occurrences.mismatches import Mismatch, mismatches
+from app.core.occurrences.policy import Fold, Gap
+from app.core.occurrences.reasons import Adjustment
+from app.core.occurrences.search import interval_grid, latest_occurrence, next_occurrence
+from app.core.occurrences.timing import ScheduleType, Timing
+from app.core.occurrences.wall_clock import WallClock
+from app.core.occurrences.words import HANDFUL, local_iso
+from app.core.occurrences.zones import Zone, load_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a rule says about an instant.
+
+    `at` is the instant, `local_time` what the clock of the schedule's zone shows then (ISO 8601 with its offset);
+    `fires` says whether it is an occurrence. `mismatches` are empty for one, `adjustments` say why it stands there.
+    `not_there` are times of the rule that do not fire where one may expect them: on the day of the instant, or at it.
+    `bound` is a sentence where the instant lies before `start_at` or after `end_at`. `previous` and `next` are the
+    occurrences around it, in UTC.
+    """
+
+    at: datetime
+    local_time: str
+    fires: bool
+    rule_text: str
+    mismatches: tuple[Mismatch, ...]
+    not_there: tuple[Adjustment, ...]
+    adjustments: tuple[Adjustment, ...]
+    bound: str | None
+    previous: datetime | None
+    next: datetime | None
+
+
+def why(timing: Timing, at: datetime) -> Why:
+    """What a timing has to say about an aware instant, of which parts below the millisecond are dropped.
+
+    Raises as `next_occurrence` does.
+    """
+    instant = to_ms(at)
+    at, zone = from_millisecond(instant), load_zone(timing.timezone)
+    fires = latest_occurrence(timing, at) == at
+    before = instant - 1
+    return Why(
+        at=at,
+        local_time=local_iso(zone, instant),
+        fires=fires,
+        rule_text=describe(timing),
+        mismatches=() if fires else mismatches(timing, instant),
+        not_there=tuple(_not_there(timing, zone, instant)),
+        adjustments=adjustments(timing, at) if fires else (),
+        bound=_bound(timing, zone, instant),
+        previous=latest_occurrence(timing, from_millisecond(before)) if before >= MIN_SECOND * 1000 else None,
+        next=next_occurrence(timing, at),
+    )
+
+
+def _bound(timing: Timing, zone: Zone, instant: int) -> str | None:
+    if timing.start_at is not None and instant < to_ms(timing.start_at):
+        return f"it is before start_at, {local_iso(zone, to_ms(timing.start_at))}, the first instant that may fire"
+    if timing.end_at is not None and instant > to_ms(timing.end_at):
+        return f"it is after end_at, {local_iso(zone, to_ms(timing.end_at))}, the last instant that may fire"
+    return None
+
+
+def _not_there(timing: Timing, zone: Zone, instant: int) -> Iterator[Adjustment]:
+    second = instant // 1000
+    wall = second + zone.offset_at(second)
+    ordinal = wall // DAY_SECONDS + EPOCH_ORDINAL
+    if not 1 <= ordinal <= LAST_ORDINAL:
+        return
+    if timing.days is not None and _is_dropped(timing.days, ordinal):
+        times = list(islice(_times_on(timing, zone, ordinal), HANDFUL))
+        if times:
+            yield reasons.day_off(timing.days, [ordinal], 1, times, _what_becomes(timing.days, ordinal))
+    if timing.schedule_type is ScheduleType.CRON and not parse_cron(timing.cron_expression or "").wild:
+        cron = zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, timing.days)
+        if timing.dst_policy.gap is Gap.SKIP:
+            yield from _in_gaps(cron, zone, second, wall)
+        if timing.dst_policy.fold is Fold.ONCE and instant % 1000 == 0:
+            yield from _second_showing(cron, zone, second, wall)
+
+
+def _is_dropped(days: BusinessDays, ordinal: int) -> bool:
+    """Whether what falls on a day does not fire on it."""
+    return not days.is_business_day(ordinal) if days.moves else days.is_off(ordinal)
+
+
+def _what_becomes(days: BusinessDays, ordinal: int) -> str:
+    if not days.moves:
+        return reasons.SKIPPED_ON_DAY_OFF
+    return reasons.moved_to(days, business_day_set(days).landing(ordinal))
+
+
+def _times_on(timing: Timing, zone: Zone, ordinal: int) -> Iterator[int]:
+    """The times of a day at which a rule would fire if the day were as any other."""
+    start = (ordinal - EPOCH_ORDINAL) * DAY_SECONDS
+    if timing.schedule_type is ScheduleType.CRON:
+        fields = parse_cron(timing.cron_expression or "")
+        walls = WallClock(fields, RuleDays(fields.days)).between(start, start + DAY_SECONDS)
+        yield from (wall - start for wall in walls)
+    elif timing.schedule_type is ScheduleType.INTERVAL:
+        grid = interval_grid(timing)
+        found = interval.next_after(grid, zone.first_showing(start) * 1000 - 1)
+        while found is not None and 0 <= found // 1000 + zone.offset_at(found // 1000) - start < DAY_SECONDS:
+            yield found // 1000 + zone.offset_at(found // 1000) - start
+            found = interval.next_after(grid, found)
+    elif timing.scheduled_time is not None:
+        scheduled = to_ms(timing.scheduled_time) // 1000
+        time = scheduled + zone.offset_at(scheduled) - start
+        if 0 <= time < DAY_SECONDS:
+            yield time
+
+
+def _in_gaps(cron: ZonedCron, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
+    """Times of the rule that the clock jumps over: on the day that it shows now, or in the jump that ends now."""
+    midnight = wall - wall % DAY_SECONDS
+    for jump in jumps_near(zone, second):
+        start, stop = jump.wall_from, jump.wall_to
+        if jump.at != second:
+            start, stop = max(start, midnight), min(stop, midnight + DAY_SECONDS)
+        if count := cron.wall_clock.count(start, stop):
+            walls = list(islice(cron.wall_clock.between(start, stop), HANDFUL))
+            yield reasons.gap(zone.name, jump, walls, count, reasons.SKIPPED_IN_GAP)
+
+
+def _second_showing(cron: ZonedCron, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
+    """A time of the rule that the clock shows now, and showed before."""
+    shown = showings(zone, wall)
+    if len(shown) > 1 and second > shown[0] and cron.wall_clock.next_at(wall) == wall:
+        yield reasons.fold(zone.name, wall, len(shown), reasons.FIRST_SHOWING_ONLY)

@@ -1,0 +1,147 @@
+"""What callers can ask of calendars."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import structlog
+
+from app.core.calendars import Calendar, CalendarDefinition
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
+from app.core.occurrences import BusinessDays
+from app.core.principal import Principal
+from app.core.queries import Answer, Idempotency, Page
+from app.core.schedule import CalendarUse
+from app.metrics import Metrics
+from app.service import calendar_changes as changes
+from app.service.calendar_changes import Refreshed
+from app.service.days import KnownCalendars
+from app.service.paging import gather, id_of
+from app.service.recomputing import Recomputer
+from app.service.transactions import Transactions, Work, actor_of
+from app.store import calendars
+from app.store.database import Database
+from app.store.looks import Look
+from app.wheel.wheel import Wheel
+
+_RECOMPUTE_SECONDS = 5.0
+"""How long a change waits until its schedules are computed; a worker's keeper does the others."""
+
+log = structlog.get_logger()
+
+
+class CalendarService:
+    """Calendars, as far as a caller's community has them.
+
+    A change is one transaction with its audit row. The schedules that keep the calendar are then computed anew, in
+    transactions of their own. All methods raise StoreUnavailableException when Postgres is away.
+    """
+
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock, metrics: Metrics) -> None:
+        self._database = database
+        self._transactions = Transactions(database, wheel, clock)
+        self._recomputer = Recomputer(database, wheel, clock, metrics)
+
+    async def create(
+        self,
+        principal: Principal,
+        definition: CalendarDefinition,
+        *,
+        answer: Callable[[Calendar], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Store a new calendar, and the answer to it under the request's idempotency key.
+
+        Raises InvalidScheduleException, CalendarNameTakenException, IdempotencyKeyReusedException.
+        """
+
+        async def work(unit: Work) -> Answer:
+            return answer(await changes.create(unit, definition))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+    async def get(self, principal: Principal, name: str) -> Calendar:
+        """One calendar. Raises CalendarNotFoundException."""
+        async with self._database.connection() as connection:
+            calendar = await calendars.get(connection, principal.community_id, name)
+        if calendar is None:
+            raise changes.not_found(name)
+        return calendar
+
+    async def find(self, principal: Principal, *, limit: int, cursor: str | None) -> Page[Calendar]:
+        """A page of the community's calendars, in the order of their creation.
+
+        Raises InvalidScheduleException for a cursor that no page has named.
+        """
+        start = None if cursor is None else id_of(cursor)
+        community_id = principal.community_id
+        async with self._database.connection() as connection:
+
+            async def look(after: UUID | None, wanted: int, window: int) -> Look:
+                return await calendars.look(connection, community_id, after=after, limit=wanted, window=window)
+
+            found = await gather(look, start=start, limit=limit, filtered=False)
+            page = await calendars.these(connection, community_id, found.ids)
+        return Page(tuple(page), found.next_cursor)
+
+    async def days(self, principal: Principal, use: CalendarUse | None) -> BusinessDays | None:
+        """The days of the calendars that a timing names which is not stored; null where it names none.
+
+        Raises InvalidScheduleException for a calendar that there is not.
+        """
+        if use is None:
+            return None
+        async with self._database.connection() as connection:
+            found = await calendars.named(connection, principal.community_id, use.names)
+        return KnownCalendars(found).days(use)
+
+    async def replace(
+        self, principal: Principal, name: str, definition: CalendarDefinition, *, expected_revision: int | None
+    ) -> Calendar:
+        """Give a calendar another content; one that is equal changes nothing, not even the revision.
+
+        What was copied stays as it is while the same holidays are asked for.
+
+        Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException.
+        """
+        changed = await self._transactions.run(
+            actor_of(principal), lambda unit: changes.replace(unit, name, definition, expected_revision)
+        )
+        return await self._recompute(changed)
+
+    async def refresh(
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        years: tuple[int, int] | None,
+        apply: bool,
+        expected_revision: int | None,
+    ) -> Refreshed:
+        """What copying the holidays again brings, of other years where they are given; written only with `apply`.
+
+        Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException, and StateForbidsException
+        for a calendar that was not filled.
+        """
+        refreshed = await self._transactions.run(
+            actor_of(principal), lambda unit: changes.refresh(unit, name, years, expected_revision, apply=apply)
+        )
+        if not apply:
+            return refreshed
+        return replace(refreshed, calendar=await self._recompute(refreshed.calendar))
+
+    async def remove(self, principal: Principal, name: str, *, expected_revision: int | None) -> None:
+        """Remove a calendar. Raises CalendarNotFoundException, StaleRevisionException, CalendarInUseException."""
+        await self._transactions.run(actor_of(principal), lambda unit: changes.remove(unit, name, expected_revision))
+
+    async def _recompute(self, calendar: Calendar) -> Calendar:
+        if calendar.recomputed:
+            return calendar
+        try:
+            done = await self._recomputer.recompute(calendar, seconds=_RECOMPUTE_SECONDS)
+        except StoreUnavailableException as away:
+            # The calendar is changed, and that is what the caller is told. A keeper finishes the work.
+            log.warning("recompute_waits", category="ERROR", calendar=calendar.name, error=away.detail)
+            done = False
+        return replace(calendar, recomputed_revision=calendar.days_revision) if done else calendar

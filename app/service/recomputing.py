@@ -1,0 +1,184 @@
+"""Computing the schedules anew that keep a calendar which was changed.
+
+The calendar's own change is committed first. Which schedules are still to be computed is then written in
+`calendar_uses`, so a process that dies on the way leaves work that any worker's keeper finishes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from app.core.calendars import Calendar, merged
+from app.core.clock import Clock
+from app.core.errors import InvalidScheduleException
+from app.core.execution import Reason
+from app.core.firing import first_waiting
+from app.core.occurrences import BusinessDays, OnDayOff
+from app.core.recomputing import same_past
+from app.core.schedule import Schedule, ScheduleStatus
+from app.metrics import Metrics
+from app.service.restarting import begin, record_superseded, waiting_of
+from app.service.transactions import Transactions, Work
+from app.store import calendar_uses, calendars, recomputing
+from app.store.audit import Actor
+from app.store.calendar_uses import Use
+from app.store.database import Database
+from app.store.recomputing import Recomputed
+from app.wheel.wheel import Wheel
+
+CHUNK = 200
+"""Schedules in one transaction: a worker that comes for one of them has to come again, so it must be over soon."""
+
+FIRST_ID = UUID(int=0)
+_COMPLETED = "no occurrence is left on a day that its calendars do not have off"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A schedule that fires next at another instant than before; null where it does not fire any more."""
+
+    schedule_id: UUID
+    before: datetime | None
+    after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one transaction did: how far it came in the order of the schedules, null at the end, and what it moved."""
+
+    reached: UUID | None
+    moved: tuple[Moved, ...]
+
+
+class Recomputer:
+    """Brings schedules to the present days of their calendars, each under its row's lock."""
+
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock, metrics: Metrics) -> None:
+        self._database = database
+        self._transactions = Transactions(database, wheel, clock)
+        self._clock = clock
+        self._metrics = metrics
+
+    async def recompute(self, calendar: Calendar, *, seconds: float) -> bool:
+        """Compute the schedules that keep a calendar, as many as can be in that time. Returns whether all were.
+
+        Raises StoreUnavailableException; what was done until then stays done.
+        """
+        until = self._clock.monotonic() + seconds
+        actor = Actor(calendar.community_id, "schedule-service", None, None)
+        reached: UUID | None = FIRST_ID
+        while reached is not None:
+            if self._clock.monotonic() > until:
+                return False
+            chunk = await self._transactions.run(actor, partial(_chunk, calendar=calendar, after=reached))
+            note_moved(
+                self._metrics,
+                "calendar",
+                chunk.moved,
+                community=calendar.community_id,
+                calendar=calendar.name,
+                calendar_revision=calendar.revision,
+            )
+            reached = chunk.reached
+        async with self._database.transaction() as connection:
+            await calendars.mark_recomputed(connection, calendar.calendar_id, calendar.days_revision)
+        return True
+
+
+def note_moved(metrics: Metrics, cause: str, moves: Sequence[Moved], **because: str | int) -> None:
+    """Count and log the schedules that fire next at another instant; `because` says what moved them."""
+    metrics.moved_schedules.labels(cause).inc(len(moves))
+    for one in moves:
+        log.info(
+            "schedule_moved",
+            category="SYSTEM",
+            cause=cause,
+            schedule_id=str(one.schedule_id),
+            before=None if one.before is None else one.before.isoformat(),
+            after=None if one.after is None else one.after.isoformat(),
+            **because,
+        )
+
+
+async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
+    """Compute the next schedules after an id in one transaction. Schedules are locked before calendars, as always."""
+    connection = work.connection
+    await calendar_uses.take_turn(connection, calendar.calendar_id)
+    stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
+    if not stale:
+        return Chunk(None, ())
+    locked = await recomputing.lock(connection, stale)
+    kept = await calendar_uses.of(connection, [schedule.schedule_id for schedule in locked])
+    everyone = sorted({calendar_id for one in kept.values() for calendar_id in one})
+    known = {one.calendar_id: one for one in await calendars.share_ids(connection, everyone)}
+    now = work.now()
+    days = _Days(known)
+    recomputed: list[Recomputed] = []
+    uses: list[Use] = []
+    for schedule in locked:
+        use, keeps = schedule.definition.calendars, kept.get(schedule.schedule_id, [])
+        if use is None or not keeps:
+            continue
+        uses += [Use(one, schedule.schedule_id, known[one].revision) for one in keeps]
+        present = days.of(keeps, use.on_day_off)
+        if present != schedule.business_days:
+            recomputed.append(await _recomputed(work, schedule, present, now))
+    await recomputing.write(connection, recomputed, now=now)
+    await calendar_uses.keep(connection, uses)
+    there = {schedule.schedule_id for schedule in locked}
+    await calendar_uses.drop(connection, [one for one in stale if one not in there])
+    moved = [one for one in recomputed if _next(one) != one.schedule.next_execution_at]
+    for one in recomputed:
+        if one.waiting is not None:
+            work.look_at(replace(one.schedule, next_due_at=one.waiting.due_at))
+    reached = stale[-1] if len(stale) == CHUNK else None
+    return Chunk(
+        reached,
+        tuple(Moved(one.schedule.schedule_id, one.schedule.next_execution_at, _next(one)) for one in moved),
+    )
+
+
+class _Days:
+    """The merged days of calendars, worked out once for all schedules that keep the same ones."""
+
+    def __init__(self, known: dict[UUID, Calendar]) -> None:
+        self._known = known
+        self._merged: dict[tuple[frozenset[UUID], OnDayOff], BusinessDays] = {}
+
+    def of(self, calendar_ids: Sequence[UUID], on_day_off: OnDayOff) -> BusinessDays:
+        key = frozenset(calendar_ids), on_day_off
+        if key not in self._merged:
+            self._merged[key] = merged([self._known[one] for one in calendar_ids], on_day_off)
+        return self._merged[key]
+
+
+async def _recomputed(work: Work, schedule: Schedule, days: BusinessDays, now: datetime) -> Recomputed:
+    """How a locked schedule goes on with other days. Only an active one waits; a completed one stays completed."""
+    waiting, searched_to = waiting_of(schedule), schedule.searched_to
+    if waiting is None:
+        return Recomputed(schedule, days, schedule.status, schedule.status_reason, None, searched_to)
+    timing = schedule.definition.timing(schedule.created_at, days)
+    try:
+        if not same_past(schedule.timing, timing, searched_to, now):
+            searched_to = await record_superseded(work, schedule, Reason.REPLACED, now)
+            waiting, searched_to = await begin(
+                work, schedule, timing, searched_to, now, passed=Reason.REPLACED, late=True
+            )
+        elif waiting.occurrence > now:
+            waiting = first_waiting(timing, schedule.schedule_id, searched_to)
+    except InvalidScheduleException as refused:
+        # Its zone vanished: the worker that looks at it next says so, in its status.
+        log.warning("recompute_refused", category="ERROR", schedule_id=str(schedule.schedule_id), error=refused.detail)
+    if waiting is None:
+        return Recomputed(schedule, days, ScheduleStatus.COMPLETED, _COMPLETED, None, searched_to)
+    return Recomputed(schedule, days, schedule.status, schedule.status_reason, waiting, searched_to)
+
+
+def _next(one: Recomputed) -> datetime | None:
+    return None if one.waiting is None else one.waiting.occurrence

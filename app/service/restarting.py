@@ -1,0 +1,110 @@
+"""How a schedule goes on under a timing that is new to it: what has passed is recorded, and what it waits for then.
+
+Everything here is called under the lock of the schedule's row.
+"""
+
+from datetime import datetime, timedelta
+
+from app.core.errors import InvalidScheduleException
+from app.core.execution import ExecutionStatus, Reason, Trigger
+from app.core.firing import Recording, Waiting, first_waiting, record, superseded
+from app.core.ids import execution_id
+from app.core.occurrences import ScheduleType, Timing, due_at
+from app.core.schedule import Schedule
+from app.service.definitions import LATE_ACCEPTANCE, instant_of
+from app.service.transactions import Work
+from app.store import executions
+from app.store.executions import CallerRecord
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+async def begin(
+    work: Work,
+    schedule: Schedule,
+    timing: Timing,
+    searched_to: datetime,
+    now: datetime,
+    *,
+    passed: Reason,
+    late: bool,
+) -> tuple[Waiting | None, datetime]:
+    """What a schedule waits for that (re)starts now under a timing, and how far that is consumed then.
+
+    The search starts strictly after `searched_to`, also where that lies ahead of now: what was recorded ahead is not
+    found again. A one-time's instant is not searched for: it is due at once where it lies at most a minute past and
+    `late` allows it, and is else recorded as skipped, with the reason `passed`.
+    """
+    start = max(now, searched_to)
+    if timing.schedule_type is not ScheduleType.ONE_TIME:
+        return first_waiting(timing, schedule.schedule_id, start), start
+    instant = instant_of(timing)
+    if instant is None or instant > start:
+        return first_waiting(timing, schedule.schedule_id, start), start
+    if instant <= searched_to and await _recorded(work, schedule, instant, now):
+        return None, start
+    if instant > now:
+        return Waiting(instant, due_at(timing, schedule.schedule_id, instant)), start
+    if late and instant >= now - LATE_ACCEPTANCE:
+        return Waiting(instant, now), max(searched_to, instant - _MILLISECOND)
+    await _record(work, schedule, Recording(instant, instant, None, 1, ExecutionStatus.SKIPPED, passed), now)
+    return None, start
+
+
+async def record_superseded(work: Work, schedule: Schedule, reason: Reason, now: datetime) -> datetime:
+    """Record what has passed and has no record; answers how far the timing is consumed then."""
+    waiting, searched_to = waiting_of(schedule), schedule.searched_to
+    recordings: tuple[Recording, ...] = ()
+    try:
+        recordings = superseded(schedule.timing, schedule.schedule_id, waiting, searched_to, now, reason)
+    except InvalidScheduleException:
+        # Its zone vanished: it can be paused and removed nevertheless, and what it waited for is known.
+        if waiting is not None and waiting.occurrence <= now:
+            recordings = (record(waiting, waiting, 1, ExecutionStatus.SKIPPED, reason),)
+    for recording in recordings:
+        await _record(work, schedule, recording, now)
+        searched_to = max(searched_to, recording.scheduled_for)
+    return searched_to
+
+
+def waiting_of(schedule: Schedule) -> Waiting | None:
+    """What a schedule waits for; null unless it is active."""
+    if schedule.next_execution_at is None or schedule.next_due_at is None:
+        return None
+    return Waiting(schedule.next_execution_at, schedule.next_due_at)
+
+
+async def _recorded(work: Work, schedule: Schedule, instant: datetime, now: datetime) -> bool:
+    """Whether a one-time's instant that the schedule's timing has been consumed past has its record.
+
+    It has, unless a recurring schedule was just turned into a one-time for an instant that was not among its own.
+    Long ago the record itself may have expired, so only what could be accepted at all is looked up.
+    """
+    if instant < now - LATE_ACCEPTANCE:
+        return True
+    own = execution_id(schedule.schedule_id, instant, instant)
+    return await executions.exists(work.connection, work.community_id, own)
+
+
+async def _record(work: Work, schedule: Schedule, recording: Recording, now: datetime) -> None:
+    await executions.insert(
+        work.connection,
+        CallerRecord(
+            execution_id=execution_id(schedule.schedule_id, recording.scheduled_for, recording.scheduled_for),
+            recorded_for=recording.scheduled_for,
+            schedule=schedule,
+            trigger=Trigger.SCHEDULE,
+            trigger_key=0,
+            scheduled_for=recording.scheduled_for,
+            due_at=recording.due_at,
+            covers_from=recording.covers_from,
+            coalesced_count=recording.coalesced_count,
+            status=recording.status,
+            reason=recording.reason,
+            reason_detail=recording.detail,
+            context_override=None,
+            wake_at=None,
+            created_at=now,
+            finished_at=now,
+        ),
+    )

@@ -1,0 +1,52 @@
+"""Skipping exactly the next occurrence of a schedule, and thinking better of it.
+
+Nothing is recorded yet when it is asked for: until the occurrence is due it can be undone. Whatever changes when the
+schedule fires next (a pause, a new timing) undoes it too.
+"""
+
+from uuid import UUID
+
+from app.core.errors import StateForbidsException
+from app.core.schedule import Schedule, ScheduleStatus, SkipNext
+from app.service.changes import locked
+from app.service.transactions import Work
+from app.store import revisions, skipping
+from app.store.audit import Change
+
+
+async def skip_next(work: Work, schedule_id: UUID, reason: str | None, expected_revision: int | None) -> Schedule:
+    """Have the occurrence that a schedule waits for recorded as skipped when it is due; twice changes nothing.
+
+    Raises what `locked` raises, and StateForbidsException where the schedule waits for none.
+    """
+    current = await locked(work, schedule_id, expected_revision)
+    if current.status is not ScheduleStatus.ACTIVE:
+        raise StateForbidsException(f"a {current.status} schedule has no next occurrence that could be skipped")
+    if current.skip_next is not None:
+        return current
+    return await _write(work, "schedule_skip_next", current, SkipNext(work.user, reason, work.now()), reason)
+
+
+async def undo(work: Work, schedule_id: UUID, expected_revision: int | None) -> Schedule:
+    """Have the next occurrence fire after all.
+
+    Raises what `locked` raises, and StateForbidsException where none is to be skipped: it may be recorded already.
+    """
+    current = await locked(work, schedule_id, expected_revision)
+    if current.skip_next is None:
+        raise StateForbidsException("no occurrence is to be skipped: the one that was may be recorded already")
+    return await _write(work, "schedule_skip_next_undo", current, None, None)
+
+
+async def _write(work: Work, action: str, current: Schedule, skip: SkipNext | None, reason: str | None) -> Schedule:
+    now = work.now()
+    await revisions.keep(work.connection, current, now=now)
+    changed = await skipping.skip_next(work.connection, current, skip, at=now)
+    work.look_at(changed)
+    row = Change(
+        schedule_id=current.schedule_id,
+        before={"revision": current.revision, "skip_next": current.skip_next},
+        after={"revision": changed.revision, "skip_next": skip, "scheduled_for": current.next_execution_at},
+    )
+    await work.audit(action, row, reason=reason, at=now)
+    return changed

@@ -1,0 +1,108 @@
+"""Statements that end an execution, or let it go on, on behalf of a caller or a target.
+
+Every one that finishes an execution asks that it is unfinished: only `reopen` goes the other way.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from app.core.execution import Execution, ExecutionStatus, Reason
+from app.core.ids import recorded_for
+from app.store.database import Connection
+from app.store.executions import COLUMNS, ROW, one
+
+_CANCEL = f"""
+    UPDATE executions
+       SET status = 'cancelled', reason = $4, reason_detail = $6, owner = NULL, wake_at = NULL, finished_at = $5
+     WHERE {ROW} AND finished_at IS NULL
+    RETURNING {COLUMNS}
+"""
+# Only what was sent, or may have been, can have ended: a queued one has not begun.
+_COMPLETE = f"""
+    UPDATE executions
+       SET status = $4, result = coalesce($5::jsonb, result), error = $6, owner = NULL, wake_at = NULL, finished_at = $7
+     WHERE {ROW} AND finished_at IS NULL AND status IN ('pending', 'running', 'retrying')
+    RETURNING {COLUMNS}
+"""
+_EXTEND = f"""
+    UPDATE executions SET wake_at = greatest(wake_at, $4)
+     WHERE {ROW} AND finished_at IS NULL AND status = 'running'
+    RETURNING {COLUMNS}
+"""
+_TIMEOUT = """
+    SELECT CASE WHEN s.revision = e.revision THEN s.timeout_seconds ELSE (r.definition ->> 'timeout_seconds')::int END
+      FROM executions e
+      LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id
+      LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
+     WHERE e.execution_id = $1 AND e.recorded_for = $2 AND e.community_id = $3
+"""
+# A fresh budget: failures count from nothing, and the age from now. `attempt` goes on, so that numbers stay unique.
+_REOPEN = f"""
+    UPDATE executions
+       SET status = 'pending', owner = NULL, wake_at = $4, finished_at = NULL, failures = 0, retry_since = $4,
+           error = NULL
+     WHERE {ROW} AND status IN ('failed', 'timed_out')
+    RETURNING {COLUMNS}
+"""
+# idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
+# ids first, because an UPDATE alone locks in whatever order it finds them.
+_CANCEL_WAITING = """
+    WITH waiting AS MATERIALIZED (
+        SELECT execution_id, recorded_for FROM executions
+         WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
+         ORDER BY execution_id
+           FOR NO KEY UPDATE)
+    UPDATE executions e
+       SET status = 'cancelled', reason = $3, owner = NULL, wake_at = NULL, finished_at = $4
+      FROM waiting w
+     WHERE e.execution_id = w.execution_id AND e.recorded_for = w.recorded_for AND e.finished_at IS NULL
+    RETURNING e.execution_id
+"""
+
+
+async def cancel(
+    connection: Connection, locked: Execution, reason: Reason, detail: str | None, *, now: datetime
+) -> Execution | None:
+    """Finish a locked execution as cancelled; null when it is finished already."""
+    return await one(connection, _CANCEL, locked.community_id, locked.execution_id, reason.value, now, detail)
+
+
+async def complete(
+    connection: Connection,
+    locked: Execution,
+    status: ExecutionStatus,
+    *,
+    result: str | None,
+    error: str | None,
+    now: datetime,
+) -> Execution | None:
+    """Finish a locked execution as its target reports; null when it is finished already, or has not begun.
+
+    `result` is a JSON object, encoded.
+    """
+    return await one(connection, _COMPLETE, locked.community_id, locked.execution_id, status.value, result, error, now)
+
+
+async def extend(connection: Connection, locked: Execution, until: datetime) -> Execution | None:
+    """Move the deadline of a locked, running execution on; null when it does not run."""
+    return await one(connection, _EXTEND, locked.community_id, locked.execution_id, until)
+
+
+async def timeout_seconds(connection: Connection, execution: Execution) -> int | None:
+    """How long an execution may run, by the definition it was recorded under; null when that is gone."""
+    found: int | None = await connection.fetchval(
+        _TIMEOUT, execution.execution_id, recorded_for(execution.execution_id), execution.community_id
+    )
+    return found
+
+
+async def cancel_waiting(
+    connection: Connection, community_id: int, schedule_id: UUID, reason: Reason, *, now: datetime
+) -> int:
+    """Finish a schedule's queued and retrying executions as cancelled. Returns how many there were."""
+    return len(await connection.fetch(_CANCEL_WAITING, schedule_id, community_id, reason.value, now))
+
+
+async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:
+    """Have a locked, failed or timed-out execution delivered again; null in any other state."""
+    return await one(connection, _REOPEN, locked.community_id, locked.execution_id, now)

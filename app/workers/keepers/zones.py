@@ -1,0 +1,133 @@
+"""Bringing schedules to newer zone rules, and to calendars that were changed.
+
+Both change when schedules fire without any caller having changed them. A worker whose zone rules are newer than those
+a schedule was computed by computes it anew; towards older rules it never does, so that workers of two releases may run
+side by side. A calendar's change computes its schedules itself; what it left undone, by dying, is finished here.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from app.core.clock import Clock
+from app.core.errors import InvalidScheduleException
+from app.core.occurrences import tzdata_version
+from app.core.recomputing import is_older, under_new_rules
+from app.core.schedule import Schedule
+from app.metrics import Metrics
+from app.service.recomputing import FIRST_ID, Moved, Recomputer, note_moved
+from app.service.restarting import waiting_of
+from app.store import calendars, recomputing, upkeep
+from app.store.database import Connection, Database
+from app.wheel.entries import Entry, schedule_entry
+from app.wheel.wheel import Wheel
+
+PASS_SECONDS = 2.0
+RULES_SECONDS = 3600.0
+"""How often all schedules are looked through for older zone rules: a worker of an older release leaves such behind."""
+UNFINISHED_SECONDS = 60.0
+"""When to look again where another worker had the turn, or a row was locked."""
+_PAGE = 5_000
+_CHUNK = 500
+_RECOMPUTE_SECONDS = 30.0
+_COMPLETED = "no occurrence is left under the zone rules of {}"
+KEEPER = 5
+
+log = structlog.get_logger()
+
+
+class Zones:
+    """Computes anew what new zone rules and changed calendars concern."""
+
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock, metrics: Metrics) -> None:
+        self._database = database
+        self._wheel = wheel
+        self._clock = clock
+        self._metrics = metrics
+        self._recomputer = Recomputer(database, wheel, clock, metrics)
+        self._look_at = -float("inf")
+
+    async def run_once(self) -> int:
+        """One pass. Returns how many schedules fire next at another instant because of new zone rules.
+
+        Raises StoreUnavailableException.
+        """
+        await self._finish_calendars()
+        if self._clock.monotonic() < self._look_at:
+            return 0
+        moved, finished = await self._bring_to_new_rules()
+        self._look_at = self._clock.monotonic() + (RULES_SECONDS if finished else UNFINISHED_SECONDS)
+        return moved
+
+    async def _finish_calendars(self) -> None:
+        after = FIRST_ID
+        while True:
+            async with self._database.connection() as connection:
+                calendar = await calendars.next_stale(connection, after)
+            if calendar is None:
+                return
+            if await self._recomputer.recompute(calendar, seconds=_RECOMPUTE_SECONDS):
+                log.info("calendar_recomputed", category="SYSTEM", calendar=calendar.name, revision=calendar.revision)
+            after = calendar.calendar_id
+
+    async def _bring_to_new_rules(self) -> tuple[int, bool]:
+        """Look through all schedules. Returns how many were moved, and whether none was left."""
+        reached, moved, finished = 0, 0, True
+        while True:
+            async with self._database.transaction() as connection:
+                if not await upkeep.take_turn(connection, KEEPER):
+                    return moved, False
+                page = await recomputing.page_of_other_rules(connection, reached, _PAGE)
+            versions = [version for version in page.by_version if is_older(version, tzdata_version())]
+            older = sorted(schedule_id for version in versions for schedule_id in page.by_version[version])
+            for start in range(0, len(older), _CHUNK):
+                chunk = older[start : start + _CHUNK]
+                moves, locked = await self._bring(chunk, versions)
+                # The others are another's at this moment, who may have older rules.
+                finished = finished and locked == len(chunk)
+                moved += len(moves)
+                note_moved(self._metrics, "zone", moves, tzdata_version=tzdata_version())
+            if page.reached is None:
+                return moved, finished
+            reached = page.reached
+
+    async def _bring(self, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> tuple[list[Moved], int]:
+        """Compute some schedules by the present rules, in one transaction. Returns what moved, and how many it had."""
+        moves: list[Moved] = []
+        entries: list[Entry] = []
+
+        async def bring(connection: Connection) -> int:
+            moves.clear()
+            entries.clear()
+            locked = await recomputing.lock_at(connection, schedule_ids, versions)
+            now = self._clock.now()
+            # What is due so soon is in some worker's hands.
+            until = now + timedelta(milliseconds=self._wheel.claim_ahead_ms)
+            written = []
+            for schedule in locked:
+                before = waiting_of(schedule)
+                assert before is not None, "an active schedule waits"
+                try:
+                    after = under_new_rules(schedule, before, until)
+                except InvalidScheduleException as refused:
+                    # Its zone is gone: the worker that looks at it next says so, in its status.
+                    _log_refused(schedule, refused)
+                    continue
+                written.append((schedule.schedule_id, after))
+                if after is None or after.occurrence != before.occurrence:
+                    occurrence = None if after is None else after.occurrence
+                    moves.append(Moved(schedule.schedule_id, before.occurrence, occurrence))
+                if after is not None and after.due_at != before.due_at:
+                    entries.append(schedule_entry(schedule.community_id, schedule.schedule_id, after.due_at))
+            await recomputing.rezone(connection, written, reason=_COMPLETED.format(tzdata_version()), now=now)
+            return len(locked)
+
+        locked = await self._database.run(bring)
+        await self._wheel.put(entries)
+        return moves, locked
+
+
+def _log_refused(schedule: Schedule, refused: InvalidScheduleException) -> None:
+    log.warning("rezone_refused", category="ERROR", schedule_id=str(schedule.schedule_id), error=refused.detail)

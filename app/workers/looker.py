@@ -1,0 +1,80 @@
+"""What one transaction does with a batch of claimed entries: everything is decided from the locked rows.
+
+A wheel entry only says "look". So a batch that is looked at twice, by whomever, records each occurrence once.
+Schedules come before executions, each in the order of their ids: two overlapping batches cannot deadlock.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.core.clock import Clock, to_ms
+from app.core.execution import ExecutionStatus
+from app.store import queueing, taking
+from app.store.database import Connection
+from app.workers.look import Look, execution_of, reason_of, schedule_of
+from app.workers.queue import Queue
+from app.workers.recorder import Recorder
+
+_HANDED_BACK_MS = 20
+"""How long after the claim-ahead a row that another has locked is looked at again."""
+
+
+class Looker:
+    """Looks at claimed entries on behalf of one owner."""
+
+    def __init__(self, clock: Clock, *, claim_ahead_ms: int) -> None:
+        self._clock = clock
+        self._back_after_ms = claim_ahead_ms + _HANDED_BACK_MS
+        self._recorder = Recorder(clock, claim_ahead_ms=claim_ahead_ms, back_after_ms=self._back_after_ms)
+        self._queue = Queue(clock, back_after_ms=self._back_after_ms)
+
+    async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:
+        """Record what is due, take what waits, and say when each entry is due next; within the caller's transaction."""
+        look = Look(next_due_ms=dict.fromkeys(members))
+        schedules = [row_id for member in members if (row_id := schedule_of(member)) is not None]
+        executions = [row_id for member in members if (row_id := execution_of(member)) is not None]
+        look.in_vain += len(members) - len(schedules) - len(executions)
+        if schedules:
+            await self._recorder.look(connection, schedules, owner, look)
+        if executions:
+            await self._look_at_executions(connection, executions, owner, look)
+        if look.made_room:
+            look.wakes += await queueing.wake_oldest(connection, look.made_room, now=self._clock.now())
+        return look
+
+    async def _look_at_executions(
+        self, connection: Connection, execution_ids: list[UUID], owner: UUID, look: Look
+    ) -> None:
+        rows = await taking.lock_waiting(connection, execution_ids)
+        now = self._clock.now()
+        seen = {row.execution_id for row in rows}
+        taken = []
+        for row in rows:
+            if row.wake_at > now:
+                look.next_due_ms[f"x:{row.execution_id}"] = to_ms(row.wake_at)
+                look.in_vain += 1
+            elif (overran := row.overran) is not None:
+                look.timed_out[row.execution_id] = overran
+            elif row.takeable:
+                try:
+                    taken.append(row.taken_by(owner))
+                except Exception as poison:
+                    look.failed_executions[row.execution_id] = reason_of(poison)
+        await self._look_at_others(connection, [one for one in execution_ids if one not in seen], owner, look)
+        await taking.take(connection, taken, owner=owner)
+        look.assignments += taken
+        ended = await taking.end(connection, look.timed_out, ExecutionStatus.TIMED_OUT, now=now)
+        ended |= await taking.end(connection, look.failed_executions, ExecutionStatus.FAILED, now=now)
+        look.made_room |= ended
+
+    async def _look_at_others(self, connection: Connection, execution_ids: list[UUID], owner: UUID, look: Look) -> None:
+        """What was not locked: queued, locked by another, or gone."""
+        if not execution_ids:
+            return
+        again = self._clock.now_ms() + self._back_after_ms
+        queued = await queueing.queued_among(connection, execution_ids)
+        for waiting_id in await taking.still_waiting(connection, execution_ids):
+            look.next_due_ms[f"x:{waiting_id}"] = again
+        look.in_vain += len(execution_ids) - len(queued)
+        if queued:
+            await self._queue.look(connection, queued, owner, look)
