@@ -1,20 +1,35 @@
 """What the next instant costs, beside croniter and cronsim: twenty typical expressions, median and worst of each.
 
-Each of the three starts from an expression that it has already read, if it can keep one, as a worker would.
+Each of the three starts from an expression that it has already read, if it can keep one, as a worker would. After them
+what days off add to it, and what an outage of a week over a one-second interval costs to decide.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from random import Random
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
 from cronsim import CronSim
 
-from app.core.occurrences import ScheduleType, Timing, count_occurrences, next_occurrence
+from app.core.firing import DueSchedule, decide, first_waiting
+from app.core.occurrences import (
+    BusinessDays,
+    OnDayOff,
+    ScheduleType,
+    Timing,
+    adjustments,
+    count_occurrences,
+    next_occurrence,
+    occurrences_after,
+    passed_over,
+)
+from app.core.schedule import OverlapPolicy
 
 EXPRESSIONS = (
     "* * * * *", "*/5 * * * *", "*/15 * * * *", "0 * * * *", "30 */2 * * *",
@@ -83,12 +98,66 @@ def main() -> None:
         costs = list(_cold_and_warm(_ours(expression), starts))
         print(f"{expression:22}{costs[0]:>10.1f}{statistics.median(costs[1:]):>10.1f}")
     interval = Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=7, anchor=first)
-    costs = list(_microseconds(lambda after: next_occurrence(interval, after), starts))
-    print(f"{'interval of 7 s':22}{'':10}{statistics.median(costs):>10.1f}")
+    _print_median("interval of 7 s", lambda after: next_occurrence(interval, after), starts)
     week = timedelta(days=7)
     every_second = Timing(ScheduleType.CRON, ZONE, cron_expression="* * * * * *")
-    costs = list(_microseconds(lambda after: count_occurrences(every_second, after, after + week), starts))
-    print(f"{'count of a week of * * * * * *':32}{statistics.median(costs):>10.1f}")
+    _print_median(
+        "count of a week of * * * * * *", lambda after: count_occurrences(every_second, after, after + week), starts
+    )
+    _print_days_off(starts)
+    _print_outage()
+
+
+def _print_days_off(starts: list[datetime]) -> None:
+    """Twelve days off a year, in a list of 130 years."""
+    listed = [(date(year, month, 25), date(year, month, 25)) for year in range(1970, 2100) for month in range(1, 13)]
+    print("\nwith 1560 days off, µs: first call, then median")
+    for rule in OnDayOff:
+        days = BusinessDays.merged(rule, days_off=listed)
+        for expression in ("* * * * *", "0 12 * * MON-FRI", "0 9 25 * *"):
+            timing = Timing(ScheduleType.CRON, ZONE, cron_expression=expression, days=days)
+            _print_median(f"{expression}, {rule}", partial(next_occurrence, timing), starts)
+    skip = BusinessDays.merged(OnDayOff.SKIP, days_off=listed)
+    interval = Timing(ScheduleType.INTERVAL, ZONE, interval_seconds=7, anchor=starts[0], days=skip)
+    _print_median("interval of 7 s, skip", partial(next_occurrence, interval), starts)
+    daily = Timing(ScheduleType.CRON, ZONE, cron_expression="0 9 * * *", days=skip)
+    _print_median("passed over in a day", lambda after: passed_over(daily, after, after + timedelta(days=1)), starts)
+    noons = occurrences_after(daily, starts[0], STARTS)
+    _print_median("why an ordinary one stands there", partial(adjustments, daily), noons)
+
+
+def _print_outage() -> None:
+    """An outage of a week over a one-second interval, as the worker that comes back decides it."""
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    timing = Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=1, anchor=begun)
+    schedule_id = UUID(int=7)
+    waiting = first_waiting(timing, schedule_id, begun)
+    assert waiting is not None
+    for coalesce in (True, False):
+        schedule = DueSchedule(
+            schedule_id=schedule_id,
+            timing=timing,
+            waiting=waiting,
+            searched_to=begun,
+            execution_count=0,
+            max_executions=None,
+            grace_period_seconds=900,
+            coalesce=coalesce,
+            max_instances=3,
+            overlap_policy=OverlapPolicy.ALLOW,
+        )
+        name = f"a week of missed seconds, {'coalesced' if coalesce else 'singly'}"
+        nows = [begun + timedelta(days=7, milliseconds=step) for step in range(STARTS)]
+        _print_median(name, partial(_decide, schedule), nows)
+
+
+def _decide(schedule: DueSchedule, now: datetime) -> object:
+    return decide(schedule, now=now)
+
+
+def _print_median(name: str, call: Callable[[datetime], object], starts: list[datetime]) -> None:
+    costs = list(_cold_and_warm(call, starts))
+    print(f"{name:40}{costs[0]:>10.1f}{statistics.median(costs[1:]):>10.1f}")
 
 
 def _cold_and_warm(call: Callable[[datetime], object], starts: list[datetime]) -> Iterator[float]:

@@ -1,6 +1,7 @@
 """From what a caller wrote to a validated definition: defaults, instants, combinations, and what is refused for now."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -9,7 +10,15 @@ from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
-from app.core.occurrences import DEFAULT_POLICY, DstPolicy, OnDayOff, ScheduleType, Timing, check_timing, parse_instant
+from app.core.occurrences import (
+    DEFAULT_POLICY,
+    BusinessDays,
+    DstPolicy,
+    OnDayOff,
+    Timing,
+    check_timing,
+    parse_instant,
+)
 from app.core.schedule import AfterCompletion, CalendarUse, Completion, Definition, OverlapPolicy, RetryPolicy
 from app.settings import Settings
 
@@ -143,11 +152,11 @@ class TimingReader:
             anchor=anchor,
             dst_policy=_policy(wire.dst_policy),
         )
-        if wire.dst_policy is not None and wire.schedule_type is not ScheduleType.CRON:
-            refused.value("dst_policy", f"dst_policy does not go with schedule_type '{wire.schedule_type}'")
         named = {each.field for each in refused.values[before:]}
         try:
-            check_timing(timing)
+            # Of the calendars only the rule is known here: it has a say in what goes with it.
+            use = calendar_use(wire.calendars)
+            check_timing(timing if use is None else replace(timing, days=BusinessDays(use.on_day_off)))
         except InvalidScheduleException as wrong:
             # An instant that could not be read is not missing as well.
             refused.values.extend(each for each in wrong.errors if each.field not in named)

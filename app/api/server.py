@@ -38,7 +38,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         database, wheel, clock = parts.database, parts.wheel, parts.clock
         services = Services(
             schedules=ScheduleService(database, wheel, clock),
-            executions=ExecutionService(database, wheel, clock),
+            executions=ExecutionService(database, wheel, clock, metrics),
             calendars=CalendarService(database, wheel, clock, metrics),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
             keys=KeyService(database, clock),

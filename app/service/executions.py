@@ -12,6 +12,7 @@ from app.core.execution import Execution, ExecutionStatus, Reason, said
 from app.core.ids import recorded_for
 from app.core.principal import Principal
 from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
+from app.metrics import Metrics
 from app.service.changes import not_found
 from app.service.paging import gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
@@ -30,9 +31,10 @@ class ExecutionService:
     All methods raise StoreUnavailableException when Postgres is away.
     """
 
-    def __init__(self, database: Database, wheel: Wheel, clock: Clock) -> None:
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock, metrics: Metrics) -> None:
         self._database = database
         self._transactions = Transactions(database, wheel, clock)
+        self._metrics = metrics
 
     async def get(self, principal: Principal, execution_id: UUID) -> Execution:
         """One execution. Raises ExecutionNotFoundException."""
@@ -83,6 +85,8 @@ class ExecutionService:
         Raises ExecutionNotFoundException, and StateForbidsException when it ended otherwise.
         """
 
+        ended: list[Execution] = []
+
         async def work(unit: Work) -> Execution:
             current = await _locked(unit, execution_id)
             if current.status is ExecutionStatus.CANCELLED:
@@ -94,9 +98,10 @@ class ExecutionService:
                 raise StateForbidsException(f"the execution has ended: it is {current.status}")
             await _wake_queued(unit, cancelled, now)
             await _audit(unit, "execution_cancel", current, cancelled, reason)
+            ended.append(cancelled)
             return cancelled
 
-        return await self._transactions.run(actor_of(principal), work)
+        return self._counted(await self._transactions.run(actor_of(principal), work), ended)
 
     async def complete(
         self,
@@ -115,20 +120,22 @@ class ExecutionService:
         """
         status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCEEDED
         encoded = None if result is None else json_text("result", result)
+        ended: list[Execution] = []
 
         async def work(unit: Work) -> Execution:
             current = await _locked(unit, execution_id)
             if current.status is status:
                 return current
             now = unit.now()
-            ended = await ending.complete(unit.connection, current, status, result=encoded, error=error, now=now)
-            if ended is None:
+            reported = await ending.complete(unit.connection, current, status, result=encoded, error=error, now=now)
+            if reported is None:
                 raise StateForbidsException(_cannot_end(current))
-            await _wake_queued(unit, ended, now)
-            await _audit(unit, "execution_complete", current, ended, None)
-            return ended
+            await _wake_queued(unit, reported, now)
+            await _audit(unit, "execution_complete", current, reported, None)
+            ended.append(reported)
+            return reported
 
-        return await self._transactions.run(actor_of(principal), work)
+        return self._counted(await self._transactions.run(actor_of(principal), work), ended)
 
     async def heartbeat(self, principal: Principal, execution_id: UUID) -> Execution:
         """Let a running execution run for `timeout_seconds` from now on; any other stays as it is.
@@ -150,6 +157,12 @@ class ExecutionService:
             return extended
 
         return await self._transactions.run(actor_of(principal), work)
+
+    def _counted(self, answered: Execution, ended: list[Execution]) -> Execution:
+        """Count an execution that this call ended, once, however often its transaction was repeated."""
+        if ended:
+            self._metrics.executions.labels(answered.status.value).inc()
+        return answered
 
     async def retry(
         self,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.core.clock import EPOCH, Clock, from_ms
 from app.core.errors import InvalidScheduleException
-from app.core.execution import Execution, ExecutionStatus, Reason
+from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
 from app.core.explaining import RECORDS_NEEDED, Case, Event, Explanation, Overview, Records, Rule, explain, overview
 from app.core.principal import Principal
 from app.core.schedule import Schedule
@@ -133,11 +133,11 @@ async def _records(connection: Connection, community_id: int, case: Case, at: da
     beside = await explaining.beside(connection, community_id, schedule_id, at, asked_at)
     standing = [run for run in own if (run.covers_from or run.scheduled_for) <= at <= run.scheduled_for]
     unfinished: list[Execution] = []
-    for run in standing:
-        if run.reason in _OVERLAPPED or run.status is ExecutionStatus.QUEUED:
-            unfinished += await explaining.unfinished(
-                connection, community_id, schedule_id, run.scheduled_for, run.created_at
-            )
+    held_up = next((run for run in (*standing, *beside) if _is_held_up(run)), None)
+    if held_up is not None:
+        unfinished = await explaining.unfinished(
+            connection, community_id, schedule_id, held_up.scheduled_for, held_up.created_at
+        )
     return Records(
         own=tuple(own),
         before=await explaining.own_before(connection, community_id, schedule_id, at),
@@ -145,3 +145,9 @@ async def _records(connection: Connection, community_id: int, case: Case, at: da
         unfinished=tuple(unfinished),
         events=tuple(await explaining.done_to(connection, community_id, schedule_id, [*standing, *beside])),
     )
+
+
+def _is_held_up(run: Execution) -> bool:
+    """Whether other runs of the schedule stood in its way; those of a backfill are a group of their own."""
+    queued = run.status is ExecutionStatus.QUEUED and run.trigger is not Trigger.BACKFILL
+    return queued or run.reason in _OVERLAPPED

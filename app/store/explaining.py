@@ -47,7 +47,8 @@ _EVENTS = f"""
     SELECT at, user_id, role, action, execution_id, reason, before ->> 'status' AS status_before,
            CASE WHEN action = 'schedule_create' THEN 'active' ELSE after ->> 'status' END AS status_after,
            CASE WHEN action = 'schedule_create' THEN 1 ELSE (after ->> 'revision')::int END AS revision,
-           after ->> 'from' AS start, after ->> 'to' AS stop
+           CASE WHEN action = 'schedule_backfill' THEN after ->> 'from' END AS start,
+           CASE WHEN action = 'schedule_backfill' THEN after ->> 'to' END AS stop
       FROM looked_at
      WHERE {{wanted}}
      ORDER BY audit_id DESC LIMIT {MOST_CHANGES}

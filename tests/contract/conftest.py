@@ -58,7 +58,7 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
     )
     services = Services(
         schedules=ScheduleService(database, wheel, clock),
-        executions=ExecutionService(database, wheel, clock),
+        executions=ExecutionService(database, wheel, clock, Metrics()),
         calendars=CalendarService(database, wheel, clock, Metrics()),
         explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
         keys=KeyService(database, clock),

@@ -23,6 +23,7 @@ OPERATIONS: dict[str, Role | None] = {
     "trigger_schedule": Role.OPERATOR,
     "list_executions_of_schedule": Role.VIEWER,
     "list_occurrences": Role.VIEWER,
+    "explain_schedule": Role.VIEWER,
     "preview_occurrences": Role.VIEWER,
     "list_executions": Role.VIEWER,
     "get_execution": Role.VIEWER,
@@ -68,6 +69,15 @@ def headers_of(operation: dict[str, Any]) -> dict[str, str]:
     return {"Content-Type": next(iter(operation["requestBody"]["content"]))} if "requestBody" in operation else {}
 
 
+def query_of(operation: dict[str, Any]) -> dict[str, Any]:
+    """Those query parameters of an operation that have an example: without them it makes no sense."""
+    return {
+        parameter["name"]: parameter["schema"]["examples"][0]
+        for parameter in operation.get("parameters", ())
+        if "examples" in parameter["schema"]
+    }
+
+
 def test_every_operation_of_the_document_has_its_role_in_the_table(app: FastAPI) -> None:
     assert {operation["operationId"] for _, _, operation in operations(app)} == OPERATIONS.keys()
 
@@ -77,7 +87,7 @@ async def test_each_operation_lets_in_its_role_and_those_above(app: FastAPI, con
     caller = await connect_as(role)
     for method, path, operation in operations(app):
         needed = OPERATIONS[operation["operationId"]]
-        address = path.format(schedule_id=UNKNOWN_ID, execution_id=UNKNOWN_ID, workflow_id=UNKNOWN_ID)
+        address = path.format(schedule_id=UNKNOWN_ID, execution_id=UNKNOWN_ID, workflow_id=UNKNOWN_ID, name="unknown")
         answer = await caller.request(method, address, json=example_of(operation), headers=headers_of(operation))
         if needed is None or role.includes(needed):
             assert answer.status_code not in (401, 403), (method, path, answer.text)
@@ -88,7 +98,9 @@ async def test_each_operation_lets_in_its_role_and_those_above(app: FastAPI, con
 async def test_without_credentials_only_what_is_open_answers(app: FastAPI) -> None:
     async with client_of(app) as nobody:
         for method, path, operation in operations(app):
-            address = path.format(schedule_id=UNKNOWN_ID, execution_id=UNKNOWN_ID, workflow_id=UNKNOWN_ID)
+            address = path.format(
+                schedule_id=UNKNOWN_ID, execution_id=UNKNOWN_ID, workflow_id=UNKNOWN_ID, name="unknown"
+            )
             answer = await nobody.request(method, address, json=example_of(operation), headers=headers_of(operation))
             if OPERATIONS[operation["operationId"]] is None:
                 assert answer.status_code == 200, (path, answer.text)
@@ -112,8 +124,13 @@ async def test_another_communitys_ids_are_404_on_every_operation_of_the_document
     stored = await create(owner, name="private", workflow_id="0f14e45f-ceea-467f-9d3a-1c5b2a7e6f99")
     schedule_id = stored["schedule_id"]
     execution = (await owner.post(f"{SCHEDULES}/{schedule_id}/trigger")).json()
-    ids = {"schedule_id": schedule_id, "execution_id": execution["execution_id"]}
-    unknown = {"schedule_id": UNKNOWN_ID, "execution_id": "019ab1d0-9e40-8a7b-9c1d-52f4b1f0c6aa"}
+    await owner.post("/api/v1/calendars", json={"name": "theirs"})
+    ids = {"schedule_id": schedule_id, "execution_id": execution["execution_id"], "name": "theirs"}
+    unknown = {
+        "schedule_id": UNKNOWN_ID,
+        "execution_id": "019ab1d0-9e40-8a7b-9c1d-52f4b1f0c6aa",
+        "name": "nobodys",
+    }
     walked = 0
     for method, path, operation in operations(app):
         if not any(f"{{{name}}}" in path for name in ids):
@@ -121,7 +138,11 @@ async def test_another_communitys_ids_are_404_on_every_operation_of_the_document
         walked += 1
         answers = [
             await stranger.request(
-                method, path.format(**which), json=example_of(operation), headers=headers_of(operation)
+                method,
+                path.format(**which),
+                params=query_of(operation),
+                json=example_of(operation),
+                headers=headers_of(operation),
             )
             for which in (ids, unknown)
         ]
@@ -132,7 +153,7 @@ async def test_another_communitys_ids_are_404_on_every_operation_of_the_document
             theirs["detail"] = theirs["detail"].replace(value, "?")
             nobodys["detail"] = nobodys["detail"].replace(unknown[name], "?")
         assert theirs == nobodys, (method, path)
-    assert walked == 12
+    assert walked == 22
     assert (await owner.get(f"{SCHEDULES}/{schedule_id}")).json() | {"updated_at": None} == stored | {
         "updated_at": None
     }

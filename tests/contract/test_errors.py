@@ -247,7 +247,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
     wheel = Wheel(connect(redis_server_url), clock, shards=1, window_seconds=3600, claim_ahead_ms=50)
     services = Services(
         ScheduleService(database, wheel, clock),
-        ExecutionService(database, wheel, clock),
+        ExecutionService(database, wheel, clock, stack.metrics),
         CalendarService(database, wheel, clock, stack.metrics),
         ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),

@@ -26,7 +26,7 @@ def folder() -> Iterator[Path]:
         yield Path(made)
 
 
-async def test_its_three_curl_calls_do_what_it_shows(folder: Path) -> None:
+async def test_its_curl_calls_do_what_it_shows(folder: Path) -> None:
     port = free_port()
     script = await Script.start(
         "-m", "app.cli", "dev", "--data-dir", str(folder / "data"), "--port", str(port), errors=folder / "errors"
@@ -44,9 +44,11 @@ async def test_its_three_curl_calls_do_what_it_shows(folder: Path) -> None:
         assert execution["schedule_id"] == one_time["schedule_id"]
         assert execution["status"] == "succeeded"
         assert execution["lateness_ms"] >= 0
+        explained = await _curl(CURLS[3], port)
+        assert (explained["schedule_id"], explained["at"]) == (cron["schedule_id"], "2027-12-25T17:00:00Z")
     finally:
         await script.end()
-    for shown, answer in zip(SHOWN, (one_time, cron, executions), strict=True):
+    for shown, answer in zip(SHOWN, (one_time, cron, executions, explained), strict=True):
         # Every field that the README shows is in the answer, in that order.
         fields = re.findall(r'"(\w+)":', shown)
         assert [field for field in fields if f'"{field}":' in json.dumps(answer, separators=(",", ":"))] == fields

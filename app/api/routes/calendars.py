@@ -90,7 +90,7 @@ async def get_calendar(request: Request, caller: Viewer, name: Name) -> Response
     responses=answers(
         200, "The calendar afterwards.", Calendar, examples.CALENDAR, headers=ETAG, errors=(*WRITING, 404, 412)
     ),
-    openapi_extra=takes(CalendarReplacement, examples.CALENDAR_CREATE, parameters=[IF_MATCH]),
+    openapi_extra=takes(CalendarReplacement, examples.CALENDAR_REPLACE, parameters=[IF_MATCH]),
 )
 async def replace_calendar(request: Request, caller: Editor, name: Name) -> Response:
     """The schedules that keep it are computed anew. While `fill` asks for the same, copied days stay as they are."""

@@ -22,11 +22,13 @@ from app.core.occurrences import parse_instant
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
 
+_AT = "The instant in question, past or to come. In a URL a `+` is written `%2B`."
+_EXAMPLE = examples.EXPLANATION["at"]
 _GIVE = "give at, an instant, or from and to, a time span"
 
 
-def _instant(description: str, alias: str | None = None) -> Any:
-    return Query(alias=alias, description=description, json_schema_extra={"format": "date-time"})
+def _instant(description: str, alias: str | None = None, **extra: Any) -> Any:
+    return Query(alias=alias, description=description, json_schema_extra={"format": "date-time", **extra})
 
 
 @router.get(
@@ -39,7 +41,10 @@ async def explain_schedule(
     request: Request,
     caller: Viewer,
     schedule_id: ScheduleId,
-    at: Annotated[str | None, _instant("The instant in question, past or to come.")] = None,
+    at: Annotated[
+        str | None,
+        _instant(_AT, examples=[_EXAMPLE]),
+    ] = None,
     from_: Annotated[str | None, _instant("The beginning of a time span, inclusive.", "from")] = None,
     to: Annotated[str | None, _instant("Its end, exclusive; at most 366 days later.")] = None,
 ) -> Response:

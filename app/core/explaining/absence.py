@@ -16,7 +16,7 @@ def absence(asked: Asked) -> Told:
     case, at = asked.case, asked.at
     schedule = case.schedule
     waits_for = None if schedule is None else schedule.next_execution_at
-    if schedule is not None and waits_for == at:
+    if schedule is not None and waits_for == at and asked.found is not None:
         return Ahead(at, schedule, waits_for, asked.face, asked.now).told()
     if at <= case.created_at:
         return _not_created(asked)
@@ -26,9 +26,10 @@ def absence(asked: Asked) -> Told:
     if asked.found is None:
         return _failed(asked, stage)
     if not asked.found.names_it:
-        # Beyond its bounds a rule names nothing; that the schedule has come to its end there says more.
-        beyond = stage.status is ScheduleStatus.COMPLETED and asked.found.beyond_bounds
-        return _completed(asked, stage) if beyond else _not_named(asked, stage)
+        # Beyond its bounds a rule names nothing, and a day off may come after the last run: that the schedule had come
+        # to its end says more.
+        ended = stage.status is ScheduleStatus.COMPLETED and (asked.found.beyond_bounds or asked.found.day_off)
+        return _completed(asked, stage) if ended else _not_named(asked, stage)
     match stage.status:
         case ScheduleStatus.PAUSED:
             return _paused(asked, stage)
@@ -107,13 +108,16 @@ def _completion(asked: Asked, stage: Stage) -> Fact:
         # It was changed since, and with it what its row knows.
         return Fact(FactKind.COMPLETED, "The schedule had completed.", {"completed_at": None})
     when = "" if completed_at is None else f" on {asked.face.day_and_time(roughly(completed_at))}"
+    # Workers that came late may have ended it after an instant that they did not get to any more.
+    had = "completed" if completed_at is not None and completed_at >= asked.at else "had completed"
     most = None if schedule is None else schedule.definition.max_executions
     if schedule is not None and most is not None and schedule.execution_count >= most:
         used = "its only run was" if most == 1 else f"all of its {counted(most, 'run')} were"
-        text = f"The schedule had completed{when}, when {used} used (max_executions)."
+        text = f"The schedule {had}{when}, when {used} used (max_executions)."
         data = {"max_executions": most, "execution_count": schedule.execution_count, "completed_at": completed_at}
         return Fact(FactKind.LIMIT, text, data)
-    text = f"The schedule had completed{when}: no occurrence was left."
+    why = "no occurrence was left" if schedule is None else schedule.status_reason or "no occurrence was left"
+    text = f"The schedule {had}{when}: {one_line(why)}."
     return Fact(FactKind.COMPLETED, text, {"completed_at": completed_at})
 
 

@@ -98,8 +98,8 @@ class Ahead:
             yield self._limit_fact(left)
         if number > 1:
             come = f"{counted(number - 1, 'occurrence')} {'comes' if number == 2 else 'come'} before it"
-            text = f"{come}, the first for {self.face.named(self.waits_for)}."
-            yield Fact(FactKind.NEXT, text, {"before": number - 1, "at": self.waits_for})
+            text = f"{come}, the first on {self.face.named(self.waits_for)}."
+            yield Fact(FactKind.WAITING, text, {"before": number - 1, "waits_for": self.waits_for})
         if definition.overlap_policy in _OVERLAP:
             runs = counted(definition.max_instances, "run")
             text = (

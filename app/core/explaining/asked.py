@@ -36,7 +36,7 @@ class Asked:
 
 
 def ask(case: Case, records: Records, at: datetime, now: datetime) -> Asked:
-    """The question, with the rule that was in force: by the record, or where there is none by the time."""
+    """The question, with the rule that was in force: by what was recorded, or where nothing was by the time."""
     recorded = next((execution for execution in records.own if _reaches(execution, at)), None)
     rule = (None if recorded is None else rule_of(case, recorded.revision)) or rule_at(case, at)
     face = Clockface(rule.timing.timezone)
@@ -65,11 +65,10 @@ def _record(records: Records, at: datetime, found: Match | None) -> Execution | 
     for execution in records.own:
         if at in (execution.scheduled_for, execution.covers_from):
             return execution
-    if found is None:
+    if found is None or not (found.names_it or found.day_off):
         return None
-    for execution in records.own:
-        # What a calendar took out is recorded in runs of its own, which may interlace with those that were missed.
-        is_one = found.day_off if execution.reason == Reason.CALENDAR else found.names_it
-        if is_one and _reaches(execution, at):
-            return execution
-    return None
+    reaching = [execution for execution in records.own if _reaches(execution, at)]
+    # What a calendar took out is recorded in runs of its own, which may interlace with those that were missed. Days
+    # that became off since, or were so then, are told by what was recorded.
+    fitting = [execution for execution in reaching if (execution.reason == Reason.CALENDAR) is found.day_off]
+    return next(iter(fitting or reaching), None)

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from app.core.execution import Attempt, Execution, ExecutionStatus, Reason
+from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
 from app.core.explaining.values import Event
 from app.core.explaining.wording import Clockface, because, lasting, one_line, roughly, sentence, times, until, who
 
@@ -20,7 +20,8 @@ def delivery(execution: Execution, face: Clockface, *, told: datetime, cancelled
                 return f"It is recorded, and is sent when it is due, at {face.time(execution.due_at)}."
             return "It is recorded, and its delivery is under way."
         case ExecutionStatus.QUEUED:
-            return "It waits in the queue for an earlier run of this schedule to end."
+            group = "backfill" if execution.trigger is Trigger.BACKFILL else "schedule"
+            return f"It waits in the queue for an earlier run of this {group} to end."
         case ExecutionStatus.RUNNING:
             return f"It is running: {_taken(execution)}, and has not reported the end of the work yet."
         case ExecutionStatus.RETRYING:
@@ -54,7 +55,10 @@ def was_taken(execution: Execution) -> bool:
 
 def _sent(execution: Execution) -> str:
     late = execution.lateness_ms
-    return "" if late is None else f"the request left {lasting(late * _MILLISECOND)} after it was due, and "
+    if late is None:
+        return ""
+    left = "on time" if late == 0 else f"{lasting(late * _MILLISECOND)} after it was due"
+    return f"the request left {left}, and "
 
 
 def _taken(execution: Execution) -> str:
@@ -102,7 +106,8 @@ def _cancelled(execution: Execution, face: Clockface, told: datetime, cancelled:
         case Reason.REMOVED:
             how = f"It was cancelled{when}, when the schedule was removed"
         case _:
-            how = f"It was cancelled{when}"
+            by = "" if execution.reason_detail is None else f", {one_line(execution.reason_detail)}"
+            how = f"It was cancelled{when}{by}"
     sent = len(execution.attempts)
     return f"{how}; it had been sent {times(sent)}." if sent else f"{how}; nothing had been sent."
 

@@ -1,6 +1,7 @@
 """Why a schedule did, did not, will or will not fire at an instant: from its rule, its life and its records."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.core.execution import Execution
@@ -12,6 +13,16 @@ from app.core.explaining.surroundings import calendar_days, changes, neighbours,
 from app.core.explaining.values import Case, Explanation, Fact, FactKind, Records, Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict on an instant, what is read aloud of it, and the facts that these come of."""
+
+    verdict: Verdict
+    summary: str
+    execution: Execution | None
+    facts: tuple[Fact, ...]
+
+
 def explain(case: Case, records: Records, at: datetime, now: datetime) -> Explanation:
     """Why a schedule did or did not fire at an instant of the past, or will or will not at one to come.
 
@@ -19,37 +30,43 @@ def explain(case: Case, records: Records, at: datetime, now: datetime) -> Explan
     zone have changed since, or the definition of that time is not kept any more.
     """
     asked = ask(case, records, at, now)
-    beside = [(run, _outcome(asked, run)) for run in records.beside]
-    execution, told = asked.record, _told(asked)
-    if told is None:
-        if beside and not asked.is_named:
-            (execution, told), *beside = beside
-        else:
-            told = absence(asked)
-    changed, days = tuple(changes(asked)), tuple(calendar_days(asked))
+    judged = judge(asked)
     facts = (
         rule_fact(asked.rule, kept=is_kept(case, asked.rule, at), face=asked.face),
         zone_fact(asked),
+        *judged.facts,
+        *neighbours(asked),
+    )
+    previous, following = (None, None) if asked.found is None else (asked.found.previous, asked.found.next)
+    return Explanation(at, judged.verdict, judged.summary, facts, judged.execution, previous, following)
+
+
+def judge(asked: Asked) -> Judged:
+    """The verdict: by the instant's own record, else by a run for it that a caller asked for, else by what is missing.
+
+    A caller's run is the answer only where the rule does not name the instant; else it comes beside.
+    """
+    beside = [(run, _outcome(asked, run)) for run in asked.records.beside]
+    if asked.record is not None:
+        execution, told = asked.record, _outcome(asked, asked.record)
+    elif beside and not asked.is_named:
+        (execution, told), *beside = beside
+    else:
+        execution, told = None, absence(asked)
+    days, changed = tuple(calendar_days(asked)), tuple(changes(asked))
+    remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
+    facts = (
         *(() if asked.found is None else asked.found.facts),
         *days,
         *changed,
         *told.facts,
         *(_beside_fact(run, outcome) for run, outcome in beside),
-        *neighbours(asked),
     )
-    remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
-    previous, following = (None, None) if asked.found is None else (asked.found.previous, asked.found.next)
-    return Explanation(at, told.verdict, " ".join((told.summary, *remarks)), facts, execution, previous, following)
+    return Judged(told.verdict, " ".join((told.summary, *remarks)), execution, facts)
 
 
-def _told(asked: Asked) -> Told | None:
-    if asked.record is None:
-        return None
-    words = in_words(asked.rule.timing) if asked.is_named else None
-    return _outcome(asked, asked.record, words)
-
-
-def _outcome(asked: Asked, execution: Execution, rule_words: str | None = None) -> Told:
+def _outcome(asked: Asked, execution: Execution) -> Told:
+    rule_words = in_words(asked.rule.timing) if asked.is_named else None
     return Outcome(asked.at, execution, asked.case, asked.records, asked.face, asked.now, rule_words).told()
 
 

@@ -43,11 +43,11 @@ def stage_at(case: Case, at: datetime) -> Stage:
 
 
 def pauses_within(case: Case, start: datetime, end: datetime) -> list[Stage]:
-    """The pauses that overlap a time span, oldest first."""
+    """The pauses that are known to overlap a time span, oldest first."""
     pauses: list[Stage] = []
     began: Event | None = None
     for event in case.events:
-        if began is None and event.status_after is ScheduleStatus.PAUSED:
+        if event.status_after is ScheduleStatus.PAUSED and event.status_before is not ScheduleStatus.PAUSED:
             began = event
         elif began is not None and _ends_pause(event):
             if began.at < end and event.at >= start:

@@ -8,7 +8,7 @@ from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.explaining.delivery import answer, delivery
 from app.core.explaining.untriggered import untriggered
 from app.core.explaining.values import Case, Event, Fact, FactKind, Records, Verdict
-from app.core.explaining.wording import Clockface, because, counted, lasting, roughly, who
+from app.core.explaining.wording import Clockface, because, counted, lasting, roughly, sentence, who
 
 ATTEMPTS_TOLD = 10
 """The newest attempts that are told one by one; all are in the execution."""
@@ -25,6 +25,7 @@ _VERDICTS = {
     ExecutionStatus.TIMED_OUT: Verdict.TIMED_OUT,
     ExecutionStatus.CANCELLED: Verdict.CANCELLED,
 }
+_UNTRIGGERED = {ExecutionStatus.MISSED: FactKind.MISSED, ExecutionStatus.SKIPPED: FactKind.SKIPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,10 @@ class Outcome:
         """The verdict and its facts."""
         execution, face = self.execution, self.face
         verdict = _VERDICTS[execution.status]
-        if verdict in (Verdict.MISSED, Verdict.SKIPPED):
-            summary = untriggered(self.at, execution, self.case, self.records.unfinished, face)
+        if verdict in (Verdict.MISSED, Verdict.SKIPPED) and execution.trigger is not Trigger.SCHEDULE:
+            summary = f"{self._fired()} It was not triggered: {self._untriggered()}"
+        elif verdict in (Verdict.MISSED, Verdict.SKIPPED):
+            summary = f"It did not fire on {face.named(self.at)}: {self._untriggered()}"
             summary += self._run_of(f"were {verdict} together")
         elif execution.trigger is Trigger.SCHEDULE and execution.scheduled_for != self.at:
             verdict = Verdict.COALESCED
@@ -70,14 +73,15 @@ class Outcome:
         execution, told = self.execution, self.face.named(self.execution.scheduled_for)
         match execution.trigger:
             case Trigger.MANUAL:
-                return f"A caller ran it by hand on {told}{self._asked()}."
+                return f"A run by hand was asked for on {told}{self._asked()}."
             case Trigger.BACKFILL:
-                return f"A backfill made up for {told}{self._asked()}."
+                return f"A backfill made up for {told}, asked for{self._asked()}."
             case Trigger.SCHEDULE:
                 by_rule = "" if self.rule_words is None else f", as its rule says: {self.rule_words}"
         if execution.status is ExecutionStatus.CANCELLED and not execution.attempts:
             return f"It was to fire on {told}{by_rule}."
-        return f"It fired on {told}{by_rule}."
+        fires = "is about to fire" if execution.scheduled_for > self.now else "fired"
+        return f"It {fires} on {told}{by_rule}."
 
     def _asked(self) -> str:
         """Who asked for a run, of which a backfill is audited as a whole."""
@@ -85,9 +89,12 @@ class Outcome:
         events = [event for event in self.case.events if event.backfilled and event.at == execution.created_at]
         event = self._event("schedule_triggered") or next(iter(events), None)
         if event is None:
-            return ""
+            return " by a caller"
         when = "" if event.at == execution.scheduled_for else f" {self.face.when(roughly(event.at), self.at)}"
-        return f", asked for{when} {who(event.by)}{because(event.reason)}"
+        return f"{when} {who(event.by)}{because(event.reason)}"
+
+    def _untriggered(self) -> str:
+        return untriggered(self.at, self.execution, self.case, self.records.unfinished, self.face)
 
     def _delivery(self) -> str:
         cancelled = self._event("execution_cancel")
@@ -114,6 +121,10 @@ class Outcome:
         if delay and execution.trigger is Trigger.SCHEDULE and execution.scheduled_for == self.at:
             text = f"It was due at {face.time(execution.due_at)} ({face.name}), {lasting(delay)} after its instant."
             yield Fact(FactKind.DUE, text, {"due_at": execution.due_at, "delay_seconds": delay / timedelta(seconds=1)})
+        if execution.status in _UNTRIGGERED:
+            yield Fact(_UNTRIGGERED[execution.status], sentence(self._untriggered()), self._reason_data())
+        elif execution.status is ExecutionStatus.CANCELLED:
+            yield Fact(FactKind.CANCELLED, self._delivery(), self._reason_data())
         yield self._execution_fact()
         if execution.covers_from is not None:
             span = f"from {face.day_and_time(execution.covers_from)} to {face.day_and_time(execution.scheduled_for)}"
@@ -137,6 +148,18 @@ class Outcome:
         for attempt in execution.attempts[-ATTEMPTS_TOLD:]:
             yield self._attempt_fact(attempt)
 
+    def _reason_data(self) -> dict[str, object]:
+        execution = self.execution
+        late = max(execution.created_at - self.at, timedelta()) / timedelta(seconds=1)
+        cancelled = self._event("execution_cancel")
+        return {
+            "reason": execution.reason,
+            "detail": execution.reason_detail,
+            "by": None if cancelled is None else cancelled.by,
+            "recorded_at": execution.created_at,
+            "recorded_late_seconds": late,
+        }
+
     def _execution_fact(self) -> Fact:
         execution = self.execution
         reason = "" if execution.reason is None else f" ({execution.reason})"
@@ -148,8 +171,6 @@ class Outcome:
                 "execution_id": execution.execution_id,
                 "trigger": execution.trigger,
                 "status": execution.status,
-                "reason": execution.reason,
-                "reason_detail": execution.reason_detail,
                 "recorded_at": execution.created_at,
                 "lateness_ms": execution.lateness_ms,
                 "finished_at": execution.finished_at,

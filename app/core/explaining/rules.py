@@ -1,11 +1,30 @@
 """Which definition was in force at an instant, how it reads in words, and who changed it."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from app.core.errors import InvalidScheduleException
 from app.core.explaining.values import Case, Event, Fact, FactKind, Rule
-from app.core.explaining.wording import Clockface, because, roughly, who
-from app.core.occurrences import ScheduleType, Timing, describe
+from app.core.explaining.wording import Clockface, because, lasting, roughly, who
+from app.core.occurrences import OnDayOff, ScheduleType, Timing, describe
+from app.core.occurrences.words import listed
+
+_FIELDS = (
+    "cron_expression",
+    "interval_seconds",
+    "scheduled_time",
+    "start_at",
+    "end_at",
+    "jitter_seconds",
+    "dst_policy",
+)
+_DAYS_OFF = {
+    OnDayOff.SKIP: "On the days off of its {names} it does not fire",
+    OnDayOff.NEXT_BUSINESS_DAY: "What falls on a day off of its {names}, or a weekend, moves to the next business day",
+    OnDayOff.PREVIOUS_BUSINESS_DAY: (
+        "What falls on a day off of its {names}, or a weekend, moves to the business day before"
+    ),
+}
 
 
 def rule_at(case: Case, at: datetime) -> Rule:
@@ -67,12 +86,12 @@ def rule_fact(rule: Rule, *, kept: bool, face: Clockface) -> Fact:
             told = f"it fires {in_words(timing)}{counted}."
         case ScheduleType.ONE_TIME:
             told = f"it fires {in_words(timing)}."
-    text = f"By its rule {told}"
+    sentences = [f"By its rule {told}", *_conditions(rule, face)]
     if not kept:
-        text += " The definition of that time is not kept any more: this is the oldest one that is."
+        sentences.append("The definition of that time is not kept any more: this is the oldest one that is.")
     return Fact(
         FactKind.RULE,
-        text,
+        " ".join(sentences),
         {
             "schedule_type": timing.schedule_type,
             "cron_expression": timing.cron_expression,
@@ -82,10 +101,27 @@ def rule_fact(rule: Rule, *, kept: bool, face: Clockface) -> Fact:
             "start_at": timing.start_at,
             "end_at": timing.end_at,
             "jitter_seconds": timing.jitter_seconds,
+            "dst_policy": {"gap": timing.dst_policy.gap, "fold": timing.dst_policy.fold},
+            "calendars": None if rule.calendars is None else list(rule.calendars.names),
+            "on_day_off": None if rule.calendars is None else rule.calendars.on_day_off,
             "revision": rule.revision,
             "in_force_then": kept,
         },
     )
+
+
+def _conditions(rule: Rule, face: Clockface) -> Iterator[str]:
+    """What else the rule says, each as a sentence."""
+    timing, calendars = rule.timing, rule.calendars
+    if timing.start_at is not None and timing.schedule_type is not ScheduleType.INTERVAL:
+        yield f"It begins on {face.named(timing.start_at)}."
+    if timing.end_at is not None:
+        yield f"It ends on {face.named(timing.end_at)}."
+    if timing.jitter_seconds:
+        yield f"Each occurrence is delayed by up to {lasting(timedelta(seconds=timing.jitter_seconds))} (jitter)."
+    if calendars is not None:
+        names = f"{'calendar' if len(calendars.names) == 1 else 'calendars'} {listed(calendars.names)}"
+        yield f"{_DAYS_OFF[calendars.on_day_off].format(names=names)}."
 
 
 def change_fact(case: Case, before: Rule, after: Rule, face: Clockface, *, relevance: str) -> Fact:
@@ -93,7 +129,7 @@ def change_fact(case: Case, before: Rule, after: Rule, face: Clockface, *, relev
     event = changed_to(case, after)
     by = "" if event is None else f" {who(event.by, automatic=event.automatic)}{because(event.reason)}"
     when = "At a time that is not kept" if after.since is None else f"On {face.named(roughly(after.since))}"
-    text = f"{when} its rule was changed{by}, from {in_words(before.timing)} to {in_words(after.timing)}. {relevance}"
+    text = f"{when} its rule was changed{by}: {_contrast(before, after)}. {relevance}"
     return Fact(
         FactKind.CHANGED,
         text,
@@ -105,6 +141,16 @@ def change_fact(case: Case, before: Rule, after: Rule, face: Clockface, *, relev
             "revision": after.revision,
         },
     )
+
+
+def _contrast(before: Rule, after: Rule) -> str:
+    """What differs between two rules: in their words where these differ, else by the names of the fields."""
+    if in_words(before.timing) != in_words(after.timing):
+        return f"from {in_words(before.timing)}, to {in_words(after.timing)}"
+    if before.timing.timezone != after.timing.timezone:
+        return f"from the time zone {before.timing.timezone} to {after.timing.timezone}"
+    fields = [name for name in _FIELDS if getattr(before.timing, name) != getattr(after.timing, name)]
+    return f"another {listed(fields or ['calendars'])}"
 
 
 def _short(timing: Timing) -> dict[str, object]:

@@ -10,12 +10,14 @@ from uuid import UUID
 
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution
-from app.core.explaining.instant import explain
+from app.core.explaining.asked import ask
+from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
-from app.core.explaining.values import Case, Explanation, Records, Rule, Verdict
-from app.core.explaining.wording import Clockface, because, counted, listed, roughly, who
+from app.core.explaining.values import Case, Records, Rule, Verdict
+from app.core.explaining.wording import Clockface, because, counted, roughly, who
 from app.core.occurrences import Timing, next_occurrence
+from app.core.occurrences.words import listed
 
 MOST_OCCURRENCES = 100
 """Occurrences that one answer tells of."""
@@ -87,20 +89,20 @@ def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetim
     reasons: Counter[tuple[Verdict, str | None]] = Counter()
     for at in instants[:MOST_OCCURRENCES]:
         place = bisect_left(scheduled, at)
-        found = explain(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now)
-        told.append(_told(found))
+        found = judge(ask(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now))
+        told.append(_told(at, found))
         reasons[found.verdict, _reason(found)] += 1
     counts: Counter[Verdict] = Counter(one.verdict for one in told)
     summary = " ".join(_sentences(case, start, end, reasons, more=following is not None))
     return Overview(start, end, summary, tuple(told), dict(counts), following)
 
 
-def _told(found: Explanation) -> Occurrence:
+def _told(at: datetime, found: Judged) -> Occurrence:
     execution = found.execution
-    return Occurrence(found.at, found.verdict, found.summary, None if execution is None else execution.execution_id)
+    return Occurrence(at, found.verdict, found.summary, None if execution is None else execution.execution_id)
 
 
-def _reason(found: Explanation) -> str | None:
+def _reason(found: Judged) -> str | None:
     """Why it did not run, where the verdict alone does not say it."""
     if found.execution is not None:
         return found.execution.reason

@@ -27,16 +27,11 @@ def zone_fact(asked: Asked) -> Fact:
     """What the clock of the schedule's zone shows at the instant."""
     face = asked.face
     local, shown = face.local(asked.at), face.day_and_time(asked.at)
-    offset = offset_text(local)
-    text = f"On the clock of {face.name} that instant is {shown}, {offset}."
+    text = f"On the clock of {face.name} that instant is {shown}, {offset_text(local)}."
     return Fact(
         FactKind.ZONE,
         f"In UTC that instant is {shown}." if face.name == "UTC" else text,
-        {
-            "timezone": asked.rule.timing.timezone,
-            "local_time": local.replace(tzinfo=None).isoformat(),
-            "offset": offset,
-        },
+        {"timezone": asked.rule.timing.timezone, "local_time": local.isoformat()},
     )
 
 

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.explaining.rules import rule_of
 from app.core.explaining.values import Case, Event
-from app.core.explaining.wording import Clockface, because, lasting, listed, one_line, roughly, who
+from app.core.explaining.wording import Clockface, because, lasting, one_line, roughly, who
+from app.core.occurrences.words import listed
 
 
 def untriggered(
     at: datetime, execution: Execution, case: Case, unfinished: Sequence[Execution], face: Clockface
 ) -> str:
-    """Why `at`, which a missed or skipped execution stands for, was not triggered."""
+    """Why `at`, which a missed or skipped execution stands for, was not triggered; to follow a colon."""
     why = _missed if execution.status is ExecutionStatus.MISSED else _skipped
-    return f"It did not fire on {face.named(at)}: {why(at, execution, case, unfinished, face)}."
+    return f"{why(at, execution, case, unfinished, face)}."
 
 
 def _missed(at: datetime, execution: Execution, case: Case, _unfinished: Sequence[Execution], face: Clockface) -> str:

@@ -68,6 +68,7 @@ class FactKind(StrEnum):
     LIMIT = "limit"
     SKIP_NEXT = "skip_next"
     DUE = "due"
+    WAITING = "waiting"
     MISSED = "missed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"

@@ -1,14 +1,13 @@
 """Instants, durations and people in words, so that an explanation can be read aloud."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 
 from app.core.clock import to_ms
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences.instants import floor_second
+from app.core.occurrences.words import day_in_words, listed
 from app.core.occurrences.zones import load_zone
 
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 _DAY = 86_400
 _LONGEST_QUOTE = 200
@@ -34,8 +33,7 @@ class Clockface:
 
     def day_and_time(self, instant: datetime) -> str:
         """Such as "Friday 2026-12-25 at 12:00"; with the offset where the clock shows that time twice."""
-        local = self.local(instant)
-        return f"{_WEEKDAYS[local.weekday()]} {local.year:04}-{local.month:02}-{local.day:02} at {self.time(instant)}"
+        return f"{day_in_words(self.local(instant).toordinal())} at {self.time(instant)}"
 
     def named(self, instant: datetime) -> str:
         """The same with the zone's name."""
@@ -119,11 +117,6 @@ def counted(number: int, thing: str, things: str | None = None) -> str:
 def times(number: int) -> str:
     """Such as "once", "twice", "3 times"."""
     return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Such as "a", "a and b", "a, b and c"."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def who(user: str | None, *, automatic: bool = False) -> str:

@@ -1,7 +1,8 @@
 """At what instants a schedule fires. Pure: no I/O but reading zone rules from a package, and no clock.
 
 `timing` is the value; `search` answers when; `daylight` is the rule for changes of the clocks, over `wall_clock` (the
-matches of an expression) and `zones`; `cron_grammar` and `cron_fields` read an expression.
+matches of an expression, on days that `listed_days` may have moved) and `zones`; `cron_grammar` and `cron_fields` read
+an expression. `passed_over` counts what days off leave out; `adjustments` and `why` say it all in words.
 """
 
 from app.core.occurrences.adjustments import adjustments

@@ -9,9 +9,10 @@ from app.core.occurrences import reasons
 from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.clock_changes import jumps_near, showings
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import DaySet, RuleDays, business_day_set
+from app.core.occurrences.day_sets import DaySet, RuleDays
 from app.core.occurrences.daylight import zoned_cron
 from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, floor_second
+from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.one_time import moved_wall
 from app.core.occurrences.reasons import Adjustment
 from app.core.occurrences.timing import ScheduleType, Timing

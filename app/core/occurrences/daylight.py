@@ -16,8 +16,9 @@ from functools import lru_cache
 
 from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import RuleDays, SkippedDays, days_of
+from app.core.occurrences.day_sets import RuleDays
 from app.core.occurrences.instants import MAX_SECOND, MIN_SECOND
+from app.core.occurrences.listed_days import SkippedDays, days_of
 from app.core.occurrences.policy import DstPolicy, Fold, Gap
 from app.core.occurrences.wall_clock import WallClock
 from app.core.occurrences.zones import BASE, CYCLE, END, Zone, cycles_before, load_zone

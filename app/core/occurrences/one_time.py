@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences.business_days import BusinessDays
-from app.core.occurrences.day_sets import business_day_set
 from app.core.occurrences.instants import (
     DAY_SECONDS,
     EPOCH_ORDINAL,
@@ -15,6 +14,7 @@ from app.core.occurrences.instants import (
     quoted,
     wall_second,
 )
+from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.zones import Zone, load_zone
 
 

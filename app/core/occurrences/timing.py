@@ -30,7 +30,7 @@ class Timing:
 
     `start_at` and `end_at` are the first and the last instant at which a recurring one may fire. `anchor` is the
     creation time (for a preview: its start), from which an interval counts where there is no `start_at`. `days` are
-    those of the calendars it keeps, null where it keeps none.
+    those of the calendars it keeps, null where it keeps none; `dst_policy` matters to a fixed cron expression alone.
     """
 
     schedule_type: ScheduleType

@@ -11,10 +11,11 @@ from app.core.occurrences.adjustments import adjustments
 from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.clock_changes import jumps_near, showings
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import RuleDays, business_day_set
+from app.core.occurrences.day_sets import RuleDays
 from app.core.occurrences.daylight import ZonedCron, zoned_cron
 from app.core.occurrences.describe import describe
 from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, MIN_SECOND, from_millisecond
+from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.mismatches import Mismatch, mismatches
 from app.core.occurrences.policy import Fold, Gap
 from app.core.occurrences.reasons import Adjustment

@@ -58,8 +58,8 @@ class World:
         self.wheel = wheel
         self.clock = clock
         self.schedules = ScheduleService(database, wheel, clock)
-        self.executions = ExecutionService(database, wheel, clock)
         self.metrics = Metrics()
+        self.executions = ExecutionService(database, wheel, clock, self.metrics)
         self.calendars = CalendarService(database, wheel, clock, self.metrics)
         self.keys = KeyService(database, clock)
         self.health = HealthService(database, wheel, clock)

@@ -42,6 +42,7 @@ class Rig:
     receiver: Receiver
     schedules: ScheduleService
     executions: ExecutionService
+    metrics: Metrics
     transports: list[PooledTransport]
 
     async def worker(self, signals: Signals | None = None, **settings: Any) -> Worker:

@@ -199,3 +199,11 @@ async def test_a_late_answer_does_not_take_back_what_a_heartbeat_gave(rig: Rig) 
     async with rig.database.connection() as connection:
         await settling.settle(connection, [late])
     assert (await rig.executions.get(CALLER, execution.execution_id)).wake_at == extended.wake_at
+
+
+async def test_an_end_that_is_reported_is_counted_once(rig: Rig) -> None:
+    execution = await running(rig)
+    for _ in range(2):
+        await report(rig, execution)
+    sample = rig.metrics.registry.get_sample_value("schedule_service_executions_total", {"outcome": "succeeded"})
+    assert sample == 1

@@ -23,6 +23,7 @@ DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 DEEP_FACTOR = 55  # which makes more than 100 000 examples of the evaluator against its oracles
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1)
+_FURTHEST_BACK = 8 * 3600  # Vostok's clocks went back by seven hours in 1994
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -121,7 +122,7 @@ def scan(
 
     Wild: every instant whose wall clock matches. Fixed: every instant at which the wall clock shows a matching time
     (by the policy, only one that it has never shown before), and (by the policy) every one at which it has just
-    jumped over such a time. For that the scan begins early: since 1970 no clock was set back by as much as that.
+    jumped over such a time. For that the scan begins early, by more than any clock was set back since 1970.
     """
 
     @cache
@@ -137,7 +138,7 @@ def scan(
     if expression.wild:
         return [second for second in window if matches(second + offset_at(second))]
     found, step = [], window.step
-    early = window.start - 5 * 3600
+    early = window.start - _FURTHEST_BACK
     before = early - step + offset_at(early - step)
     known = {before}
     for second in range(early, window.stop, step):

@@ -129,7 +129,7 @@ def test_minutes_around_every_change_of_every_zone_agree_with_the_scan(
     _assert_agrees(expression, zone, range(start, start + 8 * 3600, _step(zone, start)), policy)
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=examples(250))
 @given(st.data(), _around_a_change(), policies)
 def test_days_off_around_every_change_of_every_zone_agree_with_the_scan(
     data: st.DataObject, change: tuple[str, int], policy: DstPolicy

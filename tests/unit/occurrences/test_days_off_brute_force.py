@@ -96,7 +96,7 @@ def _local_day(zone: str, instant: datetime) -> date:
     return (EPOCH + timedelta(seconds=second + offset(zone, second))).date()
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(200))
 @given(
     st.data(),
     _around_a_change(),

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences import DstPolicy, Fold, Gap
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import days_of
 from app.core.occurrences.daylight import ZonedCron, floors_of
+from app.core.occurrences.listed_days import days_of
 from app.core.occurrences.wall_clock import WallClock
 from app.core.occurrences.zones import Zone
 
@@ -93,7 +93,7 @@ def _shows_later_what_it_jumped_over(changes: Changes) -> bool:
     return False
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(100))
 @given(st.data(), _changes(), policies, st.booleans())
 def test_changes_soon_after_one_another_agree_with_the_scan(
     data: st.DataObject, changes: Changes, policy: DstPolicy, with_days_off: bool

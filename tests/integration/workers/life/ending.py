@@ -1,0 +1,46 @@
+"""The end of every example: time passes, workers work, and nothing is left over."""
+
+from datetime import timedelta
+
+from app.core.execution import ExecutionStatus as Status
+from tests.integration.workers.life import rules
+from tests.integration.workers.life.asking import Pause
+from tests.integration.workers.life.life import Life
+from tests.integration.workers.life.working import Bury, Keep, Look, Send, Settle
+
+_PASSES = 3
+_PASS_SECONDS = 6.0
+"""Longer than a lease; the passes together are longer than it takes to find that nobody knows of a run."""
+
+
+async def end(life: Life) -> None:
+    """Let the keepers mend what was broken, stop the schedules, and let every run come to its end."""
+    for number in range(len(life.crews)):
+        await Settle(number).take(life)
+        await Bury(number).take(life)
+    for _ in range(_PASSES):
+        life.clock.move(_PASS_SECONDS)
+        await Keep().take(life)
+        await _work(life)
+    rules.nothing_is_overdue(life.seen, life.now - timedelta(seconds=2))
+    for number in range(len(life.books)):
+        await Pause(number).take(life)
+    while waiting := [run.wake_at for run in life.seen.unfinished() if run.wake_at is not None]:
+        life.clock.move_to(max(min(waiting), life.now))
+        await Keep().take(life)
+        await _work(life)
+    assert not list(life.seen.unfinished())
+    for run in life.seen.runs.values():
+        if run.status == Status.SUCCEEDED:
+            assert run.execution_id in life.target.received | life.reported, f"never sent: {run}"
+
+
+async def _work(life: Life) -> None:
+    """A worker works until nothing is left to do at this instant."""
+    while True:
+        before = life.seen.runs
+        await Look().take(life)
+        await Send().take(life)
+        await Settle().take(life)
+        if life.seen.runs == before:
+            return

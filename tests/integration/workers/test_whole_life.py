@@ -1,0 +1,73 @@
+"""Whole lives of schedules: whatever callers, targets, workers and outages do, in whatever order.
+
+No instant is recorded twice and none is lost, counts are exact, and an end is an end. What that means is written in
+`life.book` and `life.rules`, which know nothing of how the service decides. A failure prints the steps that lead to
+it; pasted into an `@example` they are taken again.
+"""
+
+import os
+import random
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.core import ids
+from app.delivery.transport import PooledTransport
+from app.service import backfilling, creating
+from app.store.database import Database
+from app.wheel.connection import connect
+from tests.integration.workers.life.ending import end
+from tests.integration.workers.life.life import CONCURRENCY, Life, Servers
+from tests.integration.workers.life.steps import Step, steps
+from tests.integration.workers.life.wanted import Wanted, wanteds
+from tests.receiver import Receiver
+
+EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 200
+
+
+@pytest.fixture
+async def servers(database_url: str, redis_url: str) -> AsyncIterator[Servers]:
+    database = await Database.open(database_url, pool_size=12)
+    redis = connect(redis_url)
+    transport = PooledTransport(timeout_seconds=5, connections=CONCURRENCY, user_agent="test")
+    async with Receiver() as receiver:
+        yield Servers(database, redis, receiver, transport)
+        await transport.close()
+    await redis.aclose()
+    await database.close()
+
+
+@pytest.fixture
+def replayable_ids(monkeypatch: pytest.MonkeyPatch) -> random.Random:
+    """Ids that are drawn anew for each example, and the same each time that it is taken: jitter is drawn from them."""
+    dice = random.Random()
+
+    def new_id(now_ms: int) -> UUID:
+        return ids._stamped(now_ms, dice.getrandbits(74), version=7)
+
+    monkeypatch.setattr(creating, "new_id", new_id)
+    monkeypatch.setattr(backfilling, "new_id", new_id)
+    return dice
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(wanted=st.lists(wanteds, min_size=1, max_size=2), taken=steps())
+async def test_every_instant_has_one_record_and_every_run_one_end_in_whatever_order_things_happen(
+    servers: Servers, replayable_ids: random.Random, wanted: list[Wanted], taken: Sequence[Step]
+) -> None:
+    replayable_ids.seed(0)
+    servers.receiver.received.clear()
+    life = Life(servers)
+    await life.begin(wanted)
+    if not life.books:
+        return
+    for step in taken:
+        await step.take(life)
+    await end(life)
