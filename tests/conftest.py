@@ -17,6 +17,7 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
+from app.core.clock import SystemClock
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.store.migrations import upgrade
@@ -90,7 +91,7 @@ async def database_template(postgres_url: str) -> AsyncIterator[str]:
     """The name of a database at the newest schema, migrated once a session, to be copied."""
     name = f"template_{secrets.token_hex(6)}"
     await _on_server(postgres_url, f"CREATE DATABASE {name}")
-    await upgrade(_url_of(postgres_url, name))
+    await upgrade(_url_of(postgres_url, name), SystemClock())
     yield name
     await _on_server(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -8,7 +8,7 @@ import re
 from datetime import datetime
 
 from app.core.firing import Waiting, first_waiting
-from app.core.occurrences import Timing, count_occurrences, latest_occurrence, passed_over
+from app.core.occurrences import Timing, count_occurrences, latest_occurrence, next_occurrence, passed_over
 from app.core.schedule import Schedule
 
 _VERSION = re.compile(r"(\d{4})([a-z]+)")
@@ -24,11 +24,15 @@ def same_past(old: Timing, new: Timing, searched_to: datetime, now: datetime) ->
     """
     if now <= searched_to:
         return True
-    return (
-        count_occurrences(old, searched_to, now) == count_occurrences(new, searched_to, now)
-        and latest_occurrence(old, now) == latest_occurrence(new, now)
-        and passed_over(old, searched_to, now) == passed_over(new, searched_to, now)
-    )
+    count = count_occurrences(old, searched_to, now)
+    if count != count_occurrences(new, searched_to, now):
+        return False
+    if count and (
+        next_occurrence(old, searched_to) != next_occurrence(new, searched_to)
+        or latest_occurrence(old, now) != latest_occurrence(new, now)
+    ):
+        return False
+    return passed_over(old, searched_to, now) == passed_over(new, searched_to, now)
 
 
 def under_new_rules(schedule: Schedule, waiting: Waiting, until: datetime) -> Waiting | None:

@@ -51,9 +51,9 @@ class ExplainingService:
         Raises InvalidScheduleException for an empty time span, and for one of more than 366 days.
         """
         if end <= start:
-            raise InvalidScheduleException.of("to", "to: it lies after from")
+            raise InvalidScheduleException.of("to", "to must be later than from")
         if end - start > LONGEST_SPAN:
-            raise InvalidScheduleException.of("to", f"to: at most {LONGEST_SPAN.days} days after from")
+            raise InvalidScheduleException.of("to", f"to must be at most {LONGEST_SPAN.days} days later than from")
         async with self._database.connection() as connection:
             case = await self._case(connection, principal, schedule_id)
             own = await explaining.own_from(connection, principal.community_id, schedule_id, start, RECORDS_NEEDED)

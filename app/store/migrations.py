@@ -8,15 +8,36 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from app.core.clock import Clock
+from app.core.errors import StoreUnavailableException
 from app.store.schema import location
 
+_LOCK_TIMEOUT = "2s"
+_LOCK_ATTEMPTS = 150
+_LOCK_PAUSE_SECONDS = 2.0
+_LOCK_NOT_AVAILABLE = "55P03"
 
-async def upgrade(database_url: str) -> None:
-    """Apply every migration that is missing. Two at once do each other no harm: the second one waits."""
-    await _with_connection(database_url, _upgrade)
+
+async def upgrade(database_url: str, clock: Clock) -> None:
+    """Apply every migration that is missing. Two at once do each other no harm: the second one waits.
+
+    A change of a table waits for whoever reads it, a dump for instance, and everyone else then waits behind the
+    change. So it gives up after two seconds, lets the others by, and tries again, for ten minutes.
+
+    Raises StoreUnavailableException when it never got its turn.
+    """
+    for _ in range(_LOCK_ATTEMPTS):
+        try:
+            return await _with_connection(database_url, _upgrade)
+        except DBAPIError as refused:
+            if getattr(refused.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            await clock.sleep(_LOCK_PAUSE_SECONDS)
+    raise StoreUnavailableException("another transaction has held a table for ten minutes that is to be changed")
 
 
 async def missing(database_url: str) -> list[str]:
@@ -36,6 +57,7 @@ def _config() -> Config:
 def _upgrade(connection: Connection) -> None:
     # Held until the connection closes, so that pods that start together migrate one after the other.
     connection.exec_driver_sql("SELECT pg_advisory_lock(7305613091)")
+    connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
     connection.commit()
     config = _config()
     config.attributes["connection"] = connection

@@ -13,7 +13,7 @@ async def prepare(database_url: str, clock: Clock) -> None:
     Raises StoreUnavailableException when Postgres does not answer for a minute.
     """
     await wait_until_up(database_url, clock, patience_seconds=_PATIENCE_SECONDS)
-    await migrations.upgrade(database_url)
+    await migrations.upgrade(database_url, clock)
     database = await Database.open(database_url, pool_size=1)
     try:
         async with database.connection() as connection:

@@ -43,11 +43,13 @@ _WAKE = """
           FROM unnest($1::uuid[], $2::uuid[]) AS g(schedule_id, group_id)
           JOIN executions e ON e.schedule_id = g.schedule_id AND e.group_id IS NOT DISTINCT FROM g.group_id
          WHERE e.finished_at IS NULL AND e.status = 'queued'
-         ORDER BY e.schedule_id, e.group_id, e.scheduled_for, e.execution_id)
+         ORDER BY e.schedule_id, e.group_id, e.scheduled_for, e.execution_id),
+    locked AS MATERIALIZED (
+        SELECT e.execution_id, e.recorded_for FROM executions e JOIN oldest USING (execution_id, recorded_for)
+         WHERE e.finished_at IS NULL AND e.status = 'queued' ORDER BY e.execution_id FOR NO KEY UPDATE OF e)
     UPDATE executions e SET wake_at = least(e.wake_at, $3)
-      FROM oldest o
-     WHERE e.execution_id = o.execution_id AND e.recorded_for = o.recorded_for
-       AND e.finished_at IS NULL AND e.status = 'queued'
+      FROM locked l
+     WHERE e.execution_id = l.execution_id AND e.recorded_for = l.recorded_for
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
 _QUEUED = """
@@ -67,9 +69,14 @@ _OLDEST = """
      ORDER BY e.scheduled_for, e.execution_id LIMIT $3
 """
 _LOOK_LATER = """
+    WITH locked AS MATERIALIZED (
+        SELECT execution_id, recorded_for FROM executions
+         WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
+           AND finished_at IS NULL AND status = 'queued'
+         ORDER BY execution_id FOR NO KEY UPDATE)
     UPDATE executions e SET wake_at = $4
-     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3
-       AND e.finished_at IS NULL AND e.status = 'queued'
+      FROM locked l
+     WHERE e.execution_id = l.execution_id AND e.recorded_for = l.recorded_for AND e.recorded_for BETWEEN $2 AND $3
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
 _CANCEL_OLDEST = """

@@ -35,9 +35,11 @@ _SELECT = """
       LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
      WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3 AND e.finished_at IS NULL
 """
-_IN_ORDER = "ORDER BY e.execution_id FOR NO KEY UPDATE OF e SKIP LOCKED"
+_IN_ORDER = "ORDER BY e.execution_id FOR NO KEY UPDATE OF e"
 # A queued run is started only with its schedule locked, and so not among these.
-_LOCK_WAITING = f"{_SELECT} AND e.wake_at IS NOT NULL AND e.status <> 'queued' {_IN_ORDER}"
+_LOCK_WAITING = f"{_SELECT} AND e.wake_at IS NOT NULL AND e.status <> 'queued' {_IN_ORDER} SKIP LOCKED"
+# Waited for, not passed over: whoever has it locked is waking it, or asks what became of it, and the run behind it
+# must not overtake it for that.
 _LOCK_QUEUED = f"{_SELECT} AND e.status = 'queued' {_IN_ORDER}"
 _STILL_WAITING = """
     SELECT execution_id FROM executions
@@ -132,7 +134,7 @@ async def lock_waiting(connection: Connection, execution_ids: Sequence[UUID]) ->
 
 
 async def lock_queued(connection: Connection, execution_ids: Sequence[UUID]) -> list[Waiting]:
-    """Lock those of the executions that are queued and not locked by another; their schedule is locked already."""
+    """Lock those of the executions that are queued, in the order of their ids; their schedule is locked already."""
     low, high = recorded_between(execution_ids)
     return [Waiting(row) for row in await connection.fetch(_LOCK_QUEUED, execution_ids, low, high)]
 

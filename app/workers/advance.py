@@ -1,5 +1,6 @@
 """The second stage: record what is due and move the schedules on, one transaction a batch, then ack."""
 
+import logging
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -145,8 +146,13 @@ class Advancer:
 
 def _log_unsent(execution: NewExecution) -> None:
     recording = execution.recording
-    log.warning(
-        "schedule_missed" if recording.status is ExecutionStatus.MISSED else "schedule_skipped",
+    if recording.status is ExecutionStatus.QUEUED:
+        event, level = "execution_queued", logging.INFO
+    else:
+        event, level = f"schedule_{recording.status.value}", logging.WARNING
+    log.log(
+        level,
+        event,
         category="SYSTEM",
         community=execution.schedule.community_id,
         result=recording.status.value,

@@ -1,6 +1,7 @@
 """Starting queued runs: the oldest of a group first, as many as there is room for."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from app.core.assignment import Assignment
@@ -53,9 +54,12 @@ class Queue:
             behind += oldest[room:]
         started = await self._take(connection, chosen, owner, look) if chosen else set()
         now = self._clock.now()
+        # One that was cancelled at this moment has left its room to the next, whose wake must not be lost.
+        room_left = len(started) < len(chosen)
+        next_look = timedelta(milliseconds=self._back_after_ms) if room_left else HEAD_LOOKS_AFTER
         # Whoever is next looks again soon, woken or not; the others only because nothing waits without a time.
         others = [one for one in looked_at if one not in started and one not in behind]
-        wakes = await queueing.look_later(connection, behind, at=now + HEAD_LOOKS_AFTER)
+        wakes = await queueing.look_later(connection, behind, at=now + next_look)
         wakes += await queueing.look_later(connection, others, at=now + OTHERS_LOOK_AFTER)
         self._note(wakes, look)
 

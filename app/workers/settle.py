@@ -117,10 +117,12 @@ class Settler:
         if not groups:
             return []
         try:
-            async with self._database.connection() as connection:
-                return await queueing.wake_oldest(connection, groups, now=self._clock.now())
-        except StoreUnavailableException as away:
-            log.warning("queue_wake_lost", category="ERROR", error=away.detail, groups=len(groups))
+            return await self._database.run(
+                lambda connection: queueing.wake_oldest(connection, groups, now=self._clock.now())
+            )
+        except Exception as lost:
+            # Whatever it is, the outcomes are written, and what follows from them must be done.
+            log.warning("queue_wake_lost", category="ERROR", error=str(lost), groups=len(groups))
             return []
 
     async def _pause_gone(self, settled: Sequence[Delivered]) -> None:

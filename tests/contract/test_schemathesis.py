@@ -22,6 +22,9 @@ _CHECKS = (
     "ignored_auth",
 )
 """All but `positive_data_acceptance`: whether an expression or a zone exists no schema can say."""
+_CONFIG = "[phases.fuzzing.error-feedback]\nenabled = false\n"
+"""It would learn from a refusal that "scheduled_time is required", which holds for one `schedule_type` alone, and then
+report every body without it as one that should have been refused. The schema, and nothing else, is what counts."""
 _SECONDS = 25
 _SEED = 20261123
 
@@ -30,8 +33,10 @@ async def test_no_generated_request_is_answered_otherwise_than_described(
     served: str, stack: Stack, tmp_path: Path
 ) -> None:
     key = await stack.services.keys.create(556, Role.ADMIN, user=None, name=None, expires_at=None)
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(_CONFIG)
     run = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{served}/openapi.json"),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{served}/openapi.json"),
         *("--checks", ",".join(_CHECKS), "--max-time", str(_SECONDS), "--max-examples", "20", "--seed", str(_SEED)),
         *("--header", f"Authorization: Bearer {key}", "--suppress-health-check", "all", "--warnings", "off"),
         cwd=tmp_path,

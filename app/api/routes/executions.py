@@ -151,7 +151,7 @@ async def heartbeat_execution(request: Request, caller: Operator, execution_id: 
     openapi_extra=takes(EmptyInput, {}, required=False, parameters=[IDEMPOTENCY_KEY]),
 )
 async def retry_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
-    """Under the same id, with a fresh budget of retries."""
+    """Under the same id, with a fresh budget of retries, at once: overlap is ignored, as it is by a manual run."""
     body = await read_optional_json(request)
     read_model(EmptyInput, body)
     executions = parts_of(request).services.executions

@@ -14,7 +14,7 @@ _FARTHEST = 2 * DAY_SECONDS
 
 
 class OffSpans:
-    """Spans of UTC milliseconds, each from its start up to its stop, sorted and apart from each other."""
+    """Spans of UTC milliseconds, each from its start up to its stop, sorted; one may begin where another stops."""
 
     __slots__ = ("_starts", "_stops")
 
@@ -51,13 +51,7 @@ def off_spans(days: BusinessDays, timezone: str) -> OffSpans:
         for first, last in days.ranges_off()
         for span in _shown(zone, (first - EPOCH_ORDINAL) * DAY_SECONDS, (last + 1 - EPOCH_ORDINAL) * DAY_SECONDS)
     )
-    joined: list[tuple[int, int]] = []
-    for start, stop in found:
-        if joined and joined[-1][1] == start:
-            joined[-1] = joined[-1][0], stop
-        else:
-            joined.append((start, stop))
-    return OffSpans([(start * 1000, stop * 1000) for start, stop in joined])
+    return OffSpans([(start * 1000, stop * 1000) for start, stop in found])
 
 
 def _shown(zone: Zone, wall_start: int, wall_stop: int) -> Iterator[tuple[int, int]]:

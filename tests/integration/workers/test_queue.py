@@ -1,6 +1,7 @@
 """Runs that wait for another run to end: one at a time, in order, woken when there is room, and never for ever."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.queries import Answer
 from app.core.schedule import Completion, OverlapPolicy, Schedule
+from app.service.backfilling import BackfillRequest, BackfillResult
 from app.store import queueing
 from app.store.queueing import Group
 from app.workers.loop import Worker
@@ -293,3 +295,85 @@ async def test_room_is_counted_for_a_group_and_not_for_its_neighbours(rig: Rig) 
     async with rig.database.transaction() as connection:
         assert await queueing.await_room(connection, [ours, other]) == {ours: 1, other: 0}
     assert [row["awaited"] for row in await rig.execute("SELECT awaited FROM executions")] == [True]
+
+
+async def test_a_queued_run_that_is_just_being_woken_is_started_and_not_passed_over(rig: Rig) -> None:
+    """The look comes by the poll, at the moment at which the wake of an ended run holds the row."""
+    worker = await rig.worker()
+    schedule = await rig.create(**QUEUEING)
+    async with delivering(worker):
+        await fire_next(rig, worker, schedule)
+        await fire_next(rig, worker, schedule)
+        first, second = await rig.history(schedule)
+        await rig.execute(
+            "UPDATE executions SET status = 'succeeded', finished_at = $2, wake_at = NULL WHERE execution_id = $1",
+            first.execution_id,
+            rig.clock.now(),
+        )
+        rig.clock.move(queueing.HEAD_LOOKS_AFTER.total_seconds())
+        async with rig.database.transaction() as connection:
+            await queueing.wake_oldest(connection, [Group(schedule.schedule_id, None)], now=rig.clock.now())
+            looking = asyncio.create_task(look_again(rig, worker))
+            while not await rig.execute(
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ):
+                await turn()
+        look = await looking
+    assert [assignment.execution_id for assignment in look.assignments] == [second.execution_id]
+
+
+async def test_the_room_of_a_run_that_is_cancelled_while_it_is_chosen_goes_to_the_next(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(**QUEUEING)
+    group = await backfilled(rig, schedule, runs=2)
+    first, second = sorted(await rig.history(schedule), key=lambda run: run.scheduled_for)
+    async with rig.database.transaction() as connection:
+        # What a caller's cancellation does, in its order.
+        await connection.execute(
+            "UPDATE executions SET status = 'cancelled', finished_at = $2, wake_at = NULL WHERE execution_id = $1",
+            first.execution_id,
+            rig.clock.now(),
+        )
+        looking = asyncio.create_task(look_again(rig, worker))
+        while not await rig.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ):
+            await turn()
+        await queueing.wake_oldest(connection, [group], now=rig.clock.now())
+    assert (await looking).assignments == []
+    rig.clock.move(0.1)
+    look = await look_again(rig, worker)
+    assert [assignment.execution_id for assignment in look.assignments] == [second.execution_id]
+
+
+async def test_wakes_of_many_groups_at_once_do_not_stand_in_each_others_way(rig: Rig) -> None:
+    schedules = [await rig.create(**QUEUEING) for _ in range(8)]
+    groups = [await backfilled(rig, schedule, runs=2) for schedule in schedules]
+    everyone = [row[0] for row in await rig.execute("SELECT execution_id FROM executions ORDER BY random()")]
+
+    async def wake(order: list[Group]) -> None:
+        async with rig.database.transaction() as connection:
+            await queueing.wake_oldest(connection, order, now=rig.clock.now())
+
+    async def put_off() -> None:
+        async with rig.database.transaction() as connection:
+            await queueing.look_later(connection, everyone, at=rig.clock.now())
+
+    # A deadlock would be raised here: nothing repeats these transactions.
+    await asyncio.gather(
+        *(work for _ in range(10) for work in (wake(groups), put_off(), wake(groups[::-1]), put_off()))
+    )
+
+
+async def backfilled(rig: Rig, schedule: Schedule, *, runs: int) -> Group:
+    """A backfill, one run at a time; answers its group. Its history is in the order of its runs."""
+    start = rig.clock.now() + timedelta(minutes=1)
+    results: list[BackfillResult] = []
+
+    def answer(result: BackfillResult) -> Answer:
+        results.append(result)
+        return Answer(202, {}, b"")
+
+    asked = BackfillRequest(start, start + timedelta(minutes=runs), 1, dry_run=False, context_override=None)
+    await rig.schedules.backfill(CALLER, schedule.schedule_id, asked, answer=answer, idempotency=None)
+    return Group(schedule.schedule_id, results[0].backfill_id)

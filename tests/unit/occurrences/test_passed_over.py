@@ -96,6 +96,10 @@ def test_an_instant_that_fires_for_another_day_is_not_passed_over() -> None:
     assert passed_over(together, start, end) == _passed("2026-03-28T00:00-02:00", "2026-03-28T00:30-02:00", 2)
     before_midnight = cron("30 23 * * *", "America/Nuuk", days=_off("2026-03-28"))
     assert passed_over(before_midnight, start, end) == _passed("2026-03-29T00:00-01:00", "2026-03-29T00:00-01:00", 1)
+    # The first that is off falls together with what is not, and a later one does not.
+    later_too = cron("0,30 0,23 * * *", "America/Nuuk", days=_off("2026-03-28", "2026-03-30"))
+    found = passed_over(later_too, _utc("2026-03-28T12:00Z"), _utc("2026-03-30T02:00Z"))
+    assert found == _passed("2026-03-30T00:00-01:00", "2026-03-30T00:30-01:00", 2)
     first_of_two = cron("0 0 * * *", "America/Nuuk", days=_off("2026-03-29"))
     assert passed_over(first_of_two, start, end) == _passed("2026-03-29T00:00-01:00", "2026-03-29T00:00-01:00", 1)
 
