@@ -13,7 +13,7 @@ from app.core.occurrences import BusinessDays, OnDayOff
 
 FIRST_YEAR = 1970
 LAST_YEAR = 2099
-MAX_ENTRIES = 2000
+MAX_ENTRIES = 1000
 """Ranges in one calendar, off and worked together, copied ones included."""
 DEFAULT_WEEKEND = frozenset({6, 0})
 """Saturday and Sunday; days of the week are counted as in cron, from 0 for Sunday."""

@@ -15,7 +15,7 @@ from app.core.occurrences.instants import quoted
 if TYPE_CHECKING:
     from holidays import HolidayBase
 
-LONGEST_LABEL = 255
+LONGEST_LABEL = 100
 MAX_YEARS = 50
 _LANGUAGE = "en_US"
 _NEAR, _REGIONS_NAMED = 8, 20

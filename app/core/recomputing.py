@@ -5,12 +5,20 @@ away, stays what it was.
 """
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.core.firing import Waiting, first_waiting
-from app.core.occurrences import Timing, count_occurrences, latest_occurrence, next_occurrence, passed_over
+from app.core.occurrences import (
+    ScheduleType,
+    Timing,
+    count_occurrences,
+    latest_occurrence,
+    next_occurrence,
+    passed_over,
+)
 from app.core.schedule import Schedule
 
+_MILLISECOND = timedelta(milliseconds=1)
 _VERSION = re.compile(r"(\d{4})([a-z]+)")
 
 
@@ -35,17 +43,21 @@ def same_past(old: Timing, new: Timing, searched_to: datetime, now: datetime) ->
     return passed_over(old, searched_to, now) == passed_over(new, searched_to, now)
 
 
-def under_new_rules(schedule: Schedule, waiting: Waiting, until: datetime) -> Waiting | None:
-    """What an active schedule waits for under the rules that are in force now; null when no occurrence is left.
+def anew(schedule: Schedule, timing: Timing, waiting: Waiting, until: datetime) -> Waiting | None:
+    """What an active schedule waits for under a timing that changed by itself; null when no occurrence is left.
 
     What waits and has its instant up to `until` stays: it is recorded as it is, and the search after it is by the new
-    rules. The search starts strictly after `searched_to`, never at the current time.
+    timing. The search starts strictly after `searched_to`, never at the current time.
 
     Raises InvalidScheduleException for a zone that is not there any more.
     """
     if waiting.occurrence <= until:
         return waiting
-    return first_waiting(schedule.timing, schedule.schedule_id, schedule.searched_to)
+    searched_to = schedule.searched_to
+    if timing.schedule_type is ScheduleType.ONE_TIME:
+        # Its instant is not searched for: that of a schedule which was recurring may lie before what was searched.
+        searched_to = min(searched_to, waiting.occurrence - _MILLISECOND)
+    return first_waiting(timing, schedule.schedule_id, searched_to)
 
 
 def is_older(version: str, than: str) -> bool:

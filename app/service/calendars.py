@@ -144,4 +144,7 @@ class CalendarService:
             # The calendar is changed, and that is what the caller is told. A keeper finishes the work.
             log.warning("recompute_waits", category="ERROR", calendar=calendar.name, error=away.detail)
             done = False
+        except Exception:
+            log.exception("recompute_failed", category="ERROR", calendar=calendar.name)
+            done = False
         return replace(calendar, recomputed_revision=calendar.days_revision) if done else calendar

@@ -22,7 +22,7 @@ from app.core.occurrences import BusinessDays
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.days import shared_calendars
 from app.service.definitions import check_instant, same, to_milliseconds
-from app.service.restarting import begin, record_superseded, waiting_of
+from app.service.restarting import begin, end_on_days_off, limit_reached, record_superseded, take_back, waiting_of
 from app.service.transactions import Work
 from app.store import calendar_uses, ending, revisions, schedules
 from app.store.audit import Change
@@ -66,9 +66,9 @@ async def change(
     calendars = await shared_calendars(work, [definition.calendars])
     days = calendars.days(definition.calendars)
     now = work.now()
-    if not current.keeps_timing(definition, days):
-        timing = definition.timing(current.created_at, days)
-        check_instant(timing, now, new=definition.scheduled_time != current.definition.scheduled_time)
+    new_instant = definition.scheduled_time != current.definition.scheduled_time
+    if new_instant or definition.calendars != current.definition.calendars:
+        check_instant(definition.timing(current.created_at, days), now, new=new_instant)
     life = await _life_after_change(work, current, definition, days, now)
     await revisions.keep(work.connection, current, now=now)
     changed = await schedules.replace(work.connection, current, definition, days, life)
@@ -113,7 +113,8 @@ async def pause_gone(work: Work, schedule_id: UUID, revision: int, reason: str) 
 async def resume(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     """Let a paused schedule go on from now, or compute a failed one anew; an active one stays as it is.
 
-    A one-time whose instant passed meanwhile is recorded as one `skipped` and completed.
+    A one-time whose instant passed meanwhile is recorded as one `skipped` and completed. One that days off leave
+    nothing of is completed too, and says so in its `status_reason`.
 
     Raises ScheduleNotFoundException, and StateForbidsException for a completed one and for one that still cannot be
     computed.
@@ -125,15 +126,18 @@ async def resume(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     if current.status is ScheduleStatus.COMPLETED:
         raise StateForbidsException("a completed schedule cannot be resumed: change it so that a run is left")
     now = work.now()
-    waiting, searched_to = None, current.searched_to
-    if not _limit_reached(current, current.definition):
+    because: str | None = None
+    timing, waiting, searched_to = current.timing, None, current.searched_to
+    if not limit_reached(current, current.definition):
         try:
             waiting, searched_to = await begin(
-                work, current, current.timing, current.searched_to, now, passed=Reason.PAUSED, late=False
+                work, current, timing, searched_to, now, passed=Reason.PAUSED, late=False
             )
+            if waiting is None:
+                because = await end_on_days_off(work, current, timing, searched_to, now)
         except InvalidScheduleException as refused:
             raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
-    return await _move(work, "schedule_resume", current, _started(waiting, searched_to, now), reason)
+    return await _move(work, "schedule_resume", current, _started(waiting, searched_to, now, because), reason)
 
 
 async def remove(work: Work, schedule_id: UUID, expected_revision: int | None) -> None:
@@ -162,7 +166,7 @@ async def _life_after_change(
     status, searched_to = current.status, current.searched_to
     timing = definition.timing(current.created_at, days)
     retimed = not current.keeps_timing(definition, days)
-    ended = _limit_reached(current, definition)
+    ended = limit_reached(current, definition)
     if status is ScheduleStatus.PAUSED:
         if retimed:
             _, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.PAUSED, late=False)
@@ -174,10 +178,12 @@ async def _life_after_change(
             # What waits is recorded under the new revision.
             return Life(status, current.status_reason, waiting_of(current), searched_to, now)
         searched_to = await record_superseded(work, current, Reason.REPLACED, now)
+    searched_to = max(searched_to, await take_back(work, current, now))
     if ended:
         return _started(None, max(now, searched_to) if retimed else searched_to, now)
     waiting, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.REPLACED, late=True)
-    return _started(waiting, searched_to, now)
+    because = None if waiting is not None else await end_on_days_off(work, current, timing, searched_to, now)
+    return _started(waiting, searched_to, now, because)
 
 
 async def _move(work: Work, action: str, current: Schedule, life: Life, reason: str | None) -> Schedule:
@@ -205,10 +211,7 @@ def _shown(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _started(waiting: Waiting | None, searched_to: datetime, now: datetime) -> Life:
+def _started(waiting: Waiting | None, searched_to: datetime, now: datetime, because: str | None = None) -> Life:
+    """Active, or completed where nothing is left, `because` of something that a caller should know."""
     status = ScheduleStatus.COMPLETED if waiting is None else ScheduleStatus.ACTIVE
-    return Life(status, None, waiting, searched_to, now)
-
-
-def _limit_reached(schedule: Schedule, definition: Definition) -> bool:
-    return definition.max_executions is not None and schedule.execution_count >= definition.max_executions
+    return Life(status, because, waiting, searched_to, now)

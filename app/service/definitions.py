@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.clock import truncate_to_ms
 from app.core.errors import InvalidScheduleException
-from app.core.occurrences import OnDayOff, ScheduleType, Timing, next_occurrence
+from app.core.occurrences import OnDayOff, ScheduleType, Timing, check_timing, next_occurrence
 from app.core.schedule import Definition
 
 LATE_ACCEPTANCE = timedelta(minutes=1)
@@ -33,10 +33,15 @@ def instant_of(timing: Timing) -> datetime | None:
 
 
 def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
-    """Refuse a one-time whose day is off and stays so, and, where it is `new`, one that lies more than a minute past.
+    """Refuse days that do not go with the timing, and a one-time whose day is off and stays so.
+
+    Where it is `new`, one that lies more than a minute past is refused too.
 
     Raises InvalidScheduleException.
     """
+    if timing.days is not None:
+        # What several calendars come to together is only known here.
+        check_timing(timing)
     asked = timing.scheduled_time
     if asked is None:
         return

@@ -4,7 +4,7 @@ The calendar's own change is committed first. Which schedules are still to be co
 `calendar_uses`, so a process that dies on the way leaves work that any worker's keeper finishes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,11 +17,19 @@ from app.core.clock import Clock
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Reason
 from app.core.firing import first_waiting
-from app.core.occurrences import BusinessDays, OnDayOff
-from app.core.recomputing import same_past
+from app.core.occurrences import BusinessDays, OnDayOff, Timing
+from app.core.recomputing import anew, same_past
 from app.core.schedule import Schedule, ScheduleStatus
 from app.metrics import Metrics
-from app.service.restarting import begin, record_superseded, waiting_of
+from app.service.restarting import (
+    ENDED_BY_DAYS,
+    begin,
+    end_on_days_off,
+    limit_reached,
+    record_superseded,
+    take_back,
+    waiting_of,
+)
 from app.service.transactions import Transactions, Work
 from app.store import calendar_uses, calendars, recomputing
 from app.store.audit import Actor
@@ -30,11 +38,13 @@ from app.store.database import Database
 from app.store.recomputing import Recomputed
 from app.wheel.wheel import Wheel
 
-CHUNK = 200
-"""Schedules in one transaction: a worker that comes for one of them has to come again, so it must be over soon."""
+CHUNK = 50
+"""Schedules in one transaction: a worker that comes for one of them has to come again, so it must be over soon.
+
+Also where each row holds the days of as many calendars, with as many ranges, as may be."""
 
 FIRST_ID = UUID(int=0)
-_COMPLETED = "no occurrence is left on a day that its calendars do not have off"
+_NOTHING_LEFT = "a calendar was changed, and no occurrence is left"
 
 log = structlog.get_logger()
 
@@ -50,10 +60,14 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one transaction did: how far it came in the order of the schedules, null at the end, and what it moved."""
+    """What one transaction did: how far it came in the order of the schedules, null at the end, and what it moved.
+
+    `left` counts the schedules that it had to leave to another process, or release.
+    """
 
     reached: UUID | None
-    moved: tuple[Moved, ...]
+    moved: tuple[Moved, ...] = ()
+    left: int = 0
 
 
 class Recomputer:
@@ -68,11 +82,14 @@ class Recomputer:
     async def recompute(self, calendar: Calendar, *, seconds: float) -> bool:
         """Compute the schedules that keep a calendar, as many as can be in that time. Returns whether all were.
 
+        Those that this process cannot read, or that newer zone rules than its own have computed, are left out.
+
         Raises StoreUnavailableException; what was done until then stays done.
         """
         until = self._clock.monotonic() + seconds
         actor = Actor(calendar.community_id, "schedule-service", None, None)
         reached: UUID | None = FIRST_ID
+        left = 0
         while reached is not None:
             if self._clock.monotonic() > until:
                 return False
@@ -86,6 +103,9 @@ class Recomputer:
                 calendar_revision=calendar.revision,
             )
             reached = chunk.reached
+            left += chunk.left
+        if left:
+            return False
         async with self._database.transaction() as connection:
             await calendars.mark_recomputed(connection, calendar.calendar_id, calendar.days_revision)
         return True
@@ -106,14 +126,22 @@ def note_moved(metrics: Metrics, cause: str, moves: Sequence[Moved], **because: 
         )
 
 
+def note_unreadable(event: str, unreadable: Mapping[UUID, Exception]) -> None:
+    """Log the schedules that this process cannot read. The worker that looks at one says so, in its status."""
+    for schedule_id, poison in unreadable.items():
+        log.error(event, category="ERROR", schedule_id=str(schedule_id), error=repr(poison))
+
+
 async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
     """Compute the next schedules after an id in one transaction. Schedules are locked before calendars, as always."""
     connection = work.connection
     await calendar_uses.take_turn(connection, calendar.calendar_id)
     stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
     if not stale:
-        return Chunk(None, ())
-    locked = await recomputing.lock(connection, stale)
+        return Chunk(None)
+    found = await recomputing.lock(connection, stale)
+    locked = found.schedules
+    note_unreadable("recompute_poison", found.unreadable)
     kept = await calendar_uses.of(connection, [schedule.schedule_id for schedule in locked])
     everyone = sorted({calendar_id for one in kept.values() for calendar_id in one})
     known = {one.calendar_id: one for one in await calendars.share_ids(connection, everyone)}
@@ -131,7 +159,7 @@ async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
             recomputed.append(await _recomputed(work, schedule, present, now))
     await recomputing.write(connection, recomputed, now=now)
     await calendar_uses.keep(connection, uses)
-    there = {schedule.schedule_id for schedule in locked}
+    there = {*found.unreadable, *found.newer, *(schedule.schedule_id for schedule in locked)}
     await calendar_uses.drop(connection, [one for one in stale if one not in there])
     moved = [one for one in recomputed if _next(one) != one.schedule.next_execution_at]
     for one in recomputed:
@@ -141,6 +169,7 @@ async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
     return Chunk(
         reached,
         tuple(Moved(one.schedule.schedule_id, one.schedule.next_execution_at, _next(one)) for one in moved),
+        len(found.unreadable) + len(found.newer),
     )
 
 
@@ -159,25 +188,48 @@ class _Days:
 
 
 async def _recomputed(work: Work, schedule: Schedule, days: BusinessDays, now: datetime) -> Recomputed:
-    """How a locked schedule goes on with other days. Only an active one waits; a completed one stays completed."""
+    """How a locked schedule goes on with other days.
+
+    An active one waits for what they make its next occurrence. Where they leave nothing it is completed at once, and
+    what it would have fired is recorded as skipped; other days that leave something bring it back, and take that record
+    back as far as its instants are to come. Any other one stays as it is.
+    """
     waiting, searched_to = waiting_of(schedule), schedule.searched_to
-    if waiting is None:
-        return Recomputed(schedule, days, schedule.status, schedule.status_reason, None, searched_to)
     timing = schedule.definition.timing(schedule.created_at, days)
+    as_it_is = Recomputed(schedule, days, schedule.status, schedule.status_reason, waiting, searched_to)
+    because: str | None = None
     try:
+        if waiting is None:
+            return await _begun_again(work, as_it_is, timing, now)
         if not same_past(schedule.timing, timing, searched_to, now):
             searched_to = await record_superseded(work, schedule, Reason.REPLACED, now)
             waiting, searched_to = await begin(
                 work, schedule, timing, searched_to, now, passed=Reason.REPLACED, late=True
             )
-        elif waiting.occurrence > now:
-            waiting = first_waiting(timing, schedule.schedule_id, searched_to)
+        else:
+            waiting = anew(schedule, timing, waiting, now)
+        if waiting is None:
+            because = await end_on_days_off(work, schedule, timing, searched_to, now)
     except InvalidScheduleException as refused:
         # Its zone vanished: the worker that looks at it next says so, in its status.
         log.warning("recompute_refused", category="ERROR", schedule_id=str(schedule.schedule_id), error=refused.detail)
+        return replace(as_it_is, searched_to=searched_to)
     if waiting is None:
-        return Recomputed(schedule, days, ScheduleStatus.COMPLETED, _COMPLETED, None, searched_to)
+        status, because = ScheduleStatus.COMPLETED, because or _NOTHING_LEFT
+        return Recomputed(schedule, days, status, because, None, searched_to)
     return Recomputed(schedule, days, schedule.status, schedule.status_reason, waiting, searched_to)
+
+
+async def _begun_again(work: Work, stays: Recomputed, timing: Timing, now: datetime) -> Recomputed:
+    """How a schedule goes on that does not wait: as it is, unless its days off alone completed it."""
+    schedule = stays.schedule
+    if schedule.status is not ScheduleStatus.COMPLETED or schedule.status_reason != ENDED_BY_DAYS:
+        return stays
+    waiting = first_waiting(timing, schedule.schedule_id, max(now, schedule.searched_to))
+    if waiting is None or limit_reached(schedule, schedule.definition):
+        return stays
+    searched_to = await take_back(work, schedule, now)
+    return replace(stays, status=ScheduleStatus.ACTIVE, status_reason=None, waiting=waiting, searched_to=searched_to)
 
 
 def _next(one: Recomputed) -> datetime | None:

@@ -3,18 +3,22 @@
 Everything here is called under the lock of the schedule's row.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.core.errors import InvalidScheduleException
 from app.core.execution import ExecutionStatus, Reason, Trigger
-from app.core.firing import Recording, Waiting, first_waiting, record, superseded
+from app.core.firing import Recording, Waiting, first_waiting, left_on_days_off, record, superseded
 from app.core.ids import execution_id
-from app.core.occurrences import ScheduleType, Timing, due_at
-from app.core.schedule import Schedule
+from app.core.occurrences import ScheduleType, Timing, due_at, next_occurrence
+from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.definitions import LATE_ACCEPTANCE, instant_of
 from app.service.transactions import Work
 from app.store import executions
 from app.store.executions import CallerRecord
+
+ENDED_BY_DAYS = "no occurrence is left on a day that its calendars do not have off"
+"""The `status_reason` of a schedule that its days off alone have completed. It goes on when they are taken back."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -67,11 +71,55 @@ async def record_superseded(work: Work, schedule: Schedule, reason: Reason, now:
     return searched_to
 
 
+async def end_on_days_off(
+    work: Work, schedule: Schedule, timing: Timing, searched_to: datetime, now: datetime
+) -> str | None:
+    """Say whether a timing for which nothing is left would have fired but for its days off: its reason to be completed.
+
+    What it would have fired is then recorded, ahead of its time, as one `skipped`, because nothing comes by any more
+    that would. Where the days are taken back before that time, so is the record: see `take_back`. `searched_to` is how
+    far the timing is consumed, as it will be stored.
+    """
+    if timing.schedule_type is ScheduleType.ONE_TIME:
+        # Its instant may have passed during a pause, which consumes what a recurring one has.
+        searched_to = min(searched_to, schedule.searched_to)
+    recording = left_on_days_off(timing, searched_to)
+    if recording is not None:
+        await _record(work, schedule, recording, now)
+        return ENDED_BY_DAYS
+    moves = timing.days is not None and timing.schedule_type is not ScheduleType.ONE_TIME
+    return ENDED_BY_DAYS if moves and next_occurrence(replace(timing, days=None), searched_to) is not None else None
+
+
+async def take_back(work: Work, schedule: Schedule, now: datetime) -> datetime:
+    """Make a schedule that its days off completed able to begin again; answers how far its timing is consumed.
+
+    The record of what it would not have fired is removed where it stands for instants to come, and what of them has
+    passed is recorded by itself. Any other schedule stays as it is.
+    """
+    searched_to = schedule.searched_to
+    if schedule.status is not ScheduleStatus.COMPLETED or schedule.status_reason != ENDED_BY_DAYS:
+        return searched_to
+    passed = left_on_days_off(replace(schedule.timing, end_at=now), searched_to) if _recurs(schedule) else None
+    if await executions.remove_ahead(work.connection, schedule, after=max(now, searched_to)) and passed is not None:
+        await _record(work, schedule, passed, now)
+    return max(now, searched_to)
+
+
+def _recurs(schedule: Schedule) -> bool:
+    return schedule.definition.schedule_type is not ScheduleType.ONE_TIME
+
+
 def waiting_of(schedule: Schedule) -> Waiting | None:
     """What a schedule waits for; null unless it is active."""
     if schedule.next_execution_at is None or schedule.next_due_at is None:
         return None
     return Waiting(schedule.next_execution_at, schedule.next_due_at)
+
+
+def limit_reached(schedule: Schedule, definition: Definition) -> bool:
+    """Whether a schedule has fired as often as a definition allows."""
+    return definition.max_executions is not None and schedule.execution_count >= definition.max_executions
 
 
 async def _recorded(work: Work, schedule: Schedule, instant: datetime, now: datetime) -> bool:

@@ -34,6 +34,12 @@ _INSERT = f"""
         ON CONFLICT DO NOTHING
     RETURNING {COLUMNS}
 """
+# idx_executions_history, in the partitions of days to come alone.
+_REMOVE_AHEAD = """
+    DELETE FROM executions
+     WHERE schedule_id = $1 AND recorded_for > $2 AND trigger = 'schedule' AND status = 'skipped'
+       AND reason = 'calendar' AND community_id = $3
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,15 @@ async def insert(connection: Connection, record: CallerRecord) -> Execution | No
         record.finished_at,
     )
     return None if row is None else execution_of(row)
+
+
+async def remove_ahead(connection: Connection, schedule: Schedule, *, after: datetime) -> bool:
+    """Remove what was recorded of a schedule, for instants after this one, as skipped on days off; whether there was.
+
+    No other execution is ever removed one by one. These have not happened: their time is still to come.
+    """
+    tag = await connection.execute(_REMOVE_AHEAD, schedule.schedule_id, after, schedule.community_id)
+    return tag != "DELETE 0"
 
 
 def execution_of(row: "asyncpg.Record") -> Execution:

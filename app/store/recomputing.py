@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, tzdata_version
+from app.core.recomputing import is_older
 from app.core.schedule import Schedule, ScheduleStatus
 from app.store.database import Connection
 from app.store.schedules import COLUMNS, schedule_of
 from app.store.timings import calendars_text
 
 _LOCK = f"""
-    SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) ORDER BY schedule_id
+    SELECT {COLUMNS}, tzdata_version FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) ORDER BY schedule_id
        FOR NO KEY UPDATE
 """
 # Never execution_count, revision or updated_at: no caller changed the schedule. searched_to is never lowered.
@@ -55,7 +58,8 @@ _REZONE = """
        SET next_execution_at = u.occurrence, next_due_at = u.due_at, tzdata_version = $6,
            status = CASE WHEN u.due_at IS NULL THEN 'completed' ELSE s.status END,
            status_reason = CASE WHEN u.due_at IS NULL THEN $4 ELSE s.status_reason END,
-           completed_at = CASE WHEN u.due_at IS NULL THEN $5::timestamptz ELSE s.completed_at END
+           completed_at = CASE WHEN u.due_at IS NULL THEN $5::timestamptz ELSE s.completed_at END,
+           skip_next = CASE WHEN u.due_at IS NOT NULL THEN s.skip_next END
       FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS u(schedule_id, occurrence, due_at)
      WHERE s.schedule_id = u.schedule_id
 """
@@ -74,6 +78,15 @@ class Recomputed:
 
 
 @dataclass(frozen=True, slots=True)
+class Locked:
+    """Schedules that were locked; those that this process cannot read, each with why; and those left to a newer one."""
+
+    schedules: list[Schedule]
+    unreadable: dict[UUID, Exception]
+    newer: set[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Active schedules that were computed by other zone rules, by version; `reached` is null at the table's end."""
 
@@ -81,9 +94,14 @@ class Page:
     by_version: dict[str, list[UUID]]
 
 
-async def lock(connection: Connection, schedule_ids: Sequence[UUID]) -> list[Schedule]:
-    """Lock those of the schedules that there are, in the order of their ids."""
-    return [schedule_of(row) for row in await connection.fetch(_LOCK, schedule_ids)]
+async def lock(connection: Connection, schedule_ids: Sequence[UUID]) -> Locked:
+    """Lock those of the schedules that there are, in the order of their ids.
+
+    Active ones that newer zone rules have computed are left to a process that has these.
+    """
+    rows = await connection.fetch(_LOCK, schedule_ids)
+    newer = {row["schedule_id"] for row in rows if row["status"] == "active" and _is_newer(row["tzdata_version"])}
+    return _read([row for row in rows if row["schedule_id"] not in newer], newer)
 
 
 async def write(connection: Connection, recomputed: Sequence[Recomputed], *, now: datetime) -> None:
@@ -115,9 +133,9 @@ async def page_of_other_rules(connection: Connection, after: int, size: int) -> 
     return Page(row[0], by_version)
 
 
-async def lock_at(connection: Connection, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> list[Schedule]:
+async def lock_at(connection: Connection, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> Locked:
     """Lock those of the schedules that are active, still at these versions, and not locked by another."""
-    return [schedule_of(row) for row in await connection.fetch(_LOCK_AT, schedule_ids, versions)]
+    return _read(await connection.fetch(_LOCK_AT, schedule_ids, versions), set())
 
 
 async def rezone(
@@ -133,6 +151,22 @@ async def rezone(
             for schedule_id, one in waiting
         ]
         await connection.execute(_REZONE, *_columns(rows), reason, now, tzdata_version())
+
+
+def _read(rows: Sequence["asyncpg.Record"], newer: set[UUID]) -> Locked:
+    # Row by row: one that cannot be read must not keep the others from being computed.
+    schedules: list[Schedule] = []
+    unreadable: dict[UUID, Exception] = {}
+    for row in rows:
+        try:
+            schedules.append(schedule_of(row))
+        except Exception as poison:
+            unreadable[row["schedule_id"]] = poison
+    return Locked(schedules, unreadable, newer)
+
+
+def _is_newer(version: str) -> bool:
+    return is_older(tzdata_version(), version)
 
 
 def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:

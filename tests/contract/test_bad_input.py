@@ -225,7 +225,7 @@ REFUSED_VALUES: list[Case] = [
     ({"calendars": {}}, 400, ["calendars.names"]),
     ({"calendars": {"on_day_off": "skip"}}, 400, ["calendars.names"]),
     ({"calendars": {"names": []}}, 400, ["calendars.names"]),
-    ({"calendars": {"names": [f"calendar-{number}" for number in range(11)]}}, 400, ["calendars.names"]),
+    ({"calendars": {"names": [f"calendar-{number}" for number in range(6)]}}, 400, ["calendars.names"]),
     ({"calendars": {"names": ["a", "a"]}}, 400, ["calendars.names"]),
     ({"calendars": {"names": [""]}}, 400, ["calendars.names.0"]),
     ({"calendars": {"names": ["x" * 101]}}, 400, ["calendars.names.0"]),

@@ -34,7 +34,7 @@ def calendar(name: str = "firm", *off: str, worked: Iterable[str] = (), **fields
     )
 
 
-def keeps(*names: str, **rule: Any) -> dict[str, CalendarUse]:
+def keeps(*names: str, **rule: Any) -> dict[str, Any]:
     """The fields of a definition that keeps these calendars: `cron(**keeps("firm"))`."""
     return {"calendars": CalendarUse(names or ("firm",), **rule)}
 

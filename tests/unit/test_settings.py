@@ -44,7 +44,7 @@ def test_nothing_set_is_the_documented_defaults() -> None:
         ("WORKFLOW_ENGINE_URL", "http://engine/#part"),
         ("WORKFLOW_ENGINE_URL", "http://[::1"),
         ("WORKFLOW_ENGINE_URL", "http://engine\nX: y"),
-        ("WORKFLOW_COMPLETION", "callback"),
+        ("WORKFLOW_COMPLETION", "report"),
         ("SCHEDULER_TIMEZONE", "Mars/Olympus"),
         ("SCHEDULER_TIMEZONE", "../../etc/passwd"),
         ("SCHEDULER_TIMEZONE", ""),

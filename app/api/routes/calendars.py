@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,7 +12,7 @@ from app.api.bodies import read_json, read_optional_json
 from app.api.calendars import calendar_answer, calendar_json, created, read_new, read_replacement, refreshed_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, Limit, check_parameters
+from app.api.parameters import Cursor, check_parameters
 from app.api.parts import parts_of
 from app.api.preconditions import expected_revision, is_unchanged
 from app.api.rendering import PREFIX, answer_response, etag, json_response, page_json
@@ -31,9 +31,9 @@ from app.core.principal import Principal
 
 router = APIRouter(prefix=f"{PREFIX}/calendars", tags=["calendars"])
 
-Name = Annotated[
-    str, Path(description="The calendar's name.", max_length=LONGEST_CALENDAR_NAME, pattern=NAME_PATTERN)
-]
+Name = Annotated[str, Path(description="The calendar's name.", max_length=LONGEST_CALENDAR_NAME, pattern=NAME_PATTERN)]
+# A calendar may be a large thing.
+FewAtOnce = Annotated[int, Query(ge=1, le=50, description="Items in one part.")]
 
 
 @router.post(
@@ -58,7 +58,7 @@ async def create_calendar(request: Request, caller: Editor) -> Response:
     summary="List calendars",
     responses=answers(200, "A part of the list.", CalendarPage, examples.CALENDAR_PAGE, errors=READING),
 )
-async def list_calendars(request: Request, caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def list_calendars(request: Request, caller: Viewer, limit: FewAtOnce = 20, cursor: Cursor = None) -> Response:
     """The calendars of the caller's community, in the order of their creation."""
     check_parameters(request)
     page = await parts_of(request).services.calendars.find(caller, limit=limit, cursor=cursor)

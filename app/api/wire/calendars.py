@@ -146,7 +146,7 @@ class CalendarReplacement(Wire):
 
     name: NewName | None = Field(None, description="That of the path, if it is given.")
     description: Annotated[str, StringConstraints(max_length=2000)] | None = None
-    days_off: DayList | None = Field(None, description="On these nothing fires; at most 2000 with `days_worked`.")
+    days_off: DayList | None = Field(None, description="On these nothing fires; at most 1000 with `days_worked`.")
     days_worked: DayList | None = Field(None, description="Worked though they would be off, or of the weekend.")
     weekend: Weekend | None = Field(
         None, description="Null: that of the country it is filled with, or Saturday and Sunday."

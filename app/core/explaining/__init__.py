@@ -1,8 +1,8 @@
 """Why a schedule did, did not, will or will not fire at an instant, in words and as data. Pure.
 
 `instant` puts the answer together: `outcome` tells what a record says, `absence` why there is none, `ahead` what is to
-come. `matching` asks the rule, `rules` knows which was in force, `life` when it was paused. `span` does it for each
-occurrence of a time span.
+come. `matching` asks the rule, `rules` knows which was in force, `life` when it was paused, `counting` how many come
+before. `span` does it for each occurrence of a time span.
 """
 
 from app.core.explaining.instant import explain

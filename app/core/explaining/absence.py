@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from app.core.explaining.ahead import Ahead
 from app.core.explaining.asked import Asked
+from app.core.explaining.days import changes_since
 from app.core.explaining.life import Stage, pause_fact, pause_text, removal, stage_at
 from app.core.explaining.outcome import Told
 from app.core.explaining.values import Fact, FactKind, Verdict
@@ -17,7 +18,7 @@ def absence(asked: Asked) -> Told:
     schedule = case.schedule
     waits_for = None if schedule is None else schedule.next_execution_at
     if schedule is not None and waits_for == at and asked.found is not None:
-        return Ahead(at, schedule, waits_for, asked.face, asked.now).told()
+        return Ahead(at, schedule, waits_for, asked.face, asked.now, asked.counted).told()
     if at <= case.created_at:
         return _not_created(asked)
     if case.removed_at is not None and at > case.removed_at:
@@ -40,8 +41,11 @@ def absence(asked: Asked) -> Told:
         case ScheduleStatus.ACTIVE:
             pass
     if schedule is not None and waits_for is not None and at > waits_for:
-        return Ahead(at, schedule, waits_for, asked.face, asked.now).told()
-    return _expired(asked) if at < case.records_from else _unexplained(asked)
+        return Ahead(at, schedule, waits_for, asked.face, asked.now, asked.counted).told()
+    if at < case.records_from:
+        return _expired(asked)
+    altered = tuple(changes_since(case.calendars, asked.rule, at, asked.face))
+    return _calendar_changed(asked, altered) if altered else _unexplained(asked)
 
 
 def _opening(asked: Asked) -> str:
@@ -144,6 +148,14 @@ def _expired(asked: Asked) -> Told:
     )
     told = f"By its rule it should have fired on {asked.face.named(asked.at)}; its record is not kept any more."
     return Told(Verdict.RECORD_EXPIRED, told, (fact,))
+
+
+def _calendar_changed(asked: Asked, changes: tuple[Fact, ...]) -> Told:
+    told = (
+        f"It did not fire on {asked.face.named(asked.at)}. By the days that are off today it should have; which were "
+        "off then is not known any more."
+    )
+    return Told(Verdict.CALENDAR_CHANGED, " ".join((told, *(change.text for change in changes[:2]))), changes)
 
 
 def _unexplained(asked: Asked) -> Told:

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.core.explaining.counting import Counted, counted_to, runs_left
 from app.core.explaining.outcome import Told
 from app.core.explaining.rules import in_words
 from app.core.explaining.values import Fact, FactKind, Verdict
 from app.core.explaining.wording import Clockface, because, counted, lasting, roughly, times, until, who
-from app.core.occurrences import count_occurrences, due_at
+from app.core.occurrences import due_at, next_occurrence
 from app.core.schedule import OverlapPolicy, Schedule, SkipNext
 
 _UNREMARKABLE = timedelta(seconds=5)
@@ -24,7 +25,8 @@ _OVERLAP = {
 class Ahead:
     """Tells what will become of `at`, an occurrence of an active schedule that has not come to it yet.
 
-    `waits_for` is the occurrence that the schedule waits for: `at`, or one before it.
+    `waits_for` is the occurrence that the schedule waits for: `at`, or one before it. `counted` are the runs of
+    occurrences before it, where they were counted already.
     """
 
     at: datetime
@@ -32,14 +34,15 @@ class Ahead:
     waits_for: datetime
     face: Clockface
     now: datetime
+    counted: Counted | None = None
 
     def told(self) -> Told:
         """The verdict and its facts."""
         asked = self.schedule.skip_next
         if asked is not None and self.at == self.waits_for:
             return self._to_be_skipped(asked)
-        number, left = self._number(), self._left()
-        if left is not None and number > left:
+        number, left = self._number(), runs_left(self.schedule)
+        if left is not None and number is not None and number > left:
             return self._beyond_limit(left)
         due = self._due()
         facts = tuple(self._facts(due, number, left))
@@ -86,7 +89,7 @@ class Ahead:
             told += " A worker looks within milliseconds, so look whether one is running."
         return told
 
-    def _facts(self, due: datetime, number: int, left: int | None) -> Iterator[Fact]:
+    def _facts(self, due: datetime, number: int | None, left: int | None) -> Iterator[Fact]:
         definition = self.schedule.definition
         if due != self.at:
             text = (
@@ -96,7 +99,7 @@ class Ahead:
             yield Fact(FactKind.DUE, text, {"due_at": due, "delay_seconds": (due - self.at) / timedelta(seconds=1)})
         if left is not None:
             yield self._limit_fact(left)
-        if number > 1:
+        if number is not None and number > 1:
             come = f"{counted(number - 1, 'occurrence')} {'comes' if number == 2 else 'come'} before it"
             text = f"{come}, the first on {self.face.named(self.waits_for)}."
             yield Fact(FactKind.WAITING, text, {"before": number - 1, "waits_for": self.waits_for})
@@ -114,14 +117,10 @@ class Ahead:
         text = f"It may have {counted(most or 0, 'run')} in all (max_executions): {used:,} used, {left:,} left."
         return Fact(FactKind.LIMIT, text, {"max_executions": most, "execution_count": used, "left": left})
 
-    def _left(self) -> int | None:
-        most = self.schedule.definition.max_executions
-        return None if most is None else max(most - self.schedule.execution_count, 0)
-
-    def _number(self) -> int:
-        """1 for the next one that fires, if all before it do."""
-        after = count_occurrences(self.schedule.timing, self.waits_for, self.at)
-        return after if self.schedule.skip_next is not None else after + 1
+    def _number(self) -> int | None:
+        """1 for the next one that fires, if all before it do; null where that does not matter and is far away."""
+        counted = counted_to(self.schedule, self.waits_for, self.at, self.counted)
+        return None if counted is None else counted.runs
 
     def _due(self) -> datetime:
         if self.at == self.waits_for and self.schedule.next_due_at is not None:
@@ -129,4 +128,5 @@ class Ahead:
         return due_at(self.schedule.timing, self.schedule.schedule_id, self.at)
 
     def _others_are_due(self) -> bool:
-        return count_occurrences(self.schedule.timing, self.at, self.now) > 0
+        following = next_occurrence(self.schedule.timing, self.at)
+        return following is not None and following <= self.now

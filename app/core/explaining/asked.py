@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, Reason
+from app.core.explaining.counting import Counted
 from app.core.explaining.matching import Match, match
 from app.core.explaining.rules import rule_at, rule_of
 from app.core.explaining.values import Case, Records, Rule
@@ -16,7 +17,7 @@ class Asked:
     """The question whether, and why, a schedule fires at an instant, with what its rule says of that.
 
     `found` is null where the rule cannot be computed any more; `refused` says why then. `record` is the own execution
-    that stands for the instant.
+    that stands for the instant. `counted` are the runs of occurrences before it, where they were counted already.
     """
 
     case: Case
@@ -28,6 +29,7 @@ class Asked:
     found: Match | None
     refused: str | None
     record: Execution | None
+    counted: Counted | None
 
     @property
     def is_named(self) -> bool:
@@ -35,7 +37,7 @@ class Asked:
         return self.found is not None and self.found.names_it
 
 
-def ask(case: Case, records: Records, at: datetime, now: datetime) -> Asked:
+def ask(case: Case, records: Records, at: datetime, now: datetime, counted: Counted | None = None) -> Asked:
     """The question, with the rule that was in force: by what was recorded, or where nothing was by the time."""
     recorded = next((execution for execution in records.own if _reaches(execution, at)), None)
     rule = (None if recorded is None else rule_of(case, recorded.revision)) or rule_at(case, at)
@@ -45,7 +47,7 @@ def ask(case: Case, records: Records, at: datetime, now: datetime) -> Asked:
         found = match(rule.timing, at)
     except InvalidScheduleException as refusal:
         refused = refusal.detail
-    return Asked(case, records, at, now, rule, face, found, refused, _record(records, at, found))
+    return Asked(case, records, at, now, rule, face, found, refused, _record(records, at, found), counted)
 
 
 def names_it(rule: Rule, at: datetime) -> bool:

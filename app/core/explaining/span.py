@@ -11,6 +11,7 @@ from uuid import UUID
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution
 from app.core.explaining.asked import ask
+from app.core.explaining.counting import counted_before
 from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
@@ -50,6 +51,7 @@ _WORDS = {
     Verdict.FAILED: "not computable",
     Verdict.REMOVED: "after its removal",
     Verdict.RECORD_EXPIRED: "older than the records that are kept",
+    Verdict.CALENDAR_CHANGED: "without a record, by calendars that have changed since",
     Verdict.UNEXPLAINED: "without a record",
 }
 
@@ -85,11 +87,12 @@ def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetim
     instants = _instants(case, own, start, end)
     following = instants[MOST_OCCURRENCES] if len(instants) > MOST_OCCURRENCES else None
     scheduled = [execution.scheduled_for for execution in own]
+    counted = counted_before(case.schedule, start)
     told: list[Occurrence] = []
     reasons: Counter[tuple[Verdict, str | None]] = Counter()
     for at in instants[:MOST_OCCURRENCES]:
         place = bisect_left(scheduled, at)
-        found = judge(ask(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now))
+        found = judge(ask(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now, counted))
         told.append(_told(at, found))
         reasons[found.verdict, _reason(found)] += 1
     counts: Counter[Verdict] = Counter(one.verdict for one in told)

@@ -46,6 +46,8 @@ class Verdict(StrEnum):
     REMOVED = "removed"
     RECORD_EXPIRED = "record_expired"
     """So long ago that its record is not kept any more."""
+    CALENDAR_CHANGED = "calendar_changed"
+    """By the days that its calendars have off today it should have a record; those of then are not kept."""
     UNEXPLAINED = "unexplained"
     """It should have a record, and has none."""
 

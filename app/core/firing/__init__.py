@@ -8,7 +8,7 @@ made of.
 from app.core.firing.decision import counts_unfinished, decide
 from app.core.firing.lateness import CATCH_UP_LIMIT, RECORDED_IN_ONE_LOOK
 from app.core.firing.overlap import NOTHING_STANDS, Overlap, Standing
-from app.core.firing.superseding import superseded
+from app.core.firing.superseding import left_on_days_off, superseded
 from app.core.firing.values import Decision, DueSchedule, Recording, Waiting, first_waiting, record
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "counts_unfinished",
     "decide",
     "first_waiting",
+    "left_on_days_off",
     "record",
     "superseded",
 ]

@@ -28,19 +28,19 @@ def jumps_near(zone: Zone, second: int) -> Iterator[Jump]:
 
 
 def showings(zone: Zone, wall: int) -> list[int]:
-    """The UTC seconds at which the clocks show a wall-clock second: none in a gap, two in a fold."""
+    """The UTC seconds at which the clocks show a wall-clock second: two in a fold, none in a gap."""
     spans = _spans_near(zone, wall)
     return [wall - offset for start, stop, offset in spans if start <= wall - offset < stop]
 
 
 def _spans_near(zone: Zone, second: int) -> Iterator[tuple[int, int, int]]:
-    """The spans of constant offset (start, stop, offset) that reach within two days of a second."""
+    """The spans of constant offset (start, stop, offset) that reach within two days of a second.
+
+    Those of the next cycle are left out: no clock changes near the seam of two.
+    """
     shift = cycles_before(second) * CYCLE
-    first, last = zone.span_at(second - shift - _FAR), len(zone.offsets) - 1
-    for index in range(first, last + 1):
+    for index in range(zone.span_at(second - shift - _FAR), len(zone.offsets)):
         start = zone.starts[index] + shift
         if start > second + _FAR:
             break
-        # No clock changes near the seam of two cycles.
-        stop = zone.starts[index + 1] + shift + (_FAR if index == last else 0)
-        yield start, stop, zone.offsets[index]
+        yield start, zone.starts[index + 1] + shift, zone.offsets[index]

@@ -11,13 +11,14 @@ from uuid import UUID
 
 import structlog
 
+from app.core.calendars import Calendar
 from app.core.clock import Clock
-from app.core.errors import InvalidScheduleException
+from app.core.errors import InvalidScheduleException, StoreUnavailableException
 from app.core.occurrences import tzdata_version
-from app.core.recomputing import is_older, under_new_rules
+from app.core.recomputing import anew, is_older
 from app.core.schedule import Schedule
 from app.metrics import Metrics
-from app.service.recomputing import FIRST_ID, Moved, Recomputer, note_moved
+from app.service.recomputing import FIRST_ID, Moved, Recomputer, note_moved, note_unreadable
 from app.service.restarting import waiting_of
 from app.store import calendars, recomputing, upkeep
 from app.store.database import Connection, Database
@@ -28,9 +29,10 @@ PASS_SECONDS = 2.0
 RULES_SECONDS = 3600.0
 """How often all schedules are looked through for older zone rules: a worker of an older release leaves such behind."""
 UNFINISHED_SECONDS = 60.0
-"""When to look again where another worker had the turn, or a row was locked."""
+"""When to look again where another worker had the turn, a row was locked, or something failed."""
 _PAGE = 5_000
-_CHUNK = 500
+_CHUNK = 200
+"""Schedules in one transaction: a worker that comes for one of them has to come again, so it must be over soon."""
 _RECOMPUTE_SECONDS = 30.0
 _COMPLETED = "no occurrence is left under the zone rules of {}"
 KEEPER = 5
@@ -48,6 +50,7 @@ class Zones:
         self._metrics = metrics
         self._recomputer = Recomputer(database, wheel, clock, metrics)
         self._look_at = -float("inf")
+        self._failed: dict[UUID, float] = {}
 
     async def run_once(self) -> int:
         """One pass. Returns how many schedules fire next at another instant because of new zone rules.
@@ -68,9 +71,29 @@ class Zones:
                 calendar = await calendars.next_stale(connection, after)
             if calendar is None:
                 return
-            if await self._recomputer.recompute(calendar, seconds=_RECOMPUTE_SECONDS):
-                log.info("calendar_recomputed", category="SYSTEM", calendar=calendar.name, revision=calendar.revision)
             after = calendar.calendar_id
+            if self._clock.monotonic() >= self._failed.get(calendar.calendar_id, 0.0):
+                await self._finish(calendar)
+
+    async def _finish(self, calendar: Calendar) -> None:
+        began = self._clock.monotonic()
+        try:
+            done = await self._recomputer.recompute(calendar, seconds=_RECOMPUTE_SECONDS)
+        except StoreUnavailableException as away:
+            # Postgres is away, which the next statement says too; or a row is locked for long.
+            log.warning("recompute_waits", category="ERROR", calendar=calendar.name, error=away.detail)
+            return
+        except Exception:
+            # What goes wrong with one calendar keeps no other from its turn.
+            self._failed[calendar.calendar_id] = self._clock.monotonic() + UNFINISHED_SECONDS
+            log.exception("recompute_failed", category="ERROR", calendar=calendar.name)
+            return
+        self._failed.pop(calendar.calendar_id, None)
+        if not done and self._clock.monotonic() - began < _RECOMPUTE_SECONDS:
+            # There was time for more: what is left can only be computed by a worker of another release.
+            self._failed[calendar.calendar_id] = self._clock.monotonic() + UNFINISHED_SECONDS
+        if done:
+            log.info("calendar_recomputed", category="SYSTEM", calendar=calendar.name, revision=calendar.revision)
 
     async def _bring_to_new_rules(self) -> tuple[int, bool]:
         """Look through all schedules. Returns how many were moved, and whether none was left."""
@@ -84,7 +107,14 @@ class Zones:
             older = sorted(schedule_id for version in versions for schedule_id in page.by_version[version])
             for start in range(0, len(older), _CHUNK):
                 chunk = older[start : start + _CHUNK]
-                moves, locked = await self._bring(chunk, versions)
+                try:
+                    moves, locked = await self._bring(chunk, versions)
+                except StoreUnavailableException:
+                    raise
+                except Exception:
+                    log.exception("rezone_failed", category="ERROR", schedules=len(chunk))
+                    finished = False
+                    continue
                 # The others are another's at this moment, who may have older rules.
                 finished = finished and locked == len(chunk)
                 moved += len(moves)
@@ -101,16 +131,17 @@ class Zones:
         async def bring(connection: Connection) -> int:
             moves.clear()
             entries.clear()
-            locked = await recomputing.lock_at(connection, schedule_ids, versions)
+            found = await recomputing.lock_at(connection, schedule_ids, versions)
+            note_unreadable("rezone_poison", found.unreadable)
             now = self._clock.now()
             # What is due so soon is in some worker's hands.
             until = now + timedelta(milliseconds=self._wheel.claim_ahead_ms)
             written = []
-            for schedule in locked:
+            for schedule in found.schedules:
                 before = waiting_of(schedule)
                 assert before is not None, "an active schedule waits"
                 try:
-                    after = under_new_rules(schedule, before, until)
+                    after = anew(schedule, schedule.timing, before, until)
                 except InvalidScheduleException as refused:
                     # Its zone is gone: the worker that looks at it next says so, in its status.
                     _log_refused(schedule, refused)
@@ -122,7 +153,8 @@ class Zones:
                 if after is not None and after.due_at != before.due_at:
                     entries.append(schedule_entry(schedule.community_id, schedule.schedule_id, after.due_at))
             await recomputing.rezone(connection, written, reason=_COMPLETED.format(tzdata_version()), now=now)
-            return len(locked)
+            # What cannot be read is not looked at again before the next look through all.
+            return len(found.schedules) + len(found.unreadable)
 
         locked = await self._database.run(bring)
         await self._wheel.put(entries)

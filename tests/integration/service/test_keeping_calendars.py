@@ -125,6 +125,18 @@ async def test_days_that_are_all_off_for_ever_are_refused(world: World) -> None:
     assert [each.field for each in refused.value.errors] == ["calendars"]
 
 
+async def test_calendars_whose_weekends_together_are_all_days_are_refused_where_they_are_named(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("one", weekend=frozenset({0, 1, 2, 3})))
+    await stored(world.calendars, CALLER, calendar("other", weekend=frozenset({4, 5, 6})))
+    both = keeps("one", "other", on_day_off=OnDayOff.NEXT_BUSINESS_DAY)
+    schedule = await world.create(cron(NINE, **keeps("one", on_day_off=OnDayOff.NEXT_BUSINESS_DAY)))
+    for definition in (cron(NINE, **both), one_time(SATURDAY, **both)):
+        for ask in (world.create(definition), world.change(schedule, definition)):
+            with pytest.raises(InvalidScheduleException, match="together their weekends are all seven days") as refused:
+                await ask
+            assert [each.field for each in refused.value.errors] == ["calendars"]
+
+
 @pytest.mark.parametrize(
     ("rule", "instant"), [(OnDayOff.NEXT_BUSINESS_DAY, MONDAY), (OnDayOff.PREVIOUS_BUSINESS_DAY, FRIDAY)]
 )

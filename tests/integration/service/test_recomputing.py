@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from app.core.calendars import Calendar, merged
+from app.api.wire.schedules import MAX_CALENDARS
+from app.core.calendars import MAX_ENTRIES, Calendar, Days, merged
 from app.core.execution import ExecutionStatus, Reason
-from app.core.occurrences import OnDayOff, next_occurrence
+from app.core.occurrences import OnDayOff, next_occurrence, tzdata_version
 from app.core.queries import Answer, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule, ScheduleStatus
-from app.service.recomputing import CHUNK
+from app.service.recomputing import CHUNK, Recomputer
+from app.service.restarting import ENDED_BY_DAYS
 from app.workers.keepers.zones import Zones
 from tests.clocks import START
 from tests.integration.calendars import calendar, keeps, stored
@@ -93,11 +96,12 @@ async def test_words_alone_compute_nothing_anew(world: World) -> None:
 
 async def test_more_schedules_than_one_transaction_takes_are_all_computed(world: World) -> None:
     await stored(world.calendars, CALLER, calendar("firm", "2026-11-24"))
-    await many(world, 2 * CHUNK + 1, cron(NINE, **keeps()))
+    count = 2 * CHUNK + 1
+    await many(world, count, cron(NINE, **keeps()))
     changed = await set_off(world, "2026-11-24", "2026-11-25")
     assert changed.recomputed
-    assert await world.one("SELECT count(*) FROM workflow_schedules WHERE next_due_at = $1", at_nine(26)) == 401
-    assert await world.one("SELECT count(*) FROM calendar_uses WHERE calendar_revision = 2") == 401
+    assert await world.one("SELECT count(*) FROM workflow_schedules WHERE next_due_at = $1", at_nine(26)) == count
+    assert await world.one("SELECT count(*) FROM calendar_uses WHERE calendar_revision = 2") == count
 
 
 async def test_a_schedule_that_does_not_fire_gets_the_days_and_stays_as_it_is(world: World) -> None:
@@ -129,7 +133,163 @@ async def test_a_schedule_that_has_no_occurrence_left_is_completed_and_says_why(
     for one in (schedule, single):
         found = await now_of(world, one)
         assert (found.status, found.next_execution_at, found.next_due_at) == (ScheduleStatus.COMPLETED, None, None)
-        assert found.status_reason == "no occurrence is left on a day that its calendars do not have off"
+        assert found.status_reason == ENDED_BY_DAYS
+    (skipped,) = await world.history(schedule.schedule_id)
+    assert (skipped.covers_from, skipped.scheduled_for, skipped.coalesced_count) == (at_nine(24), at_nine(26), 3)
+    (once,) = await world.history(single.schedule_id)
+    assert once.scheduled_for == at_nine(26)
+    assert {(one.status, one.reason) for one in (skipped, once)} == {(ExecutionStatus.SKIPPED, Reason.CALENDAR)}
+
+
+async def fired(world: World, schedule: Schedule, until: datetime) -> list[tuple[datetime, str | None]]:
+    """What a schedule has recorded when a worker has come for all that it waits for up to an instant, oldest first."""
+    while (due := (await now_of(world, schedule)).next_due_at) is not None and due <= until:
+        world.clock.move_to(due)
+        await world.look(schedule)
+    return [(one.scheduled_for, one.reason) for one in reversed(await world.history(schedule.schedule_id))]
+
+
+async def test_what_a_calendar_ended_begins_again_when_its_days_are_taken_back(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    single = await world.create(one_time(at_nine(26), **keeps()))
+    schedule = await world.create(cron(NINE, end_at=at_nine(26), **keeps()))
+    await set_off(world, "2026-11-24/2026-11-26")
+    await set_off(world, "2026-11-24/2026-11-27")
+    assert (await now_of(world, single)).status is ScheduleStatus.COMPLETED
+    world.clock.move_to(at_nine(24) + HOUR)
+    await set_off(world)
+    for one, next_at in ((single, at_nine(26)), (schedule, at_nine(25))):
+        found = await now_of(world, one)
+        assert (found.status, found.status_reason, found.next_due_at) == (ScheduleStatus.ACTIVE, None, next_at)
+        assert (found.revision, found.updated_at) == (1, START)
+    assert await world.one("SELECT count(*) FROM workflow_schedules WHERE completed_at IS NOT NULL") == 0
+    assert await fired(world, schedule, at_nine(26)) == [
+        (at_nine(24), Reason.CALENDAR),
+        (at_nine(25), None),
+        (at_nine(26), None),
+    ]
+    assert await fired(world, single, at_nine(26)) == [(at_nine(26), None)]
+
+
+async def test_an_instant_that_has_passed_while_its_day_was_off_stays_skipped(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    single = await world.create(one_time(at_nine(26), **keeps()))
+    await set_off(world, "2026-11-26")
+    world.clock.move_to(at_nine(26) + SECOND)
+    await set_off(world)
+    assert (await now_of(world, single)).status is ScheduleStatus.COMPLETED
+    # Nor does a caller's change within the minute fire what is recorded.
+    changed = await world.change(single, one_time(at_nine(26)))
+    assert changed.status is ScheduleStatus.COMPLETED
+    (skipped,) = await world.history(single.schedule_id)
+    assert (skipped.status, skipped.reason) == (ExecutionStatus.SKIPPED, Reason.CALENDAR)
+
+
+async def test_a_callers_change_takes_back_what_the_days_off_recorded_ahead(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    single = await world.create(one_time(at_nine(26), **keeps()))
+    await set_off(world, "2026-11-26")
+    still = await world.change(single, one_time(at_nine(26), description="new", **keeps()))
+    assert (still.status, still.status_reason) == (ScheduleStatus.COMPLETED, ENDED_BY_DAYS)
+    assert len(await world.history(single.schedule_id)) == 1
+    free = await world.change(still, one_time(at_nine(26)))
+    assert (free.status, free.status_reason, free.next_due_at) == (ScheduleStatus.ACTIVE, None, at_nine(26))
+    assert await fired(world, free, at_nine(26)) == [(at_nine(26), None)]
+
+
+@pytest.mark.parametrize("resumed_on", [24, 27])
+async def test_a_resumed_schedule_that_its_calendar_left_nothing_says_so_and_vanishes_nothing(
+    world: World, resumed_on: int
+) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    single = await world.create(one_time(at_nine(26), **keeps()))
+    schedule = await world.create(cron(NINE, end_at=at_nine(28), **keeps()))
+    for one in (single, schedule):
+        await world.schedules.pause(CALLER, one.schedule_id, reason="why")
+    await set_off(world, "2026-11-24/2026-11-28")
+    world.clock.move_to(at_nine(resumed_on) - HOUR)
+    for one in (single, schedule):
+        found = await world.schedules.resume(CALLER, one.schedule_id, reason=None)
+        assert (found.status, found.status_reason) == (ScheduleStatus.COMPLETED, ENDED_BY_DAYS)
+    (skipped,) = await world.history(schedule.schedule_id)
+    (once,) = await world.history(single.schedule_id)
+    assert (skipped.covers_from, skipped.scheduled_for) == (at_nine(resumed_on), at_nine(28))
+    assert (once.scheduled_for, once.reason, skipped.reason) == (at_nine(26), Reason.CALENDAR, Reason.CALENDAR)
+    await set_off(world)
+    again = ScheduleStatus.ACTIVE if resumed_on < 26 else ScheduleStatus.COMPLETED
+    assert (await now_of(world, single)).status is again
+    assert (await now_of(world, schedule)).next_due_at == at_nine(resumed_on)
+
+
+async def test_what_ended_for_another_reason_does_not_begin_again(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    single = await world.create(one_time(at_nine(24), **keeps()))
+    limited = await world.create(cron(NINE, max_executions=1, **keeps()))
+    world.clock.move_to(at_nine(24))
+    await world.look(single, limited)
+    await set_off(world, "2026-11-25")
+    await set_off(world)
+    for one in (single, limited):
+        assert (await now_of(world, one)).status is ScheduleStatus.COMPLETED
+        assert len(await world.history(one.schedule_id)) == 1
+
+
+async def test_what_newer_zone_rules_have_computed_is_left_to_them(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    newer, other = [await world.create(cron(NINE, **keeps())) for _ in range(2)]
+    version = "UPDATE workflow_schedules SET tzdata_version = $2 WHERE schedule_id = $1"
+    await world.rows(version, newer.schedule_id, "2999a")
+    assert not (await set_off(world, "2026-11-24")).recomputed
+    assert (await now_of(world, newer)) == newer
+    assert (await now_of(world, other)).next_execution_at == at_nine(25)
+    # As if a process had come that has them.
+    await world.rows(version, newer.schedule_id, tzdata_version())
+    await Zones(world.database, world.wheel, world.clock, world.metrics).run_once()
+    assert (await now_of(world, newer)).next_execution_at == at_nine(25)
+    assert (await world.calendars.get(CALLER, "firm")).recomputed
+
+
+async def test_a_row_that_cannot_be_read_does_not_fail_the_change_nor_the_other_rows(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    strange, other = [await world.create(cron(NINE, **keeps())) for _ in range(2)]
+    await world.rows(
+        "UPDATE workflow_schedules SET overlap_policy = 'newfangled' WHERE schedule_id = $1", strange.schedule_id
+    )
+    with capture_logs() as logs:
+        changed = await set_off(world, "2026-11-24")
+    assert (changed.revision, changed.recomputed) == (2, False)
+    (line,) = [line for line in logs if line["event"] == "recompute_poison"]
+    assert line["schedule_id"] == str(strange.schedule_id)
+    assert (await now_of(world, other)).next_execution_at == at_nine(25)
+    assert await world.one("SELECT count(*) FROM calendar_uses") == 2
+
+
+async def test_a_change_is_answered_although_computing_its_schedules_fails(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    await world.create(cron(NINE, **keeps()))
+    await world.rows("ALTER TABLE calendar_uses RENAME COLUMN calendar_revision TO renamed")
+    try:
+        changed = await set_off(world, "2026-11-24")
+    finally:
+        await world.rows("ALTER TABLE calendar_uses RENAME COLUMN renamed TO calendar_revision")
+    assert (changed.revision, changed.recomputed) == (2, False)
+
+
+async def test_schedules_with_as_many_days_as_may_be_are_computed_well_within_the_statement_timeout(
+    world: World,
+) -> None:
+    first = date(1970, 1, 1)
+    names = [f"large-{number}" for number in range(MAX_CALENDARS)]
+    for number, name in enumerate(names):
+        apart = (first + timedelta(days=2 * (MAX_CALENDARS * place + number)) for place in range(MAX_ENTRIES))
+        large = replace(calendar(name), days_off=tuple(Days(day, day) for day in apart))
+        await stored(world.calendars, CALLER, large)
+    schedules = await many(world, CHUNK, cron(NINE, **keeps(*names)))
+    days = schedules[0].business_days
+    assert days is not None
+    assert len(days.days_off) == MAX_CALENDARS * MAX_ENTRIES
+    changed = await world.calendars.replace(CALLER, names[0], calendar(names[0]), expected_revision=None)
+    assert changed.recomputed
 
 
 async def test_what_waits_late_is_left_to_be_recorded_when_only_days_to_come_change(world: World) -> None:
@@ -266,6 +426,20 @@ async def test_a_process_that_dies_half_way_leaves_work_that_a_keeper_finishes(w
     await Zones(world.database, world.wheel, world.clock, world.metrics).run_once()
     assert await world.one(done, at_nine(25)) == 2 * CHUNK
     await assert_all_by_the_present_days(world)
+
+
+async def test_what_takes_longer_than_it_may_is_left_to_a_keeper(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    schedule = await world.create(cron(NINE, **keeps()))
+    await set_off(world, "2026-11-24")
+    await world.rows("UPDATE calendars SET days_revision = 3, revision = 3")
+    late = Recomputer(world.database, world.wheel, world.clock, world.metrics)
+    changed = await world.calendars.get(CALLER, "firm")
+    assert not await late.recompute(changed, seconds=-1)
+    assert not (await world.calendars.get(CALLER, "firm")).recomputed
+    assert await late.recompute(changed, seconds=0)
+    assert (await world.calendars.get(CALLER, "firm")).recomputed
+    assert (await now_of(world, schedule)).next_execution_at == at_nine(25)
 
 
 async def test_a_schedule_created_before_its_calendar_is_changed_is_waited_for_and_computed_anew(world: World) -> None:

@@ -58,7 +58,7 @@ def replayable_ids(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(wanted=st.lists(wanteds, min_size=1, max_size=2), taken=steps())
+@given(wanted=st.lists(wanteds(), min_size=1, max_size=2), taken=steps())
 async def test_every_instant_has_one_record_and_every_run_one_end_in_whatever_order_things_happen(
     servers: Servers, replayable_ids: random.Random, wanted: list[Wanted], taken: Sequence[Step]
 ) -> None:

@@ -269,6 +269,34 @@ async def test_a_use_whose_schedule_is_gone_does_not_keep_a_calendar_unfinished(
     assert await rig.execute("SELECT FROM calendar_uses") == []
 
 
+async def test_a_row_that_this_release_cannot_read_holds_up_nothing_else(rig: Rig) -> None:
+    service = CalendarService(rig.database, rig.wheel, rig.clock, Metrics())
+    for name in ("first", "second"):
+        await stored(service, CALLER, calendar(name))
+        rig.clock.move(1)
+    strange, other, rezoned = await daily(rig, **keeps("first")), await daily(rig, **keeps("second")), await daily(rig)
+    await computed_by(rig, rezoned, OLDER, TOMORROW + HOUR)
+    await rig.execute(
+        "UPDATE workflow_schedules SET overlap_policy = 'newfangled' WHERE schedule_id = $1", strange.schedule_id
+    )
+    await rig.execute(
+        """UPDATE calendars SET revision = 2, days_revision = 2,
+                  days_off = '[{"first": "2026-11-24", "last": "2026-11-24", "label": null, "from_source": false}]'"""
+    )
+    worker = await rig.worker()
+    assert await worker.zones.run_once() == 1
+    assert (await row_of(rig, other))["next_due_at"] == TOMORROW + 24 * HOUR
+    assert (await row_of(rig, strange))["next_due_at"] == TOMORROW
+    assert not (await service.get(CALLER, "first")).recomputed
+    # As if a newer release had come.
+    await rig.execute("UPDATE workflow_schedules SET overlap_policy = 'skip'")
+    await worker.zones.run_once()
+    assert not (await service.get(CALLER, "first")).recomputed
+    rig.clock.move(zones.UNFINISHED_SECONDS)
+    await worker.zones.run_once()
+    assert (await row_of(rig, strange))["next_due_at"] == TOMORROW + 24 * HOUR
+
+
 async def test_the_backlog_of_an_outage_is_recorded_whole_although_the_rules_are_new(rig: Rig) -> None:
     schedule = await daily(rig, grace_period_seconds=604_800, coalesce=False)
     await rig.execute("UPDATE workflow_schedules SET tzdata_version = $1", OLDER)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.firing import Waiting
 from app.core.occurrences import (
     BusinessDays,
     OnDayOff,
@@ -16,7 +18,9 @@ from app.core.occurrences import (
     occurrences_after,
     passed_over,
 )
-from app.core.recomputing import is_older, same_past
+from app.core.recomputing import anew, is_older, same_past
+from app.core.schedule import Definition, Schedule, ScheduleStatus
+from tests.integration.definitions import cron, one_time
 
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -95,6 +99,45 @@ def test_the_same_past_goes_on_as_the_new_days_say_and_repeats_nothing(
         assert following is not None
         assert following > now
     assert passed_over(old, searched_to, now) == passed_over(new, searched_to, now)
+
+
+def schedule(definition: Definition, searched_to: datetime) -> Schedule:
+    return Schedule(
+        schedule_id=UUID(int=1),
+        community_id=1,
+        definition=definition,
+        status=ScheduleStatus.ACTIVE,
+        status_reason=None,
+        next_execution_at=None,
+        next_due_at=None,
+        searched_to=searched_to,
+        last_execution_at=None,
+        last_execution_id=None,
+        execution_count=0,
+        trigger_seq=0,
+        created_by=None,
+        created_at=MONDAY,
+        updated_at=MONDAY,
+        revision=1,
+    )
+
+
+def test_what_waits_in_the_past_stays_and_what_is_to_come_is_searched_after_what_was_consumed() -> None:
+    stored = schedule(cron("0 9 * * *"), MONDAY)
+    late, wrong = Waiting(MONDAY - DAY, MONDAY - DAY), Waiting(MONDAY + 2 * DAY, MONDAY + 2 * DAY)
+    assert anew(stored, stored.timing, late, MONDAY) is late
+    assert anew(stored, stored.timing, wrong, MONDAY) == Waiting(
+        MONDAY + timedelta(hours=21), MONDAY + timedelta(hours=21)
+    )
+    ended = replace(stored.timing, end_at=MONDAY)
+    assert anew(stored, ended, wrong, MONDAY) is None
+
+
+def test_a_one_time_before_what_was_consumed_is_not_lost() -> None:
+    instant = MONDAY + timedelta(milliseconds=30)
+    stored = schedule(one_time(instant), instant)
+    waiting = Waiting(instant, instant)
+    assert anew(stored, stored.timing, waiting, MONDAY) == waiting
 
 
 def test_an_interval_and_a_one_time_are_compared_too() -> None:

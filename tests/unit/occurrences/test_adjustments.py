@@ -70,6 +70,11 @@ CASES = [
     (cron("30 2 * * *", BERLIN), "2126-03-31T03:00+02:00", GAP, ["2126-03-31T02:30:00"],
      ("02:30 does not exist on 2126-03-31 in Europe/Berlin, where the clock jumps from 02:00 to 03:00; it fires at "
      "03:00, the first instant after.")),
+    (cron("30 2 * * *", BERLIN), "2526-03-31T03:00+02:00", GAP, ["2526-03-31T02:30:00"],
+     ("02:30 does not exist on 2526-03-31 in Europe/Berlin, where the clock jumps from 02:00 to 03:00; it fires at "
+     "03:00, the first instant after.")),
+    (cron("30 2 * * *", BERLIN), "9126-10-31T02:30+02:00", FOLD, ["9126-10-31T02:30:00"],
+     "02:30 is shown twice on 9126-10-31 in Europe/Berlin; this is the first of the two."),
     (cron("30 2 * * *", BERLIN), "2026-10-25T02:30+02:00", FOLD, ["2026-10-25T02:30:00"],
      "02:30 is shown twice on 2026-10-25 in Europe/Berlin; this is the first of the two."),
     (cron("30 2 * * *", BERLIN, dst_policy=TWICE), "2026-10-25T02:30+01:00", FOLD, ["2026-10-25T02:30:00"],

@@ -68,6 +68,7 @@ MISMATCHES = [
      ["the day of week is 6 (Saturday), and the expression says MON-FRI"]),
     (cron("0 9 * * 6-7", BERLIN), "2026-08-12T09:00+02:00",
      ["the day of week is 3 (Wednesday), and the expression says 6-7"]),
+    (cron("0 9 * 7 6-7", BERLIN), "2026-08-16T09:00+02:00", ["the month is 8 (August), and the expression says 7"]),
     (cron("0 9 * * WED#1", BERLIN), "2026-08-12T09:00+02:00",
      ["the day of week is 3 (Wednesday), and the expression says WED#1"]),
     # Either of two restricted day fields; both, where one begins with a star.
@@ -186,6 +187,14 @@ def test_a_time_that_a_gap_swallowed_is_told_all_that_day_and_at_the_instant_aft
     # Where such times fire after the gap, and where the rule follows the real clock, nothing is missing.
     for other in (cron("30 2 * * *", BERLIN), cron("*/30 2 * * *", BERLIN, dst_policy=SKIP_GAPS)):
         assert why(other, _utc("2026-03-29T03:00+02:00")).not_there == ()
+
+
+def test_only_what_the_clock_shows_for_the_second_time_is_told_to_have_fired_before() -> None:
+    timing = cron("30 2 * * *", BERLIN, start_at=_utc("2026-10-25T02:45+02:00"))
+    assert why(timing, _utc("2026-10-25T02:30+02:00")).not_there == ()
+    assert [reason.cause for reason in why(timing, _utc("2026-10-25T02:30+01:00")).not_there] == ["fold"]
+    for at in ("2026-10-25T02:30:00.250+01:00", "2026-10-25T02:31+01:00", "2026-10-26T02:30+01:00"):
+        assert why(timing, _utc(at)).not_there == ()
 
 
 def test_a_day_off_without_a_time_of_the_rule_is_not_mentioned() -> None:

@@ -58,7 +58,7 @@ _settles = st.builds(Settle, _of)
 _WORK = (_until_due, _until_due, _looks, _looks, _sends, _settles, _waits)
 """Without these nothing fires: they are in every example."""
 _KINDS: tuple[st.SearchStrategy[Step], ...] = (
-    st.builds(Replace, _of, wanteds),
+    st.builds(Replace, _of, wanteds()),
     st.builds(Patch, _of, st.sampled_from(PATCHES)),
     st.builds(Pause, _of),
     st.builds(Resume, _of),

@@ -1,10 +1,12 @@
 """What callers ask for: definitions written short, relative to the moment at which they are asked for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 from app.core.occurrences import OnDayOff, ScheduleType
 from app.core.schedule import CalendarUse, Completion, Definition, OverlapPolicy, RetryPolicy
@@ -19,8 +21,26 @@ CRONS = ("* * * * *", "*/5 * * * *", "*/20 * * * * *", "3-5,40 * * * *", "0 9-17
 ONCE = (45.137, -20.137, 0.023, 900.137, 3600.137, 90_000.137)
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class _Short:
+    """Written as one would write it: without what is left at its default, so that it can be read and pasted."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        given = ((one, getattr(self, one.name)) for one in fields(self))  # type: ignore[arg-type]
+        said = (f"{one.name}={_said(value)}" for one, value in given if value != one.default)
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, _cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+def _said(value: object) -> str:
+    return f"{type(value).__name__}.{value.name}" if isinstance(value, Enum) else repr(value)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class When(_Short):
     """A timing: a cron expression, `every` so many seconds, or `once` in so many.
 
     `start` and `end` bound it, in seconds from the moment of asking. `off` is what becomes of it on days off.
@@ -35,16 +55,16 @@ class When:
     jitter: int = 0
     off: OnDayOff | None = None
 
-    def definition(self, now: datetime, **fields: Any) -> Definition:
+    def definition(self, now: datetime, **rest: Any) -> Definition:
         """The whole definition, asked for at an instant."""
         calendars = None if self.off is None else CalendarUse((CALENDAR,), self.off)
-        fields |= {"timezone": self.zone, "jitter_seconds": self.jitter, "calendars": calendars}
+        rest |= {"timezone": self.zone, "jitter_seconds": self.jitter, "calendars": calendars}
         if self.once is not None:
-            return one_time(_at(now, self.once), **fields)
-        fields |= {"start_at": _bound(now, self.start), "end_at": _bound(now, self.end)}
+            return one_time(_at(now, self.once), **rest)
+        rest |= {"start_at": _bound(now, self.start), "end_at": _bound(now, self.end)}
         if self.every is not None:
-            return interval(self.every, **fields)
-        return cron(self.cron or "", **fields)
+            return interval(self.every, **rest)
+        return cron(self.cron or "", **rest)
 
 
 @st.composite
@@ -63,8 +83,8 @@ def whens(draw: st.DrawFn) -> When:
     return When(cron=expression, zone=zone, start=start, end=end, jitter=jitter, off=draw(_off(*OnDayOff)))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+@dataclass(frozen=True, slots=True, repr=False)
+class Wanted(_Short):
     """A schedule that is asked for."""
 
     when: When
@@ -92,18 +112,21 @@ class Wanted:
         )
 
 
-wanteds = st.builds(
-    Wanted,
-    when=whens(),
-    policy=POLICIES,
-    instances=st.integers(1, 3),
-    most=st.one_of(st.none(), st.integers(1, 5)),
-    coalesce=st.booleans(),
-    grace=st.sampled_from((900, 5, 60)),
-    callback=st.booleans(),
-    timeout=st.sampled_from((3600, 45, 86_400)),
-    retries=st.integers(0, 2),
-)
+@st.composite
+def wanteds(draw: st.DrawFn) -> Wanted:
+    """Any schedule that can be asked for."""
+    return Wanted(
+        when=draw(whens()),
+        policy=draw(POLICIES),
+        instances=draw(st.integers(1, 3)),
+        most=draw(st.one_of(st.none(), st.integers(1, 5))),
+        coalesce=draw(st.booleans()),
+        grace=draw(st.sampled_from((900, 5, 60))),
+        callback=draw(st.booleans()),
+        timeout=draw(st.sampled_from((3600, 45, 86_400))),
+        retries=draw(st.integers(0, 2)),
+    )
+
 
 PATCHES: tuple[dict[str, Any], ...] = (
     {},
@@ -123,9 +146,9 @@ PATCHES: tuple[dict[str, Any], ...] = (
 """Changes of a few fields; most leave the timing alone, and the first leaves all alone."""
 
 
-def patched(definition: Definition, fields: dict[str, Any]) -> Definition:
+def patched(definition: Definition, values: dict[str, Any]) -> Definition:
     """A definition with other values for some fields."""
-    return replace(definition, **fields)
+    return replace(definition, **values)
 
 
 def _off(*choices: OnDayOff) -> st.SearchStrategy[OnDayOff | None]:
