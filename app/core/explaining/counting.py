@@ -48,10 +48,11 @@ def counted_to(schedule: Schedule, waits_for: datetime, at: datetime, known: Cou
 
 def counted_before(schedule: Schedule | None, start: datetime) -> Counted | None:
     """The runs before a time span, for its occurrences to go on from; null where nothing is known or to be counted."""
-    if schedule is None or schedule.next_execution_at is None or start <= schedule.next_execution_at:
+    waits_for = None if schedule is None else schedule.next_execution_at
+    if schedule is None or waits_for is None or start <= waits_for:
         return None
     try:
-        return counted_to(schedule, schedule.next_execution_at, start - _MILLISECOND)
+        return counted_to(schedule, waits_for, max(start - _MILLISECOND, waits_for))
     except InvalidScheduleException:
         # Its zone is gone, and each of its occurrences says so.
         return None

@@ -51,7 +51,7 @@ _WORDS = {
     Verdict.FAILED: "not computable",
     Verdict.REMOVED: "after its removal",
     Verdict.RECORD_EXPIRED: "older than the records that are kept",
-    Verdict.CALENDAR_CHANGED: "without a record, by calendars that have changed since",
+    Verdict.CALENDAR_CHANGED: "fitting only its calendars of today",
     Verdict.UNEXPLAINED: "without a record",
 }
 

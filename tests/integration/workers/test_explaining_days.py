@@ -159,6 +159,29 @@ async def test_what_fired_stays_told_as_fired_though_its_day_is_off_since(rig: R
     assert datetime(2026, 11, 24, 12, tzinfo=UTC) == noon
 
 
+async def test_a_holiday_that_its_calendar_lost_since_is_not_told_as_a_defect(
+    rig: Rig, asking: Asking, holidays: str
+) -> None:
+    worker = await rig.worker()
+    schedule = await asking.create(cron("0 12 * * FRI", **keeps(holidays, on_day_off=OnDayOff.NEXT_BUSINESS_DAY)))
+    async with delivering(worker):
+        for day in ("2026-11-27", "2026-12-04", "2026-12-11", "2026-12-18", "2026-12-28"):
+            await asking.fire(worker, utc(f"{day}T12:00:00"))
+    rig.clock.move(3600)
+    before = await asking.at(schedule, CHRISTMAS)
+    assert before.verdict is Verdict.NOT_AN_OCCURRENCE
+    await asking.calendars.replace(ANNA, holidays, calendar(holidays), expected_revision=None)
+    friday, monday = await asking.at(schedule, CHRISTMAS), await asking.at(schedule, CHRISTMAS + timedelta(days=3))
+    assert friday.verdict is Verdict.CALENDAR_CHANGED
+    assert friday.summary == (
+        "It did not fire on Friday 2026-12-25 at 12:00 (UTC). By the days that are off today it should have; which "
+        "were off then is not known any more. The calendar holidays was last changed on Monday 2026-12-28 at 13:00 "
+        "(UTC); its days of before are not kept."
+    )
+    assert {"calendar": "holidays", "changed_at": rig.clock.now()} in [fact.data for fact in friday.facts]
+    assert monday.verdict is Verdict.FIRED
+
+
 async def test_a_day_off_after_the_last_run_is_told_by_the_limit(rig: Rig, asking: Asking, holidays: str) -> None:
     worker = await rig.worker()
     schedule = await asking.create(cron(NOON, max_executions=1, **keeps(holidays)))

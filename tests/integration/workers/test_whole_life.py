@@ -25,7 +25,7 @@ from tests.integration.workers.life.steps import Step, steps
 from tests.integration.workers.life.wanted import Wanted, wanteds
 from tests.receiver import Receiver
 
-EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 200
+EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 6
 
 
 @pytest.fixture

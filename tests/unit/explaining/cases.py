@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.core.calendars import Calendar, Contents
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.explaining import Case, Event, Rule
 from app.core.schedule import Definition, Schedule, ScheduleStatus
@@ -68,6 +69,25 @@ def case(row: Schedule | None = None, *events: Event, **fields: Any) -> Case:
         completed_at=None,
         removed_at=None,
         records_from=berlin("10-26 01:00"),
+    )
+    return replace(made, **fields)
+
+
+def calendar(**fields: Any) -> Calendar:
+    """The calendar "firm", whose days are those that it was created with a year ago."""
+    created = CREATED - timedelta(days=365)
+    made = Calendar(
+        calendar_id=RUN,
+        community_id=1,
+        name="firm",
+        description=None,
+        contents=Contents((), (), None, None),
+        created_by="anna",
+        created_at=created,
+        updated_at=created,
+        revision=1,
+        days_revision=1,
+        recomputed_revision=1,
     )
     return replace(made, **fields)
 

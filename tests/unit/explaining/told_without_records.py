@@ -4,12 +4,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.core.explaining import Case, Records, Verdict
-from app.core.schedule import ScheduleStatus, SkipNext
+from app.core.occurrences import BusinessDays, OnDayOff
+from app.core.schedule import CalendarUse, ScheduleStatus, SkipNext
 from tests.unit.explaining.cases import (
     NOON,
     NOW,
     WEEKDAYS,
     berlin,
+    calendar,
     case,
     change,
     resting,
@@ -31,6 +33,12 @@ GONE = change(
     automatic=True,
     reason="the target answered HTTP 410: gone",
 )
+
+MOVED = schedule(
+    replace(WEEKDAYS, calendars=CalendarUse(("firm",), OnDayOff.NEXT_BUSINESS_DAY)),
+    business_days=BusinessDays(OnDayOff.NEXT_BUSINESS_DAY, (), (), frozenset({6, 0})),
+)
+OTHER_DAYS = calendar(updated_at=NOON, days_revision=2)
 
 WITHOUT_RECORDS: list[tuple[Verdict, Case, Records, datetime, str]] = [
     (
@@ -169,6 +177,17 @@ WITHOUT_RECORDS: list[tuple[Verdict, Case, Records, datetime, str]] = [
         (
             "By its rule it should have fired on Tuesday 2026-11-24 at 12:00 (Europe/Berlin); its record is not kept "
             "any more."
+        ),
+    ),
+    (
+        Verdict.CALENDAR_CHANGED,
+        case(MOVED, calendars=(OTHER_DAYS,)),
+        Records(),
+        TUESDAY,
+        (
+            "It did not fire on Tuesday 2026-11-24 at 12:00 (Europe/Berlin). By the days that are off today it should "
+            "have; which were off then is not known any more. The calendar firm was last changed on Wednesday "
+            "2026-11-25 at 12:00 (Europe/Berlin); its days of before are not kept."
         ),
     ),
     (

@@ -9,6 +9,8 @@ from tests.integration.workers.life.life import Life
 from tests.integration.workers.life.working import Bury, Keep, Look, Send, Settle
 
 _PASSES = 3
+_MOST_INSTANTS = 200
+_MOST_TURNS = 100
 _PASS_SECONDS = 6.0
 """Longer than a lease; the passes together are longer than it takes to find that nobody knows of a run."""
 
@@ -25,7 +27,10 @@ async def end(life: Life) -> None:
     rules.nothing_is_overdue(life.seen, life.now - timedelta(seconds=2))
     for number in range(len(life.books)):
         await Pause(number).take(life)
-    while waiting := [run.wake_at for run in life.seen.unfinished() if run.wake_at is not None]:
+    for _ in range(_MOST_INSTANTS):
+        waiting = [run.wake_at for run in life.seen.unfinished() if run.wake_at is not None]
+        if not waiting:
+            break
         life.clock.move_to(max(min(waiting), life.now))
         await Keep().take(life)
         await _work(life)
@@ -37,10 +42,11 @@ async def end(life: Life) -> None:
 
 async def _work(life: Life) -> None:
     """A worker works until nothing is left to do at this instant."""
-    while True:
+    for _ in range(_MOST_TURNS):
         before = life.seen.runs
         await Look().take(life)
         await Send().take(life)
         await Settle().take(life)
         if life.seen.runs == before:
             return
+    raise AssertionError("a worker finds ever more to do at one instant")
