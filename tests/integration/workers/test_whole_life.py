@@ -25,7 +25,7 @@ from tests.integration.workers.life.steps import Step, steps
 from tests.integration.workers.life.wanted import Wanted, wanteds
 from tests.receiver import Receiver
 
-EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 6
+EXAMPLES = 20_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 100
 
 
 @pytest.fixture
@@ -58,14 +58,18 @@ def replayable_ids(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(wanted=st.lists(wanteds(), min_size=1, max_size=2), taken=steps())
+@given(wanted=st.lists(wanteds(), min_size=1, max_size=2), days_off=st.frozensets(st.integers(0, 3)), taken=steps())
 async def test_every_instant_has_one_record_and_every_run_one_end_in_whatever_order_things_happen(
-    servers: Servers, replayable_ids: random.Random, wanted: list[Wanted], taken: Sequence[Step]
+    servers: Servers,
+    replayable_ids: random.Random,
+    wanted: list[Wanted],
+    days_off: frozenset[int],
+    taken: Sequence[Step],
 ) -> None:
     replayable_ids.seed(0)
     servers.receiver.received.clear()
     life = Life(servers)
-    await life.begin(wanted)
+    await life.begin(wanted, days_off)
     if not life.books:
         return
     for step in taken:

@@ -1,25 +1,22 @@
 """The steps that callers and targets take."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.core.execution import Execution
+from app.core.execution import Execution, Reason
 from app.core.execution import ExecutionStatus as Status
-from app.core.execution import Reason
 from app.core.occurrences import ScheduleType, next_occurrence
 from app.core.queries import Answer
 from app.core.schedule import Definition, OverlapPolicy
 from app.service.backfilling import BackfillRequest
-from tests.integration.calendars import calendar
 from tests.integration.workers.life.book import Book, firing
 from tests.integration.workers.life.life import CALLER, Life
 from tests.integration.workers.life.seen import Run
-from tests.integration.workers.life.wanted import CALENDAR, Wanted, patched
+from tests.integration.workers.life.wanted import Wanted, patched
 
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST_DAY = date(2026, 11, 23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,28 +320,5 @@ class Retry:
             fresh = (new.status, new.failures, new.wake_at, new.attempt) == (Status.PENDING, 0, life.now, old.attempt)
             return reopened and fresh
 
-        call = life.executions.retry(
-            CALLER, run.execution_id, answer=lambda _: Answer(202, {}, b""), idempotency=None
-        )
+        call = life.executions.retry(CALLER, run.execution_id, answer=lambda _: Answer(202, {}, b""), idempotency=None)
         await life.asked(call, lambda: None, may)
-
-
-@dataclass(frozen=True, slots=True)
-class SetOff:
-    """The calendar has these days off now, counted from the first one."""
-
-    days: frozenset[int]
-
-    async def take(self, life: Life) -> None:
-        off = frozenset(_FIRST_DAY + timedelta(days=day) for day in self.days)
-        before, reached = life.seen, {book.schedule_id: life.reached(book) for book in life.books.values()}
-
-        def then() -> None:
-            life.days_off = off
-            for book in life.books.values():
-                if book.definition.calendars is not None and not book.removed:
-                    kept = before.schedules[book.schedule_id]
-                    book.keeps_other_days(life.days(book.definition), reached[book.schedule_id], life.now, kept)
-
-        definition = calendar(CALENDAR, *sorted(day.isoformat() for day in off))
-        await life.asked(life.calendars.replace(CALLER, CALENDAR, definition, expected_revision=None), then)

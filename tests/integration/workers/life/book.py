@@ -106,7 +106,9 @@ class Book:
         """A caller changed it."""
         self.revisions[self.revision + 1] = self.definition
 
-    def changed(self, definition: Definition, days: BusinessDays | None, at: datetime, now: datetime, kept: Kept) -> None:
+    def changed(
+        self, definition: Definition, days: BusinessDays | None, at: datetime, now: datetime, kept: Kept
+    ) -> None:
         """It was given another definition, or the same one again."""
         before, self.definition, self.days = (self.definition, self.timing), definition, days
         retimed = before != (definition, self.timing) and (
@@ -137,17 +139,6 @@ class Book:
         self.raised()
         if not self.exhausted:
             self.begins(at)
-
-    def keeps_other_days(self, days: BusinessDays | None, at: datetime, now: datetime, kept: Kept) -> None:
-        """Its calendar was changed."""
-        before, self.days = self.timing, days
-        if self.open is None or kept.status != "active" or self.timing == before:
-            return
-        same = _past(before, kept.searched_to, now) == _past(self.timing, kept.searched_to, now)
-        self.ends(at, kept, left=same)
-        self.begins(at)
-
-    # What is to be seen of it
 
     def expected(self, kept: Kept | None) -> Expected:
         """What is to have a record, as far as its row says that it was looked; all that was, once it is removed."""
@@ -214,7 +205,7 @@ def _stepped(timing: Timing, after: datetime, until: datetime) -> Iterator[datet
 
 def _walked(timing: Timing, after: datetime, until: datetime) -> Iterator[datetime]:
     walk = _walk_from(timing, after)
-    while not walk or walk[-1] is not None and walk[-1] <= until:
+    while not walk or (walk[-1] is not None and walk[-1] <= until):
         walk.append(next_occurrence(timing, (walk[-1] if walk else None) or after))
     for instant in walk:
         if instant is None or instant > until:

@@ -1,10 +1,12 @@
-"""One example: schedules, their callers, two workers and a target, on real servers and a clock that is moved by hand."""
+"""One example: schedules, their callers, two workers and a target, on real servers and a clock moved by hand."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
+
+from redis.asyncio import Redis
 
 from app.core.assignment import Assignment
 from app.core.errors import InvalidScheduleException, ScheduleNotFoundException, StateForbidsException
@@ -24,7 +26,6 @@ from app.settings import Settings
 from app.store.database import Database
 from app.wheel.wheel import Wheel
 from app.workers.loop import Worker
-from redis.asyncio import Redis
 from tests.clocks import ManualClock
 from tests.integration.calendars import calendar, stored
 from tests.integration.workers.life import rules, seen
@@ -51,6 +52,7 @@ _EMPTIED = (
     "workers",
     "audit_log",
 )
+_FIRST_DAY = date(2026, 11, 23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,13 @@ class Life:
         self.reported: set[UUID] = set()
         servers.receiver.behaviour = self.target.answer
 
-    async def begin(self, wanted: list[Wanted]) -> None:
-        """Empty servers, a calendar without days, two workers, and the schedules."""
+    async def begin(self, wanted: list[Wanted], days_off: frozenset[int]) -> None:
+        """Empty servers, a calendar with these days off, counted from the first one, two workers, and the schedules."""
+        self.days_off = frozenset(_FIRST_DAY + timedelta(days=day) for day in days_off)
         async with self.database.transaction() as connection:
             await connection.execute(";".join(f"DELETE FROM {table}" for table in _EMPTIED))
         await self.servers.redis.flushall()
-        await stored(self.calendars, CALLER, calendar(CALENDAR))
+        await stored(self.calendars, CALLER, calendar(CALENDAR, *sorted(day.isoformat() for day in self.days_off)))
         for _ in range(2):
             self.crews.append(await self.hire())
         await self.crews[0].worker.window.run_once()
@@ -164,7 +167,7 @@ class Life:
         return chosen[number % len(chosen)] if chosen else None
 
     def reached(self, book: Book) -> datetime:
-        """Up to where a schedule's present timing counts if it is changed now: what was recorded ahead is not undone."""
+        """Up to where a schedule's timing counts if it is changed now: what was recorded ahead is not undone."""
         recorded = max((run.scheduled_for for run in self.seen.own(book.schedule_id)), default=self.now)
         assert recorded <= self.now + CLAIM_AHEAD, "recorded far ahead: a new timing would have to wait"
         return max(self.now, recorded)

@@ -16,7 +16,6 @@ from tests.integration.workers.life.asking import (
     Replace,
     Resume,
     Retry,
-    SetOff,
     SkipNext,
     Trigger,
     UndoSkip,
@@ -33,6 +32,7 @@ from tests.integration.workers.life.working import (
     Settle,
     Wait,
     WaitUntilDue,
+    Work,
 )
 
 
@@ -54,8 +54,9 @@ _sends = st.builds(
     Send, _of, _status_codes, st.sampled_from((None, None, None, "cancelled", "completed", "failed")), st.booleans()
 )
 _settles = st.builds(Settle, _of)
+_works = st.builds(Work, _of, _which, _status_codes)
 
-_WORK = (_until_due, _until_due, _looks, _looks, _sends, _settles, _waits)
+_WORK = (_until_due, _until_due, _looks, _looks, _sends, _settles, _works, _works, _waits)
 """Without these nothing fires: they are in every example."""
 _KINDS: tuple[st.SearchStrategy[Step], ...] = (
     st.builds(Replace, _of, wanteds()),
@@ -70,7 +71,6 @@ _KINDS: tuple[st.SearchStrategy[Step], ...] = (
     st.builds(Complete, _which, st.booleans()),
     st.builds(Heartbeat, _which),
     st.builds(Retry, _which),
-    st.builds(SetOff, st.frozensets(st.integers(0, 3))),
     st.builds(Break, _of, st.booleans()),
     st.builds(Bury, _of, st.booleans()),
     st.builds(Keep, _of),

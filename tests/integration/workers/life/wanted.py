@@ -74,7 +74,8 @@ def whens(draw: st.DrawFn) -> When:
     jitter = draw(st.sampled_from((0, 0, 20, 3600)))
     if kind is ScheduleType.ONE_TIME:
         return When(once=draw(st.sampled_from(ONCE)), jitter=jitter, off=draw(_off(*OnDayOff)))
-    start, end = draw(st.sampled_from((None, None, -100.5, 200.0))), draw(st.sampled_from((None, None, 1000.0, 90_000.0)))
+    start = draw(st.sampled_from((None, None, -100.5, 200.0)))
+    end = draw(st.sampled_from((None, None, 1000.0, 90_000.0)))
     if kind is ScheduleType.INTERVAL:
         every = draw(st.sampled_from(EVERY))
         return When(every=every, start=start, end=end, jitter=jitter, off=draw(_off(OnDayOff.SKIP)))
@@ -108,7 +109,7 @@ class Wanted(_Short):
             grace_period_seconds=self.grace,
             completion=Completion.CALLBACK if self.callback else Completion.RESPONSE,
             timeout_seconds=self.timeout,
-            retry=RetryPolicy(max_retries=self.retries, initial_backoff_seconds=2, max_backoff_seconds=30),
+            retry=RetryPolicy(self.retries, initial_backoff_seconds=2, max_backoff_seconds=30, max_age_seconds=2**25),
         )
 
 

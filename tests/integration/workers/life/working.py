@@ -1,21 +1,19 @@
 """The steps that workers take, and those that befall them and Redis."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import asynccontextmanager, suppress
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
 from uuid import UUID
 
-from app.core.clock import from_ms, to_ms
 from app.core.execution import ExecutionStatus as Status
 from app.core.schedule import Completion
 from app.workers.deliver import Deliverer
 from tests.integration.workers.life import rules
 from tests.integration.workers.life.asking import cancel, complete
-from tests.integration.workers.life.life import CLAIM_AHEAD, Crew, Life
+from tests.integration.workers.life.life import Life
 from tests.integration.workers.life.seen import Run
 from tests.integration.workers.life.target import Outcome, Sending
 
@@ -133,9 +131,9 @@ class Settle:
             book = life.books[outcome.assignment.schedule_id]
             gone = outcome.status_code == _GONE and expected[outcome.assignment.execution_id] == Status.FAILED
             kept = life.kept(book)
-            if gone and kept is not None and kept.status == "active" and outcome.assignment.revision == book.revision:
-                if not book.paused:
-                    book.pauses(life.reached(book), kept)
+            fires = kept is not None and kept.status == "active" and not book.paused
+            if gone and kept is not None and fires and outcome.assignment.revision == book.revision:
+                book.pauses(life.reached(book), kept)
         while crew.worker.settler.busy:
             await crew.worker.settler.run_once()
         await life.saw(lambda old, new: new.status == expected.get(old.execution_id) and old.finished_at is None)
@@ -161,6 +159,19 @@ def _settled(life: Life, run: Run, outcomes: list[Outcome]) -> str | None:
             again = one.status_code in _TRIED_AGAIN and run.failures < definition.retry.max_retries
             return Status.RETRYING if again else Status.FAILED
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All of a worker's stages, one after the other, once something is due."""
+
+    by: int = 0
+    which: int = 0
+    status_codes: tuple[int, ...] = (202,)
+
+    async def take(self, life: Life) -> None:
+        for step in (WaitUntilDue(self.which), Look(self.by), Send(self.by, self.status_codes), Settle(self.by)):
+            await step.take(life)
 
 
 @dataclass(frozen=True, slots=True)
