@@ -55,7 +55,7 @@ def _passed_over(everything: list[datetime], kept: list[datetime]) -> PassedOver
     return PassedOver(lost[0], lost[-1], len(lost)) if lost else None
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(100))
 @given(
     st.data(),
     daily_expressions(),
