@@ -3,6 +3,7 @@
 The client is pyreqwest, chosen by measurement (`make bench`): the HTTP client is the biggest cost of a firing.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -75,12 +76,22 @@ class PooledTransport:
             )
             async with request.build_streamed() as response:
                 answer = await response.body_reader.read(BODY_LIMIT_BYTES)
-                return Reply(response.status, b"" if answer is None else bytes(answer), _retry_after(response))
+                reply = Reply(response.status, b"" if answer is None else bytes(answer), _retry_after(response))
         except PyreqwestError as failed:
+            _end_if_cancelled()
             raise TransportFailure(_reason(failed)) from failed
+        _end_if_cancelled()
+        return reply
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _end_if_cancelled() -> None:
+    """A cancellation that comes in the instant of an answer is lost in the client, and its task would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _retry_after(response: BaseResponse) -> str | None:

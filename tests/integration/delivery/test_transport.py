@@ -274,3 +274,19 @@ async def test_many_hanging_requests_end_together(transport: PooledTransport) ->
         ended = await asyncio.gather(*(_post(transport, here.url) for _ in range(100)))
         assert all(isinstance(one, TransportFailure) for one in ended)
         assert time.monotonic() - began < IN_TIME
+
+
+async def test_a_cancellation_is_never_lost(transport: PooledTransport) -> None:
+    """At whatever moment it comes, also in that of the answer: a worker that stops waits for each of its senders."""
+
+    async def post_and_wait(url: str) -> None:
+        await transport.post(f"{url}/run", HEADERS, b"{}")
+        await asyncio.Event().wait()
+
+    async with target(sends(OK + b"Content-Length: 2\r\n\r\nok")) as here:
+        for number in range(400):
+            sending = asyncio.create_task(post_and_wait(here.url))
+            await asyncio.sleep(number % 40 / 10_000)
+            sending.cancel()
+            ended, _ = await asyncio.wait({sending}, timeout=IN_TIME)
+            assert ended, f"went on after a cancellation {number % 40 / 10} ms after its start"
