@@ -93,8 +93,11 @@ async def main(burst_size: int, rates: list[int], seconds: int) -> None:
         yardstick = await raw("aiohttp", stack)
         own = await raw("transport", stack)
         print(f"raw aiohttp POST loop          {yardstick:8.0f}/s   1.00")
+        library = await raw("pyreqwest", stack)
+        print(f"raw loop of the fastest library {library:7.0f}/s   {library / yardstick:.2f}")
         print(f"raw loop of the worker's client {own:7.0f}/s   {own / yardstick:.2f}")
         report["raw_aiohttp_per_second"], report["raw_transport_per_second"] = yardstick, own
+        report["raw_pyreqwest_per_second"] = library
         for workers in (1, 2):
             figures = await burst(stack, size=burst_size, workers=workers)
             ratio = figures["per_second"] / yardstick

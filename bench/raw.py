@@ -1,6 +1,7 @@
 """The yardstick: a bare POST loop that records nothing. `python -m bench.raw CLIENT URL REQUESTS` prints requests/s.
 
-CLIENT is `aiohttp`, which every figure is compared with, or `transport`, the client that the worker uses.
+CLIENT is `aiohttp`, which every figure is compared with, `transport`, the client that the worker uses, or `pyreqwest`,
+the fastest library.
 """
 
 import asyncio
@@ -10,7 +11,9 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 import uvloop
+from pyreqwest.client import ClientBuilder
 
+from app.delivery.reply import BODY_LIMIT_BYTES
 from app.delivery.transport import PooledTransport
 
 CONNECTIONS = 64
@@ -56,8 +59,19 @@ async def transport_loop(url: str, requests: int) -> float:
     return rate
 
 
+async def pyreqwest_loop(url: str, requests: int) -> float:
+    async with ClientBuilder().pool_max_idle_per_host(CONNECTIONS).no_proxy().build() as client:
+
+        async def post() -> None:
+            async with client.post(url).headers(HEADERS).body_bytes(BODY).build_streamed() as response:
+                await response.body_reader.read(BODY_LIMIT_BYTES)
+
+        await loop(post, min(1_000, requests))
+        return await loop(post, requests)
+
+
 if __name__ == "__main__":
     client, url, requests = sys.argv[1:4]
-    run = {"aiohttp": aiohttp_loop, "transport": transport_loop}[client]
+    run = {"aiohttp": aiohttp_loop, "transport": transport_loop, "pyreqwest": pyreqwest_loop}[client]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(f"{runner.run(run(url, int(requests))):.0f}")

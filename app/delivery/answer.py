@@ -8,7 +8,7 @@ from enum import Enum, auto
 import orjson
 
 from app.core.clock import EPOCH
-from app.delivery.transport import Reply
+from app.delivery.reply import Reply
 
 RETRY_AFTER_LIMIT_SECONDS = 3600.0
 """`Retry-After` is obeyed up to this, so that an absurd one does not park an execution for ever."""

@@ -9,8 +9,9 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body
+from app.delivery.reply import TransportFailure
 from app.delivery.signing import Signer
-from app.delivery.transport import Transport, TransportFailure
+from app.delivery.transport import Transport
 
 USER_AGENT = f"schedule-service/{__version__}"
 
@@ -54,8 +55,8 @@ class Sender:
         execution_id = str(assignment.execution_id)
         timestamp = started_ms // 1000
         headers = {
-            "content-type": "application/json",
-            "idempotency-key": execution_id,
+            "Content-Type": "application/json",
+            "Idempotency-Key": execution_id,
             "webhook-id": execution_id,
             "webhook-timestamp": str(timestamp),
             "traceparent": traceparent(assignment.execution_id, assignment.attempt),

@@ -15,6 +15,7 @@ import asyncpg
 from app.core.execution import Wake
 from app.core.ids import recorded_between
 from app.store.database import Connection
+from app.store.unfinished import UNFINISHED
 
 HEAD_LOOKS_AFTER = timedelta(seconds=5)
 """The oldest queued run of a group looks for room so often, also if nobody wakes it: none waits for ever."""
@@ -52,10 +53,10 @@ _WAKE = """
      WHERE e.execution_id = l.execution_id AND e.recorded_for = l.recorded_for
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
-_QUEUED = """
-    SELECT execution_id, schedule_id, group_id, max_parallel, wake_at FROM executions
+_QUEUED = f"""
+    SELECT execution_id, schedule_id, group_id, max_parallel, wake_at FROM executions e
      WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
-       AND finished_at IS NULL AND status = 'queued'
+       AND {UNFINISHED} AND status = 'queued'
 """
 _LOCK_SCHEDULES = """
     SELECT schedule_id, max_instances FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[])
@@ -68,11 +69,11 @@ _OLDEST = """
      WHERE e.schedule_id = $1 AND e.group_id IS NOT DISTINCT FROM $2 AND e.finished_at IS NULL AND e.status = 'queued'
      ORDER BY e.scheduled_for, e.execution_id LIMIT $3
 """
-_LOOK_LATER = """
+_LOOK_LATER = f"""
     WITH locked AS MATERIALIZED (
-        SELECT execution_id, recorded_for FROM executions
+        SELECT execution_id, recorded_for FROM executions e
          WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
-           AND finished_at IS NULL AND status = 'queued'
+           AND {UNFINISHED} AND status = 'queued'
          ORDER BY execution_id FOR NO KEY UPDATE)
     UPDATE executions e SET wake_at = $4
       FROM locked l

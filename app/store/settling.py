@@ -8,10 +8,11 @@ from uuid import UUID
 from app.core.execution import ExecutionStatus, Wake
 from app.store.database import Connection
 from app.store.queueing import Group
+from app.store.unfinished import UNFINISHED
 
 # The fence: an outcome is written under the owner and the attempt that made it, and never over a final one. A 2xx of
 # a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
-_SETTLE = """
+_SETTLE = f"""
     UPDATE executions e
        SET status = u.status, attempts = e.attempts || u.attempt::jsonb, failures = e.failures + u.failed,
            owner = NULL, finished_at = u.finished_at, error = u.error,
@@ -27,23 +28,23 @@ _SETTLE = """
         AS u(execution_id, recorded_for, owner, number, status, attempt, failed, wake_at, finished_at, error,
              engine_execution_id, result, started_at, lateness_ms)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $15 AND $16
-       AND e.finished_at IS NULL
+       AND {UNFINISHED}
        AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status IN ('succeeded', 'running'))
     RETURNING e.execution_id, e.schedule_id, e.group_id, e.awaited AND e.finished_at IS NOT NULL AS makes_room
 """
-_RELEASE = """
+_RELEASE = f"""
     UPDATE executions e
        SET owner = NULL, wake_at = greatest(e.due_at, $4)
       FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
-       AND e.owner = $3 AND e.status = 'pending' AND e.finished_at IS NULL
+       AND e.owner = $3 AND e.status = 'pending' AND {UNFINISHED}
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
-_STILL_OWNED = """
+_STILL_OWNED = f"""
     SELECT e.execution_id
       FROM unnest($1::uuid[], $2::int[]) AS u(execution_id, attempt)
       JOIN executions e USING (execution_id, attempt)
-     WHERE e.recorded_for BETWEEN $4 AND $5 AND e.owner = $3 AND e.status = 'pending' AND e.finished_at IS NULL
+     WHERE e.recorded_for BETWEEN $4 AND $5 AND e.owner = $3 AND e.status = 'pending' AND {UNFINISHED}
 """
 
 

@@ -15,10 +15,11 @@ from app.core.schedule import Completion
 from app.store.database import Connection
 from app.store.firing import retry_policy
 from app.store.queueing import Group
+from app.store.unfinished import UNFINISHED
 
 # The definition is the one in force when the execution was recorded. Whoever raises a schedule's revision keeps the
 # superseded definition in the same transaction, so one of the two is there in any snapshot.
-_SELECT = """
+_SELECT = f"""
     SELECT e.execution_id, e.recorded_for, e.schedule_id, e.community_id, e.workflow_id, e.trigger, e.scheduled_for,
            e.due_at, e.coalesced_count, e.last_scheduled_for, e.next_execution_at, e.status, e.owner, e.attempt,
            e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at, e.revision, e.group_id, e.awaited,
@@ -33,7 +34,7 @@ _SELECT = """
       FROM executions e
       LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id
       LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
-     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3 AND e.finished_at IS NULL
+     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3 AND {UNFINISHED}
 """
 _IN_ORDER = "ORDER BY e.execution_id FOR NO KEY UPDATE OF e"
 # A queued run is started only with its schedule locked, and so not among these.
@@ -41,25 +42,25 @@ _LOCK_WAITING = f"{_SELECT} AND e.wake_at IS NOT NULL AND e.status <> 'queued' {
 # Waited for, not passed over: whoever has it locked is waking it, or asks what became of it, and the run behind it
 # must not overtake it for that.
 _LOCK_QUEUED = f"{_SELECT} AND e.status = 'queued' {_IN_ORDER}"
-_STILL_WAITING = """
-    SELECT execution_id FROM executions
-     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
-       AND finished_at IS NULL AND wake_at IS NOT NULL AND status <> 'queued'
+_STILL_WAITING = f"""
+    SELECT e.execution_id FROM executions e
+     WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3
+       AND {UNFINISHED} AND wake_at IS NOT NULL AND status <> 'queued'
 """
-_TAKE = """
+_TAKE = f"""
     UPDATE executions e
        SET status = 'pending', owner = $3, attempt = e.attempt + 1, wake_at = NULL,
            retry_since = coalesce($6, e.retry_since), awaited = e.awaited OR $6::timestamptz IS NOT NULL
       FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $4 AND $5
-       AND e.finished_at IS NULL
+       AND {UNFINISHED}
 """
-_END = """
+_END = f"""
     UPDATE executions e
        SET status = $7, error = u.error, owner = NULL, wake_at = NULL, finished_at = $4
       FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS u(execution_id, recorded_for, error)
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
-       AND e.finished_at IS NULL
+       AND {UNFINISHED}
     RETURNING e.schedule_id, e.group_id, e.awaited
 """
 

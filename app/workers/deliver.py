@@ -67,6 +67,8 @@ class Deliverer:
         self._sent_rate = 0.0
         self._rated_at = clock.monotonic()
         self._stopping = False
+        metrics.held.set_function(lambda: len(self._held) + len(self._ready))
+        metrics.in_flight.set_function(lambda: self._in_flight)
 
     # What the other stages ask
 
@@ -135,7 +137,6 @@ class Deliverer:
                 self._ready.append((self._clock.monotonic(), heapq.heappop(self._held)[2]))
                 if self._idle:
                     self._wake_one()
-            self._metrics.held.set(len(self._held) + len(self._ready))
             await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
 
     async def _send_forever(self) -> None:
@@ -230,7 +231,6 @@ class Deliverer:
         if delivered.assignment.attempt == 1:
             self._metrics.lateness_seconds.observe((delivered.started_ms - delivered.assignment.due_ms) / 1000)
         self._metrics.attempt_seconds.observe(delivered.duration_ms / 1000)
-        self._metrics.in_flight.set(self._in_flight - 1)
 
     def _rate(self) -> float:
         """Deliveries a second, fading within about a second."""

@@ -1,6 +1,7 @@
 """A target of a few lines that behaves as badly as a test tells it to, on loopback."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,9 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def target(behaviour: Behaviour, *, reads_request: bool = True) -> AsyncIterator[Target]:
+async def target(
+    behaviour: Behaviour, *, reads_request: bool = True, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Target]:
     """A server that does to each connection what `behaviour` says; `gone` is set when one ends."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -50,9 +53,9 @@ async def target(behaviour: Behaviour, *, reads_request: bool = True) -> AsyncIt
         finally:
             here.gone.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
-    here = Target(f"http://{host}:{port}")
+    here = Target(f"http{'' if tls is None else 's'}://{host}:{port}")
     try:
         yield here
     finally:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from app.delivery.transport import BODY_LIMIT_BYTES, PooledTransport, Reply, TransportFailure
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import (
     Behaviour,
     hangs,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.delivery.answer import RETRY_AFTER_LIMIT_SECONDS, Meaning, Verdict, read_answer
-from app.delivery.transport import Reply
+from app.delivery.reply import Reply
 from tests.clocks import START
 
 

@@ -1,0 +1,167 @@
+"""One HTTP/1.1 connection to a target: one request at a time, and an answer that is never read without bounds.
+
+The bytes are read by llhttp (the parser of Node.js, through httptools); what is ours is only when an answer ends, what
+of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9.3).
+"""
+
+import asyncio
+from typing import cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+
+_OVERHEAD_LIMIT_BYTES = 256 * 1024
+"""Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
+
+
+class Unanswered(TransportFailure):
+    """The target closed the connection without a byte of an answer, as it does with one that was idle for too long."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection, as asyncio drives it. Whoever sends on it owns it until the answer is there."""
+
+    __slots__ = (
+        "_answer",
+        "_body",
+        "_body_bytes",
+        "_complete",
+        "_ends_with_connection",
+        "_in_body",
+        "_keep_alive",
+        "_parser",
+        "_received_bytes",
+        "_retry_after",
+        "_transport",
+        "idle_since",
+    )
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Reply] | None = None
+        self._keep_alive = False
+        self.idle_since = 0.0
+
+    # What the pool asks
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent: the last answer is whole, and the target keeps the connection."""
+        return self._keep_alive and self._transport is not None and not self._transport.is_closing()
+
+    def send(self, request: bytes) -> "asyncio.Future[Reply]":
+        """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
+        assert self._transport is not None
+        self._parser = HttpResponseParser(self)
+        self._body: list[bytes] = []
+        self._retry_after: str | None = None
+        self._body_bytes = self._received_bytes = 0
+        self._complete = self._keep_alive = False
+        self._expect_headers()
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._answer
+
+    def fail(self, failure: TransportFailure) -> None:
+        """Give up on the answer, and on the connection."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(failure)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close at once; nothing that is still under way counts."""
+        self._keep_alive = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            # Nobody asked for it.
+            self.abort()
+            return
+        self._received_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self.fail(TransportFailure("the target answered with another protocol"))
+            return
+        except HttpParserError as broken:
+            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
+            return
+        if self._complete:
+            self._finish()
+        elif self._body_bytes > BODY_LIMIT_BYTES:
+            self._finish()
+            self.abort()
+        elif self._received_bytes - self._body_bytes > _OVERHEAD_LIMIT_BYTES:
+            self.fail(TransportFailure(f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"))
+
+    def eof_received(self) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if self._in_body and self._ends_with_connection:
+            self._finish()
+        elif self._received_bytes:
+            self.fail(TransportFailure("the target closed the connection in the middle of its answer"))
+        else:
+            self.fail(Unanswered("the target closed the connection without an answer"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._keep_alive = False
+        if self._answer is None or self._answer.done():
+            return
+        kind = TransportFailure if self._received_bytes else Unanswered
+        self._answer.set_exception(kind(f"the connection broke: {error or 'closed'}"))
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second answer to the one request: what it belongs to cannot be known.
+            self._keep_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._complete:
+            return
+        lowered = name.lower()
+        if lowered in (b"content-length", b"transfer-encoding"):
+            self._ends_with_connection = False
+        elif lowered == b"retry-after":
+            # Latin-1 has a character for every byte: one that is no text must not cost the answer.
+            self._retry_after = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+
+    def on_body(self, part: bytes) -> None:
+        if self._complete:
+            return
+        if self._body_bytes <= BODY_LIMIT_BYTES:
+            self._body.append(part)
+        self._body_bytes += len(part)
+
+    def on_message_complete(self) -> None:
+        if self._complete:
+            return
+        if self._parser.get_status_code() < 200:
+            # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
+            self._expect_headers()
+            return
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
+
+    def _expect_headers(self) -> None:
+        self._in_body = False
+        self._ends_with_connection = True
+        self._retry_after = None
+
+    def _finish(self) -> None:
+        assert self._answer is not None
+        body = b"".join(self._body)[:BODY_LIMIT_BYTES]
+        self._answer.set_result(Reply(self._parser.get_status_code(), body, self._retry_after))

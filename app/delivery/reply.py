@@ -1,0 +1,19 @@
+"""What comes of a request: a target's answer, or none."""
+
+from dataclasses import dataclass
+
+BODY_LIMIT_BYTES = 64 * 1024
+"""So much of an answer's body is read: what a target says is an excerpt in a record, not a download."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """A target's answer; `body` is at most its first 64 KiB, `retry_after` the header as it came."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class TransportFailure(Exception):
+    """No answer, or one that broke off; the message says in one line what happened."""

@@ -1,0 +1,236 @@
+"""When a connection is used again, when not, and what a request looks like on the wire."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.transport import PooledTransport
+from tests.integration.delivery.hostile import Behaviour, read_request, sends, target
+
+HEADERS = {"Idempotency-Key": "x"}
+ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
+OK = Reply(202, b"ok", None)
+OWN_CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""A certificate for `localhost` that signed itself, and its key; nothing but these tests trusts it."""
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[PooledTransport]:
+    transport = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+    yield transport
+    await transport.close()
+
+
+def answers(*answers: bytes) -> Behaviour:
+    """One answer after the other on a connection, a request between them; then it is closed."""
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for position, answer in enumerate(answers):
+            if position:
+                await read_request(reader)
+            writer.write(answer)
+            await writer.drain()
+
+    return behaviour
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing(transport: PooledTransport) -> None:
+    async with target(sends(ANSWER)) as here:
+        for _ in range(3):
+            assert await transport.post(here.url, HEADERS, b"{}") == OK
+            await asyncio.wait_for(here.gone.wait(), 5)
+            here.gone.clear()
+    assert len(here.requests) == 3
+
+
+async def test_a_request_on_a_connection_that_is_just_being_closed_is_sent_once_more(
+    transport: PooledTransport,
+) -> None:
+    """It was closed as the request was under way: nobody can tell that from one that was read and not answered."""
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ANSWER)
+        if here.connections == 1:
+            await read_request(reader)
+        else:
+            await reader.read()
+
+    async with target(behaviour) as here:
+        assert await transport.post(here.url, HEADERS, b"1") == OK
+        assert await transport.post(here.url, HEADERS, b"2") == OK
+        assert (here.connections, len(here.requests)) == (2, 2)
+
+
+async def test_a_request_is_not_repeated_where_an_answer_had_begun_or_the_connection_was_fresh(
+    transport: PooledTransport,
+) -> None:
+    async with target(answers(ANSWER, b"HTTP/1.1 2")) as here:
+        assert await transport.post(here.url, HEADERS, b"1") == OK
+        with pytest.raises(TransportFailure, match="in the middle"):
+            await transport.post(here.url, HEADERS, b"2")
+        assert here.connections == 1
+    async with target(sends(b"")) as here:
+        with pytest.raises(TransportFailure, match="without an answer"):
+            await transport.post(here.url, HEADERS, b"1")
+        assert here.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ANSWER + ANSWER,
+        ANSWER + b"garbage",
+        b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.0 202 Accepted\r\nContent-Length: 2\r\n\r\nok",
+    ],
+    ids=["two answers", "garbage behind it", "close", "HTTP/1.0"],
+)
+async def test_what_cannot_be_trusted_with_another_request_is_closed(transport: PooledTransport, answer: bytes) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        for number in (1, 2):
+            try:
+                reply = await transport.post(here.url, HEADERS, b"{}")
+            except TransportFailure:
+                # Garbage in one piece with its answer makes that no answer either.
+                assert answer.endswith(b"garbage")
+            else:
+                assert reply == OK
+            assert here.connections == number
+
+
+async def test_what_comes_unasked_is_never_taken_for_an_answer(transport: PooledTransport) -> None:
+    stolen = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
+    sent = asyncio.Event()
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ANSWER)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.write(stolen)
+        sent.set()
+        await reader.read()
+
+    async with target(behaviour) as here:
+        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        await asyncio.wait_for(sent.wait(), 5)
+        await asyncio.wait_for(here.gone.wait(), 5)
+        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert here.connections == 2
+
+
+async def test_early_hints_are_passed_over(transport: PooledTransport) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </a>\r\n\r\n"
+    async with target(answers(hints + ANSWER, b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER)) as here:
+        for _ in range(2):
+            assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert here.connections == 1
+
+
+async def test_an_answer_in_another_protocol_is_a_failure(transport: PooledTransport) -> None:
+    switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with target(sends(switched)) as here:
+        with pytest.raises(TransportFailure, match="another protocol"):
+            await transport.post(here.url, HEADERS, b"{}")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_that_has_no_body_ends_with_its_headers(transport: PooledTransport, status: int) -> None:
+    async with target(answers(b"HTTP/1.1 %d None\r\n\r\n" % status, ANSWER)) as here:
+        assert await transport.post(here.url, HEADERS, b"{}") == Reply(status, b"", None)
+        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert here.connections == 1
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\nX-Admin: 1", "a\rb", "a\r\n\r\nGET / HTTP/1.1"])
+async def test_a_header_cannot_smuggle_another(transport: PooledTransport, value: str) -> None:
+    async with target(sends(ANSWER)) as here:
+        for headers in ({"X-A": value}, {value: "a"}, {"X-A": value, "X-B": "b"}):
+            with pytest.raises(TransportFailure, match="line break"):
+                await transport.post(here.url, headers, b"{}")
+        with pytest.raises(TransportFailure, match="characters"):
+            await transport.post(here.url, {"X-A": "☃"}, b"{}")
+        assert here.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("", b"POST / HTTP/1.1"),
+        ("/a/b?c=d&e=%20", b"POST /a/b?c=d&e=%20 HTTP/1.1"),
+        ("/a b\r\nX: y", b"POST /a%20b%0D%0AX:%20y HTTP/1.1"),
+        ("/ä?ö#fragment", b"POST /%C3%A4?%C3%B6 HTTP/1.1"),
+        ("/a#fragment", b"POST /a HTTP/1.1"),
+    ],
+)
+async def test_a_path_is_sent_as_http_can_carry_it(transport: PooledTransport, path: str, sent: bytes) -> None:
+    async with target(sends(ANSWER)) as here:
+        assert await transport.post(here.url + path, HEADERS, b"{}") == OK
+    (request,) = here.requests
+    assert request.startswith(sent + b"\r\nHost: " + here.url.removeprefix("http://").encode() + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/", "http://", "http://127.0.0.1:x/", "http://u@127.0.0.1/", "nothing"]
+)
+async def test_what_is_no_url_of_a_target_is_a_failure(transport: PooledTransport, url: str) -> None:
+    with pytest.raises(TransportFailure, match="not a URL"):
+        await transport.post(url, HEADERS, b"{}")
+
+
+async def test_no_more_connections_are_kept_than_asked_for(transport: PooledTransport) -> None:
+    together = asyncio.Barrier(10)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await together.wait()
+        writer.write(ANSWER)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(10)))
+        assert here.connections == 10
+        assert len(transport.idle) == 4
+
+
+async def test_a_large_request_is_sent_whole_to_a_target_that_reads_slowly(transport: PooledTransport) -> None:
+    body = b"x" * (1 << 20)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: %d\r\n" % len(body) in head
+        for _ in range(16):
+            await reader.readexactly(len(body) // 16)
+            await asyncio.sleep(0.002)
+        writer.write(ANSWER)
+
+    async with target(behaviour, reads_request=False) as here:
+        assert await transport.post(here.url, HEADERS, body) == OK
+
+
+async def test_tls_is_spoken_with_a_target_whose_certificate_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+    long = b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n" % (2 * BODY_LIMIT_BYTES) + b"x" * 2 * BODY_LIMIT_BYTES
+    async with target(answers(ANSWER, ANSWER, long), tls=server) as here:
+        url = here.url.replace("127.0.0.1", "localhost")
+        distrusting = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+        with pytest.raises(TransportFailure, match="certificate verify failed"):
+            await distrusting.post(url, HEADERS, b"{}")
+        await distrusting.close()
+        assert here.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+        trusting = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+        assert await trusting.post(url, HEADERS, b"{}") == OK
+        assert await trusting.post(url, HEADERS, b"{}") == OK
+        assert len((await trusting.post(url, HEADERS, b"{}")).body) == BODY_LIMIT_BYTES
+        with pytest.raises(TransportFailure, match="certificate"):
+            await trusting.post(here.url, HEADERS, b"{}")
+        await trusting.close()
+    assert all(request.startswith(b"POST / HTTP/1.1\r\nHost: localhost:") for request in here.requests)
