@@ -19,6 +19,8 @@ _ATTEMPTS = 5
 _CONNECT_SECONDS = 5.0
 _ACQUIRE_SECONDS = 5.0
 _COMMAND_SECONDS = 9.0
+_STATEMENT_SECONDS = 30
+"""A statement is prepared anew after this long: a plan that was kept while a table was empty is none for a full one."""
 _STEADY_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 # Deadlock and serialization failure: the transaction left nothing behind and may be repeated as it was.
@@ -61,8 +63,8 @@ class Database:
         """Connect.
 
         `steady_plans` is for a worker: its statements name few rows by id, so that the one plan which goes by the
-        primary key is right for any batch and any day's partition, also one that Postgres has not analysed yet, and
-        need not be made anew for each batch. With it an advance of ten costs Postgres half.
+        primary key is right for any batch and need not be made anew for each. With it an advance of ten costs Postgres
+        half.
 
         Behind a pooler in transaction mode no session state may be relied on: statements are not kept prepared, and
         the operator sets the timeouts on the role.
@@ -87,6 +89,7 @@ class Database:
                 timeout=_CONNECT_SECONDS,
                 command_timeout=_COMMAND_SECONDS,
                 max_inactive_connection_lifetime=300,
+                max_cached_statement_lifetime=_STATEMENT_SECONDS,
                 reset=_keep,
                 statement_cache_size=0 if pooler == "transaction" else 200,
                 server_settings=settings if pooler == "none" else {"application_name": name},
