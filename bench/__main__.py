@@ -8,23 +8,35 @@ import asyncio
 import json
 import platform
 import sys
-import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import quantiles
 
-import psutil
-
+from bench.creating import creating
+from bench.firing import Figures, burst, fairness, lateness
+from bench.growth import growth, machine
+from bench.picture import curves
 from bench.queueing import turns
-from bench.stack import Arrival, Stack, running_stack, spread
+from bench.stack import Stack, running_stack
+from bench.stages import stages
 
 _RESULTS = Path(__file__).parent / "results"
+_PICTURE = Path(__file__).parent.parent / "docs" / "growth.svg"
 _RAW_REQUESTS = 20_000
-_LEAD_SECONDS = 3.0
 _QUEUED_RUNS = 300
+_CURVES = {
+    "advance_us": "advance, µs an occurrence",
+    "pages_a_firing": "pages of schedules read, each",
+    "claim_call_us": "a claim of 16 shards, µs",
+    "rebuild_seconds": "the wheel from nothing, s",
+    "wheel_mb": "the wheel in Redis, MB",
+    "worker_rss_mb": "memory of a worker, MB",
+}
+
+Report = dict[str, object]
 
 
-async def raw(client: str, stack: Stack) -> float:
+async def _raw(client: str, stack: Stack) -> float:
     """Requests a second of a bare POST loop."""
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.raw", client, f"{stack.receiver_url}/raw", str(_RAW_REQUESTS),
@@ -34,86 +46,92 @@ async def raw(client: str, stack: Stack) -> float:
     return float(out)
 
 
-async def burst(stack: Stack, *, size: int, workers: int) -> dict[str, float]:
-    """Everything due at one instant: executions a second from the first to the last, and how the first came."""
-    async with stack.workers(workers) as processes:
-        due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS + size / 20_000)
-        await stack.add_one_time([due] * size)
-        before = sum(_cpu_seconds(process) for process in processes)
-        arrivals = await stack.arrivals(size)
-        used = sum(_cpu_seconds(process) for process in processes) - before
-    _check(arrivals, size)
-    late = sorted(arrival.late_ms for arrival in arrivals)
-    return {
-        "per_second": size / late[-1] * 1000,
-        "first_ms": late[0],
-        "half_ms": late[size // 2],
-        "all_ms": late[-1],
-        "worker_cpu_us_each": used / size * 1e6,
-    }
+async def _burst(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    """Beside the bare loop before and after: a shared machine is not the same twice."""
+    for workers in (1, 2):
+        before = await _raw("aiohttp", stack)
+        figures = await burst(stack, size=given.burst, workers=workers)
+        yardstick = (before + await _raw("aiohttp", stack)) / 2
+        figures["ratio_to_raw_aiohttp"] = figures["per_second"] / yardstick
+        _note(report, f"burst of {given.burst}, workers: {workers}", figures)
 
 
-async def lateness(stack: Stack, *, per_second: int, seconds: int) -> dict[str, float]:
-    """A steady rate: how late each came at the receiver, and what one worker used of a core."""
-    size = per_second * seconds
-    async with stack.workers(1) as (process,):
-        start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS)
-        await stack.add_one_time(spread(start, size, per_second))
-        await asyncio.sleep(max(0.0, (start - datetime.now(UTC)).total_seconds()))
-        before, began = _cpu_seconds(process), time.monotonic()
-        arrivals = await stack.arrivals(size)
-        share = (_cpu_seconds(process) - before) / (time.monotonic() - began)
-    _check(arrivals, size)
-    late = [arrival.late_ms for arrival in arrivals]
-    cut = quantiles(late, n=100)
-    return {"p50_ms": cut[49], "p90_ms": cut[89], "p99_ms": cut[98], "max_ms": max(late), "worker_core_share": share}
+async def _loops(stack: Stack, report: Report, _given: argparse.Namespace) -> None:
+    yardstick = await _raw("aiohttp", stack)
+    for name, client in (("fastest library's", "pyreqwest"), ("worker's", "transport")):
+        rate = await _raw(client, stack)
+        _note(report, f"bare loop of the {name} client", {"per_second": rate, "ratio_to_raw_aiohttp": rate / yardstick})
 
 
-def _check(arrivals: list[Arrival], size: int) -> None:
-    early = [arrival for arrival in arrivals if arrival.late_ms < 0]
-    if early or len(arrivals) != size or len({arrival.execution_id for arrival in arrivals}) != size:
-        raise AssertionError(f"{len(arrivals)} arrivals of {size}, {len(early)} early: {early[:3]}")
+async def _lateness(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    _note(report, "lateness, idle", await lateness(stack, per_second=1, seconds=given.seconds * 2))
+    for rate in given.rates:
+        _note(report, f"lateness at {rate}/s", await lateness(stack, per_second=rate, seconds=given.seconds))
 
 
-def _words(figures: dict[str, float]) -> str:
-    return ", ".join(f"{name} {figure:.2f}" for name, figure in figures.items() if name != "per_second")
+async def _without_redis(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    for rate in given.rates[:2]:
+        figures = await lateness(stack, per_second=rate, seconds=given.seconds, redis=False)
+        _note(report, f"lateness at {rate}/s, Redis away", figures)
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+async def _stages(stack: Stack, report: Report, _given: argparse.Namespace) -> None:
+    for batch in (10, 100):
+        _note(report, f"stages alone, {batch} at once", await stages(stack, size=100 * batch, batch=batch))
 
 
-async def main(burst_size: int, rates: list[int], seconds: int) -> None:
-    report: dict[str, object] = {
+async def _creating(stack: Stack, report: Report, _given: argparse.Namespace) -> None:
+    _note(report, "creating, one API process", await creating(stack, single=3_000, batched=40_000))
+
+
+async def _turns(stack: Stack, report: Report, _given: argparse.Namespace) -> None:
+    _note(report, "from the end of a run to the queued one", await turns(stack, runs=_QUEUED_RUNS))
+
+
+async def _fairness(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    figures = await fairness(stack, size=given.crowd, per_second=50, seconds=given.seconds)
+    _note(report, f"lateness beside a community with {given.crowd} due at once", figures)
+
+
+async def _growth(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    measured: list[Figures] = []
+    for size in given.sizes:
+        measured.append(await growth(stack, size=size))
+        _note(report, f"{size} schedules", measured[-1])
+    if len(measured) > 1:
+        charts = {title: [(one["schedules"], one[name]) for one in measured] for name, title in _CURVES.items()}
+        _PICTURE.write_text(curves(f"What grows with the number of schedules ({machine()})", charts))
+
+
+PARTS: dict[str, Callable[[Stack, Report, argparse.Namespace], Awaitable[None]]] = {
+    "loops": _loops,
+    "burst": _burst,
+    "lateness": _lateness,
+    "stages": _stages,
+    "creating": _creating,
+    "queue": _turns,
+    "fairness": _fairness,
+    "growth": _growth,
+    "redis-away": _without_redis,
+}
+"""In this order; Redis does not come back after the last."""
+
+
+def _note(report: Report, what: str, figures: Figures) -> None:
+    report[what] = figures
+    words = ", ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
+    print(f"{what:44}  {words}", flush=True)
+
+
+async def main(given: argparse.Namespace) -> None:
+    report: Report = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{psutil.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{machine()}, {platform.machine()}, Python {platform.python_version()}",
     }
     async with running_stack() as stack:
-        yardstick = await raw("aiohttp", stack)
-        own = await raw("transport", stack)
-        print(f"raw aiohttp POST loop          {yardstick:8.0f}/s   1.00")
-        library = await raw("pyreqwest", stack)
-        print(f"raw loop of the fastest library {library:7.0f}/s   {library / yardstick:.2f}")
-        print(f"raw loop of the worker's client {own:7.0f}/s   {own / yardstick:.2f}")
-        report["raw_aiohttp_per_second"], report["raw_transport_per_second"] = yardstick, own
-        report["raw_pyreqwest_per_second"] = library
-        for workers in (1, 2):
-            figures = await burst(stack, size=burst_size, workers=workers)
-            ratio = figures["per_second"] / yardstick
-            report[f"burst_{workers}"] = figures | {"ratio_to_raw_aiohttp": ratio}
-            speed = f"{figures['per_second']:8.0f}/s   {ratio:.2f}"
-            print(f"burst of {burst_size}, workers: {workers}      {speed}   {_words(figures)}")
-        for rate in rates:
-            figures = await lateness(stack, per_second=rate, seconds=seconds)
-            report[f"lateness_{rate}"] = figures
-            print(f"lateness at {rate:5}/s   {_words(figures)}")
-        figures = await turns(stack, runs=_QUEUED_RUNS)
-        report["queued_turn"] = figures
-        print(f"from the end of a run to the queued one   {_words(figures)}")
-        again = await raw("aiohttp", stack)
-        report["raw_aiohttp_per_second_after"] = again
-        print(f"raw aiohttp POST loop, again   {again:8.0f}/s   {again / yardstick:.2f}")
+        for name, part in PARTS.items():
+            if name in given.only:
+                await part(stack, report, given)
     _RESULTS.mkdir(exist_ok=True)
     path = _RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps(report, indent=2) + "\n")
@@ -122,8 +140,10 @@ async def main(burst_size: int, rates: list[int], seconds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--burst", type=int, default=5_000, help="schedules due at one instant")
-    parser.add_argument("--rates", type=int, nargs="*", default=[200, 500, 2_000], help="schedules a second")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts to measure")
+    parser.add_argument("--burst", type=int, default=20_000, help="schedules due at one instant")
+    parser.add_argument("--rates", type=int, nargs="*", default=[200, 500, 2_000, 5_000], help="schedules a second")
     parser.add_argument("--seconds", type=int, default=15, help="how long each rate is held")
-    given = parser.parse_args()
-    asyncio.run(main(given.burst, given.rates, given.seconds))
+    parser.add_argument("--crowd", type=int, default=100_000, help="schedules of one community due at one instant")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="schedules stored")
+    asyncio.run(main(parser.parse_args()))

@@ -16,9 +16,11 @@ from uuid import UUID
 import asyncpg
 import httpx
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.clock import SystemClock, to_ms
 from app.core.ids import new_id
+from app.embedded.ports import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.store.preparing import prepare
@@ -33,6 +35,9 @@ _COLUMNS = (
     "created_at", "updated_at",
 )  # fmt: skip
 _PATIENCE_SECONDS = 120
+_PAST = -1
+"""The community of the executions that were there before: a service that runs has a history, and Postgres knows it."""
+_PAST_EXECUTIONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +45,26 @@ class Arrival:
     """One request at the receiver: its execution, and how late it came by the machine's clock."""
 
     execution_id: UUID
+    community_id: int
     late_ms: float
 
 
 class Stack:
     """Servers that run, and what a measurement does with them."""
 
-    def __init__(self, database_url: str, redis_url: str, receiver_url: str) -> None:
-        self.database_url = database_url
-        self.redis_url = redis_url
+    def __init__(self, postgres: EmbeddedPostgres, valkey: EmbeddedValkey, receiver_url: str) -> None:
+        self.database_url = postgres.url
+        self.redis_url = valkey.url
         self.receiver_url = receiver_url
         self.clock = SystemClock()
+        self._servers: dict[str, EmbeddedPostgres | EmbeddedValkey] = {"postgres": postgres, "redis": valkey}
+        self._metrics_ports: list[int] = []
 
     @asynccontextmanager
     async def workers(self, number: int) -> AsyncIterator[list[psutil.Process]]:
         """Worker processes that are up."""
-        environment = {
-            **os.environ,
-            "DATABASE_URL": self.database_url,
-            "REDIS_URL": self.redis_url,
-            "WORKFLOW_ENGINE_URL": self.receiver_url,
-            "WEBHOOK_SIGNING_SECRETS": "whsec_" + base64.b64encode(b"b" * 32).decode(),
-            "LOG_LEVEL": "WARNING",
-        }
-        children = [
-            await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", "worker", env=environment)
-            for _ in range(number)
-        ]
+        self._metrics_ports = [free_port() for _ in range(number)]
+        children = [await self._start("worker", "--metrics-port", str(port)) for port in self._metrics_ports]
         try:
             await self._until("SELECT count(*) FROM workers", number)
             yield [psutil.Process(child.pid) for child in children]
@@ -76,39 +74,136 @@ class Stack:
             for child in children:
                 await child.wait()
 
-    async def add_one_time(self, due: list[datetime], *, communities: int = 1) -> None:
+    @asynccontextmanager
+    async def api(self) -> AsyncIterator[str]:
+        """The URL of one API process that is up, and asks for no key."""
+        port = free_port()
+        child = await self._start("api", "--port", str(port))
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with httpx.AsyncClient() as client:
+                while True:
+                    try:
+                        if (await client.get(f"{url}/readyz")).status_code == 200:
+                            break
+                    except httpx.TransportError:
+                        await asyncio.sleep(0.05)
+            yield url
+        finally:
+            child.terminate()
+            await child.wait()
+
+    async def _start(self, *command: str) -> asyncio.subprocess.Process:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "WORKFLOW_ENGINE_URL": self.receiver_url,
+            "WEBHOOK_SIGNING_SECRETS": "whsec_" + base64.b64encode(b"b" * 32).decode(),
+            "AUTH_MODE": "none",
+            "LOG_LEVEL": "ERROR",
+        }
+        return await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", *command, env=environment)
+
+    async def stop_redis(self) -> None:
+        """Redis is gone: connections to it are refused."""
+        await self._servers["redis"].stop()
+
+    async def start_redis(self) -> None:
+        """Redis is back, on another port and empty."""
+        await self._servers["redis"].start()
+        self.redis_url = self._servers["redis"].url
+
+    def cpu_seconds(self, workers: list[psutil.Process]) -> dict[str, float]:
+        """The CPU that workers, Postgres and Redis have used so far."""
+        used = {"worker": sum(map(cpu_seconds, workers))}
+        for name, server in self._servers.items():
+            root = psutil.Process(server.pid)
+            used[name] = sum(map(cpu_seconds, [root, *root.children(recursive=True)]))
+        return used
+
+    async def in_vain(self) -> float:
+        """The share of what the workers have claimed that turned out taken, gone or not due."""
+        claimed = vain = 0.0
+        async with httpx.AsyncClient() as client:
+            for port in self._metrics_ports:
+                for family in text_string_to_metric_families(
+                    (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+                ):
+                    if family.name == "schedule_service_claimed_entries":
+                        claimed += family.samples[0].value
+                    elif family.name == "schedule_service_claimed_in_vain":
+                        vain += family.samples[0].value
+        return vain / max(claimed, 1.0)
+
+    async def add_one_time(
+        self, due: list[datetime], *, community_id: int = 1, into_wheel: bool = True, shards: int = 16
+    ) -> None:
         """Store one-time schedules, and put them into the wheel."""
         now = self.clock.now()
         ids = [new_id(self.clock.now_ms()) for _ in due]
         rows = [
             (
-                schedule_id, 1 + position % communities, schedule_id, "one_time", at, "UTC", "active", at, at, now, "-",
+                schedule_id, community_id, schedule_id, "one_time", at, "UTC", "active", at, at, now, "-",
                 900, True, 3, "skip", "response", 3600, "{}", "keep", '{"report": "daily"}', now, now,
             )
-            for position, (schedule_id, at) in enumerate(zip(ids, due, strict=True))
+            for schedule_id, at in zip(ids, due, strict=True)
         ]  # fmt: skip
         connection = await asyncpg.connect(self.database_url)
         await connection.copy_records_to_table("workflow_schedules", records=rows, columns=_COLUMNS)
         await connection.execute("ANALYZE workflow_schedules")
         await connection.close()
-        wheel = Wheel(connect(self.redis_url), self.clock, shards=16, window_seconds=3600, claim_ahead_ms=50)
+        if not into_wheel:
+            return
+        wheel = Wheel(connect(self.redis_url), self.clock, shards=shards, window_seconds=3600, claim_ahead_ms=50)
         for start in range(0, len(rows), 10_000):
             part = rows[start : start + 10_000]
-            await wheel.put(
-                [schedule_entry(int(str(row[1])), ids[start + n], due[start + n]) for n, row in enumerate(part)]
-            )
+            await wheel.put([schedule_entry(community_id, ids[start + n], due[start + n]) for n in range(len(part))])
         await wheel.close()
 
     async def arrivals(self, number: int) -> list[Arrival]:
         """What the receiver got, once every execution is settled. Forgets it, in both."""
-        await self._until("SELECT count(*) FROM executions WHERE finished_at IS NOT NULL", number)
+        await self._until(
+            f"SELECT count(*) FROM executions WHERE finished_at IS NOT NULL AND community_id <> {_PAST}", number
+        )
         async with httpx.AsyncClient() as client:
             came = (await client.get(f"{self.receiver_url}/times")).json()
         connection = await asyncpg.connect(self.database_url)
-        due = {row[0]: to_ms(row[1]) for row in await connection.fetch("SELECT execution_id, due_at FROM executions")}
-        await connection.execute("TRUNCATE executions; TRUNCATE workflow_schedules")
+        rows = await connection.fetch(
+            f"SELECT execution_id, community_id, due_at FROM executions WHERE community_id <> {_PAST}"
+        )
         await connection.close()
-        return [Arrival(UUID(key), at_ms - due[UUID(key)]) for key, at_ms in came if UUID(key) in due]
+        await self.forget()
+        known = {row["execution_id"]: row for row in rows}
+        return [
+            Arrival(UUID(key), row["community_id"], at_ms - to_ms(row["due_at"]))
+            for key, at_ms in came
+            if (row := known.get(UUID(key))) is not None
+        ]
+
+    async def forget(self) -> None:
+        """Remove every schedule and what came of it; the past stays."""
+        connection = await asyncpg.connect(self.database_url)
+        await connection.execute(f"DELETE FROM executions WHERE community_id <> {_PAST}; TRUNCATE workflow_schedules")
+        await connection.execute("VACUUM ANALYZE executions")
+        await connection.close()
+
+    async def add_past(self) -> None:
+        """A day that has begun: finished executions, analysed as autovacuum does within a minute."""
+        connection = await asyncpg.connect(self.database_url)
+        await connection.execute(
+            """
+            INSERT INTO executions (execution_id, recorded_for, schedule_id, community_id, trigger, scheduled_for,
+                   due_at, status, finished_at, revision, created_at, attempt)
+            SELECT gen_random_uuid(), at, gen_random_uuid(), $1, 'schedule', at, at, 'succeeded', at, 1, at, 1
+              FROM generate_series(1, $2::int) n,
+                   LATERAL (SELECT date_trunc('day', now()) + n * interval '1 ms' AS at)
+            """,
+            _PAST,
+            _PAST_EXECUTIONS,
+        )
+        await connection.execute("VACUUM ANALYZE executions")
+        await connection.close()
 
     async def _until(self, question: str, number: int) -> None:
         connection = await asyncpg.connect(self.database_url)
@@ -134,9 +229,20 @@ async def running_stack() -> AsyncIterator[Stack]:
         stack.callback(receiver.terminate)
         while not port_file.exists():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.05)
-        yield Stack(postgres.url, valkey.url, f"http://127.0.0.1:{port_file.read_text()}")
+        made = Stack(postgres, valkey, f"http://127.0.0.1:{port_file.read_text()}")
+        await made.add_past()
+        yield made
 
 
-def spread(start: datetime, number: int, per_second: int) -> list[datetime]:
+def spread(start: datetime, number: int, per_second: float) -> list[datetime]:
     """Instants a steady rate apart, to the millisecond."""
-    return [start + timedelta(milliseconds=position * 1000 // per_second) for position in range(number)]
+    return [start + timedelta(milliseconds=int(position * 1000 / per_second)) for position in range(number)]
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What a process has used of a core so far; nothing where it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)

@@ -1,0 +1,100 @@
+"""Firing, end to end: how fast a burst goes out, how late each occurrence comes, and who waits for whom."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from statistics import quantiles
+
+import psutil
+
+from bench.stack import Arrival, Stack, cpu_seconds, spread
+
+_LEAD_SECONDS = 3.0
+_CROWDED, _QUIET = 1, 2
+"""Two communities in different shards of sixteen."""
+
+Figures = dict[str, float]
+
+
+async def burst(stack: Stack, *, size: int, workers: int) -> Figures:
+    """Everything due at one instant: executions a second from the first to the last, and how the first came.
+
+    The CPU of every process is in microseconds an execution. `in_vain` is the share of claimed entries that turned out
+    taken, gone or not due.
+    """
+    async with stack.workers(workers) as processes:
+        due = _soon(size)
+        await stack.add_one_time([due] * size)
+        before = stack.cpu_seconds(processes)
+        arrivals = await stack.arrivals(size)
+        used = {name: (after - before[name]) / size * 1e6 for name, after in stack.cpu_seconds(processes).items()}
+        vain = await stack.in_vain()
+    _check(arrivals, size)
+    late = sorted(arrival.late_ms for arrival in arrivals)
+    return {
+        "per_second": size / late[-1] * 1000,
+        "first_ms": late[0],
+        "half_ms": late[size // 2],
+        "all_ms": late[-1],
+        "in_vain": vain,
+        **{f"{name}_us": each for name, each in used.items()},
+    }
+
+
+async def lateness(stack: Stack, *, per_second: float, seconds: int, redis: bool = True) -> Figures:
+    """A steady rate: how late each came at the receiver, and what one worker used of a core."""
+    size = round(per_second * seconds)
+    async with stack.workers(1) as (process,):
+        start = _soon(size)
+        if not redis:
+            # Gone before the schedules come: the worker claims from Postgres.
+            await stack.stop_redis()
+        await stack.add_one_time(spread(start, size, per_second), into_wheel=redis)
+        await asyncio.sleep(max(0.0, (start - datetime.now(UTC)).total_seconds()))
+        before, began = cpu_seconds(process), time.monotonic()
+        await asyncio.sleep(max(0.0, seconds - 0.5))
+        share = (cpu_seconds(process) - before) / (time.monotonic() - began)
+        arrivals = await stack.arrivals(size)
+        if not redis:
+            await stack.start_redis()
+    _check(arrivals, size)
+    return {**_quantiles([arrival.late_ms for arrival in arrivals]), "worker_core_share": share}
+
+
+async def fairness(stack: Stack, *, size: int, per_second: int, seconds: int) -> Figures:
+    """How late a community's occurrences come while another's stand in line, all due at one instant."""
+    quiet = per_second * seconds
+    async with stack.workers(1):
+        start = _soon(size)
+        await stack.add_one_time([start] * size, community_id=_CROWDED)
+        await stack.add_one_time(spread(start, quiet, per_second), community_id=_QUIET)
+        arrivals = await stack.arrivals(size + quiet)
+    _check(arrivals, size + quiet)
+    late = {
+        community: [arrival.late_ms for arrival in arrivals if arrival.community_id == community]
+        for community in (_CROWDED, _QUIET)
+    }
+    return {**_quantiles(late[_QUIET]), "crowd_all_ms": max(late[_CROWDED])}
+
+
+async def idle_share(processes: list[psutil.Process], *, seconds: float) -> float:
+    """The share of a core that processes use while nothing is asked of them."""
+    before, began = sum(map(cpu_seconds, processes)), time.monotonic()
+    await asyncio.sleep(seconds)
+    return (sum(map(cpu_seconds, processes)) - before) / (time.monotonic() - began)
+
+
+def _soon(size: int) -> datetime:
+    # Storing them takes its time too.
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS + size / 10_000)
+
+
+def _quantiles(late: list[float]) -> Figures:
+    cut = quantiles(late, n=100)
+    return {"p50_ms": cut[49], "p90_ms": cut[89], "p99_ms": cut[98], "max_ms": max(late)}
+
+
+def _check(arrivals: list[Arrival], size: int) -> None:
+    early = [arrival for arrival in arrivals if arrival.late_ms < 0]
+    if early or len(arrivals) != size or len({arrival.execution_id for arrival in arrivals}) != size:
+        raise AssertionError(f"{len(arrivals)} arrivals of {size}, {len(early)} early: {early[:3]}")
