@@ -17,10 +17,12 @@ from app.store import settling
 from app.store.database import Database
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
+from app.workers.turns import Turns
 
 HELD_AT_MOST = 1_000
 """What is recorded but not sent is what a crash delays."""
 _BATCHES_AHEAD = 4
+_SECONDS_AHEAD = 0.15
 _LEAST_SHARE = 4
 _RATE_SECONDS = 1.0
 _HOLD_SECONDS = 1.0
@@ -59,7 +61,7 @@ class Deliverer:
         self._signals = signals
         self._held: list[tuple[int, int, Assignment]] = []
         self._sequence = 0
-        self._ready: deque[tuple[float, Assignment]] = deque()
+        self._ready: Turns[tuple[float, Assignment]] = Turns()
         self._changed = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._known: dict[UUID, int] = {}
@@ -75,11 +77,11 @@ class Deliverer:
     def room(self) -> int:
         """How many more executions could be delivered soon.
 
-        The high-water mark is what goes out within half a second at the present rate, at least a few rounds of the
+        The high-water mark is what goes out within a moment at the present rate, at least a few rounds of the
         concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
         quarter of it there is no room, so that batches are worth their transaction.
         """
-        mark = int(max(self._rate() / 2, _BATCHES_AHEAD * self._concurrency))
+        mark = int(max(self._rate() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
         waiting = len(self._held) + len(self._ready)
         room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
         return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
@@ -134,7 +136,8 @@ class Deliverer:
             self._changed.clear()
             now = self._clock.now_ms()
             while self._held and self._held[0][0] <= now:
-                self._ready.append((self._clock.monotonic(), heapq.heappop(self._held)[2]))
+                assignment = heapq.heappop(self._held)[2]
+                self._ready.append(assignment.community_id, (self._clock.monotonic(), assignment))
                 if self._idle:
                     self._wake_one()
             await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
@@ -166,7 +169,7 @@ class Deliverer:
             waiter = asyncio.get_running_loop().create_future()
             self._idle.append(waiter)
             await waiter
-        since, assignment = self._ready.popleft()
+        since, assignment = self._ready.pop()
         if self._fit(since, assignment):
             return assignment
         await self._recheck(since, assignment)
@@ -182,20 +185,25 @@ class Deliverer:
     async def _recheck(self, since: float, first: Assignment) -> None:
         """Read again what may have been cancelled, or taken from a worker that seemed dead; keep what is still ours."""
         doubtful = [(since, first)]
-        while self._ready and len(doubtful) < _RECHECK_BATCH and not self._fit(*self._ready[0]):
-            doubtful.append(self._ready.popleft())
+        while self._ready and len(doubtful) < _RECHECK_BATCH:
+            following = self._ready.pop()
+            if self._fit(*following):
+                self._ready.put_back(following[1].community_id, following)
+                break
+            doubtful.append(following)
         self._in_flight += 1
         try:
             owned = await self._still_owned([assignment for _, assignment in doubtful])
         except BaseException:
-            self._ready.extendleft(reversed(doubtful))
+            for waited, assignment in reversed(doubtful):
+                self._ready.put_back(assignment.community_id, (waited, assignment))
             raise
         finally:
             self._in_flight -= 1
         now = self._clock.monotonic()
         for _, assignment in reversed(doubtful):
             if assignment.execution_id in owned:
-                self._ready.appendleft((now, assignment))
+                self._ready.put_back(assignment.community_id, (now, assignment))
                 self._wake_one()
             else:
                 self.forget(assignment.execution_id)
