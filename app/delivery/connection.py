@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         "_ends_with_connection",
         "_in_body",
         "_keep_alive",
+        "_loop",
         "_parser",
         "_received_bytes",
         "_retry_after",
@@ -37,7 +38,8 @@ class Connection(asyncio.Protocol):
         "idle_since",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
         self._keep_alive = False
@@ -59,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._body_bytes = self._received_bytes = 0
         self._complete = self._keep_alive = False
         self._expect_headers()
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer = self._loop.create_future()
         self._transport.write(request)
         return self._answer
 

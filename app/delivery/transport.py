@@ -47,13 +47,16 @@ class PooledTransport:
     """One connection pool for everything that a worker sends.
 
     The timeout is a deadline over the whole exchange, connecting and the body's end included: a target that trickles a
-    byte a second does not outlive it. No proxy of the environment is used, no cookie kept, nothing unpacked.
+    byte a second does not outlive it. No proxy of the environment is used, no cookie kept, nothing unpacked. To be made
+    within the loop that it is used in.
 
     A target may close a connection that was idle in the moment in which it is used again. Where nothing of an answer
     came, the request is sent once more on a fresh one (RFC 9112, 9.3.1): it carries an `Idempotency-Key`.
     """
 
     def __init__(self, *, timeout_seconds: float, connections: int, user_agent: str) -> None:
+        # Kept: to ask for the running loop is a call of the system in Python 3.11.
+        self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
         self._always = f"\r\nUser-Agent: {user_agent}\r\nAccept: */*\r\nContent-Length: "
@@ -65,7 +68,7 @@ class PooledTransport:
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Reply:
         origin, path = _split(url)
         request = self._request(origin, path, headers, body)
-        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+        deadline = self._loop.time() + self._timeout_seconds
         connection = self._take_idle(origin)
         if connection is not None:
             try:
@@ -101,7 +104,7 @@ class PooledTransport:
         return head + body
 
     async def _exchange(self, origin: Origin, connection: Connection, request: bytes, deadline: float) -> Reply:
-        timer = asyncio.get_running_loop().call_at(deadline, self._expire, connection)
+        timer = self._loop.call_at(deadline, self._expire, connection)
         self._open.add(connection)
         try:
             reply = await connection.send(request)
@@ -118,13 +121,12 @@ class PooledTransport:
         connection.fail(TransportFailure(f"no whole answer within {self._timeout_seconds:g} s"))
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        patience_seconds = min(deadline - loop.time(), _CONNECT_SECONDS)
+        patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
         secure = origin.scheme == "https"
         try:
             async with asyncio.timeout(patience_seconds):
-                _, connection = await loop.create_connection(
-                    Connection,
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self._loop),
                     origin.host,
                     origin.port,
                     ssl=self._context() if secure else None,
@@ -158,21 +160,19 @@ class PooledTransport:
         if not connection.reusable or len(idle) >= self._connections:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         idle.append(connection)
         if self._trimming is None:
-            self._trimming = loop.call_later(_IDLE_SECONDS, self._trim)
+            self._trimming = self._loop.call_later(_IDLE_SECONDS, self._trim)
 
     def _trim(self) -> None:
         """Close what was idle for long, and forget the targets to which nothing is open."""
-        loop = asyncio.get_running_loop()
         for origin, idle in list(self._idle.items()):
-            while idle and (not idle[0].reusable or loop.time() - idle[0].idle_since >= _IDLE_SECONDS):
+            while idle and (not idle[0].reusable or self._loop.time() - idle[0].idle_since >= _IDLE_SECONDS):
                 idle.popleft().abort()
             if not idle:
                 del self._idle[origin]
-        self._trimming = loop.call_later(_IDLE_SECONDS / 4, self._trim) if self._idle else None
+        self._trimming = self._loop.call_later(_IDLE_SECONDS / 4, self._trim) if self._idle else None
 
 
 def _split(url: str) -> tuple[Origin, str]:

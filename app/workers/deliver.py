@@ -69,6 +69,7 @@ class Deliverer:
         self._sent_rate = 0.0
         self._rated_at = clock.monotonic()
         self._stopping = False
+        self._loop = asyncio.get_running_loop()
         metrics.held.set_function(lambda: len(self._held) + len(self._ready))
         metrics.in_flight.set_function(lambda: self._in_flight)
 
@@ -166,7 +167,7 @@ class Deliverer:
     async def _next(self) -> Assignment | None:
         """The next one that is due; null where what was next turned out not to be this worker's any more."""
         while not self._ready or self._stopping:
-            waiter = asyncio.get_running_loop().create_future()
+            waiter = self._loop.create_future()
             self._idle.append(waiter)
             await waiter
         since, assignment = self._ready.pop()
