@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-deep lint format bench lock image-check clean
+.PHONY: help run test test-deep chaos lint format bench bench-large lock image-check clean
 
 help: ## Print every target with a line of help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: $(VENV)/.test ## Run the whole suite against embedded servers, in random o
 test-deep: $(VENV)/.test ## The same with 100 000 examples a property, and the slow tests
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m "" --timeout 3600 $(ARGS)
 
+chaos: $(VENV)/.test ## Break everything for an hour, and check each occurrence (ARGS="--seconds 600 --seed 7")
+	$(BIN)/python -m tests.chaos $(ARGS)
+
 lint: $(VENV)/.test ## Check style, types, and that imports point one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,8 +49,11 @@ format: $(VENV)/.test ## Format the code, and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test ## Measure bursts and lateness beside a bare POST loop (ARGS="--burst 20000")
+bench: $(VENV)/.test ## Measure everything beside a bare POST loop, in some ten minutes (ARGS="--only burst stages")
 	$(BIN)/python -m bench $(ARGS)
+
+bench-large: $(VENV)/.test ## What grows, up to ten million schedules: half an hour, and 10 GB of disk
+	$(BIN)/python -m bench --only growth --sizes 10000 100000 1000000 10000000
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements-build.in

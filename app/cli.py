@@ -81,15 +81,24 @@ def api(
 
 @cli.command()
 def worker(
+    processes: Annotated[
+        int, typer.Option(min=1, max=128, help="Processes of this machine, looked after by this one; about one a core.")
+    ] = 1,
     metrics_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port for /metrics, /livez and /readyz; 0: none.")
+        int, typer.Option(min=0, max=65535, help="Port for /metrics, /livez and /readyz of all processes; 0: none.")
     ] = 0,
+    metrics_socket: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Fire what is due. Needs DATABASE_URL, REDIS_URL and WORKFLOW_ENGINE_URL. Start as many as you like."""
     settings = _start("worker")
+    if processes > 1:
+        from app.workers.processes import run_processes
+
+        # Not uvloop: it starts no child with the options that tie one to its parent.
+        sys.exit(asyncio.run(run_processes(settings, SystemClock(), processes=processes, metrics_port=metrics_port)))
     from app.workers.process import run_worker
 
-    _run(run_worker(settings, metrics_port=metrics_port))
+    _run(run_worker(settings, metrics_port=metrics_port, metrics_socket=metrics_socket))
 
 
 @cli.command()

@@ -28,11 +28,15 @@ class Metrics:
         self.live_workers = self._gauge("live_workers", "Workers whose beat is recent")
         self.postgres_up = self._gauge("postgres_up", "1 while Postgres answers")
         self.redis_up = self._gauge("redis_up", "1 while Redis answers")
+        self.redis_may_evict = self._gauge("redis_may_evict", "1 while Redis came back with a policy that evicts")
+        self.claiming_from_postgres = self._gauge(
+            "claiming_from_postgres", "1 while this worker claims from Postgres, because the wheel cannot be relied on"
+        )
         self.wheel_behind = self._gauge("wheel_behind", "1 while a put failed and the wheel is to be loaded again")
         self.clock_skew_seconds = self._gauge("clock_skew_seconds", "This machine's clock, less Postgres's")
         self.clock_steps = self._counter("clock_steps", "Backward jumps of Postgres's clock by more than a second")
 
-        self.claimed = self._counter("claimed_entries", "Entries claimed from the wheel")
+        self.claimed = self._counter("claimed_entries", "Entries claimed, from the wheel or from Postgres")
         self.claimed_in_vain = self._counter("claimed_in_vain", "Claimed entries that turned out taken or gone")
         self.lateness_seconds = self._histogram(
             "lateness_seconds", "First request sent, less the due time", _LATENESS_BUCKETS
@@ -67,6 +71,13 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.anomalies = Gauge(
+            "schedule_service_anomalies",
+            "What must not be, as the scan counted it; NaN where nobody could look",
+            ["kind"],
+            registry=self.registry,
+        )
+
         self.http_requests = Counter(
             "schedule_service_http_requests",
             "Requests answered by the API",
@@ -85,6 +96,10 @@ class Metrics:
         """Show how long ago a loop came round, asked at each scrape."""
         self.loop_age_seconds.labels(loop).set_function(age_seconds)
 
+    def watch_anomaly(self, kind: str, count: Callable[[], float]) -> None:
+        """Show what the scan counted of a kind, asked at each scrape."""
+        self.anomalies.labels(kind).set_function(count)
+
     def render(self) -> tuple[bytes, str]:
         """The exposition, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
@@ -97,3 +112,22 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"schedule_service_{name}", text, buckets=buckets, registry=self.registry)
+
+
+class ParentMetrics:
+    """The metrics of the parent of several worker processes; what fires is in theirs."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.processes = Gauge(
+            "schedule_service_processes", "Worker processes of this parent that answer", registry=self.registry
+        )
+        self.restarts = Counter(
+            "schedule_service_process_restarts",
+            "Worker processes that ended by themselves and were started again",
+            registry=self.registry,
+        )
+
+    def render(self) -> tuple[bytes, str]:
+        """The exposition, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST

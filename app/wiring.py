@@ -13,7 +13,7 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.store.database import Database, wait_until_up
 from app.store.schema import is_current
-from app.wheel.connection import connect, refuse_eviction
+from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 
 CLOCK_SECONDS = 10.0
@@ -32,8 +32,10 @@ class Connections:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, metrics: Metrics, *, name: str) -> AsyncIterator[Connections]:
-    """Open what a process needs, keep its clock set, and close it all again.
+async def connected(
+    settings: Settings, metrics: Metrics, *, name: str, steady_plans: bool = False
+) -> AsyncIterator[Connections]:
+    """Open what a process needs, keep its clock set, and close it all again. `steady_plans` as in `Database.open`.
 
     Raises ConfigurationException where a setting is missing, the schema is old or Redis may evict, and
     StoreUnavailableException where Postgres does not answer for a minute.
@@ -46,25 +48,27 @@ async def connected(settings: Settings, metrics: Metrics, *, name: str) -> Async
         pool_size=settings.database_pool_size,
         pooler=settings.database_pooler,
         name=f"schedule-service {name}",
+        steady_plans=steady_plans,
     )
-    client = connect(settings.redis_url)
     wheel = Wheel(
-        client,
+        connect(settings.redis_url),
         clock,
         shards=settings.wheel_shards,
         window_seconds=settings.wheel_window_seconds,
         claim_ahead_ms=settings.claim_ahead_ms,
+        allow_eviction=settings.allow_eviction,
     )
 
     def stepped(seconds: float) -> None:
         metrics.clock_steps.inc()
         log.warning("clock_stepped_back", category="SYSTEM", seconds=round(seconds, 3))
 
+    metrics.clock_skew_seconds.set_function(lambda: clock.skew_seconds)
     try:
         async with database.connection() as connection:
             if not await is_current(connection):
                 raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
-        await refuse_eviction(client, allowed=settings.allow_eviction)
+        await wheel.refuse_eviction()
         # Nothing is computed before the clock was set once.
         await database.measure(clock)
         following = asyncio.create_task(

@@ -17,6 +17,7 @@ from typing import Protocol
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _SLEW_LIMIT_SECONDS = 1.0
+_PRECISION_SECONDS = 0.001
 
 
 def truncate_to_ms(instant: datetime) -> datetime:
@@ -101,7 +102,9 @@ class DatabaseClock(SystemClock):
     def __init__(self) -> None:
         self._measurements: deque[tuple[float, float]] = deque(maxlen=6)
         self._offset: float | None = None
+        self._best_round_trip = 0.0
         self._last_ms = 0
+        self._waiting: list[asyncio.Event] = []
 
     @property
     def ready(self) -> bool:
@@ -118,23 +121,37 @@ class DatabaseClock(SystemClock):
 
         Returns the seconds by which the clock was stepped back; 0.0 when it was not.
         """
-        round_trip = answered_at - asked_at
         # Postgres looked at its clock no later than it answered: by this bound, unlike by the middle of the round
         # trip, this clock is never ahead of Postgres's, and nothing is sent early by the error of a measurement.
         offset = database_now.timestamp() - answered_at
-        jumped = self._offset is not None and abs(offset - self._offset) > _SLEW_LIMIT_SECONDS + round_trip
-        if jumped:
-            # What was measured before a jump says nothing about the clock after it.
+        highest = database_now.timestamp() - asked_at
+        before = self._offset
+        was_set = before is not None and (
+            highest < before - _PRECISION_SECONDS or offset > before + self._best_round_trip + _PRECISION_SECONDS
+        )
+        if was_set:
+            # However long the ways took, no clock that ran on answers both: what was measured before is past.
             self._measurements.clear()
-        self._measurements.append((round_trip, offset))
-        before, self._offset = self._offset, min(self._measurements)[1]
-        if jumped and before is not None and offset < before:
-            self._last_ms = 0
-            return before - offset
-        return 0.0
+            # Whoever waits for an instant now has to wait for longer, or not at all.
+            for event in self._waiting:
+                event.set()
+        self._measurements.append((answered_at - asked_at, offset))
+        self._best_round_trip, self._offset = min(self._measurements)
+        if before is None or before - highest <= _SLEW_LIMIT_SECONDS:
+            return 0.0
+        self._last_ms = 0
+        return before - offset
 
     def now_ms(self) -> int:
         if self._offset is None:
             return super().now_ms()
         self._last_ms = max(self._last_ms, int((time.monotonic() + self._offset) * 1000))
         return self._last_ms
+
+    async def wait(self, event: asyncio.Event, until_ms: int) -> None:
+        """As `Clock` has it; ends also when the clock is set, because the instant is then another time away."""
+        self._waiting.append(event)
+        try:
+            await super().wait(event, until_ms)
+        finally:
+            self._waiting.remove(event)

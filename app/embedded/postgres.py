@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import asyncpg
 
-from app.embedded.child import Child, StopStep
+from app.children import Child, StopStep
 from app.embedded.errors import EmbeddedServerException
 from app.embedded.ports import LOOPBACK
 from app.embedded.server import EmbeddedServer, package_folder, say_on_stderr

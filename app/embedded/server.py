@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Self
 
+from app.children import Child, StopStep
 from app.embedded.account import Account, account_for, open_search_path
-from app.embedded.child import Child, StopStep
 from app.embedded.errors import EmbeddedServerException
 from app.embedded.kept import kept_mark, kept_secret
 from app.embedded.lock import DirectoryLock

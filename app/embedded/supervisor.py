@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from app.embedded.child import Child, StopStep
+from app.children import Child, StopStep
 from app.embedded.errors import EmbeddedServerException
 
 _FIRST_DELAY_SECONDS = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from app.embedded.child import StopStep
+from app.children import StopStep
 from app.embedded.errors import EmbeddedServerException
 from app.embedded.ports import LOOPBACK
 from app.embedded.server import EmbeddedServer, package_folder, say_on_stderr

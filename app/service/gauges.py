@@ -26,6 +26,7 @@ class Gauges:
         wheel = await self._wheel.state()
         self._metrics.redis_up.set(wheel.connected)
         self._metrics.wheel_behind.set(self._wheel.behind)
+        self._metrics.redis_may_evict.set(self._wheel.may_evict)
         if wheel.connected:
             self._metrics.jobs.set(wheel.entries)
         try:

@@ -1,10 +1,18 @@
--- Take what is due: expired leases first, then due entries, moved to `leased` under one token.
+-- Take what is due: leases that expired, or cannot be, first, then due entries, moved to `leased` under one token.
 -- Safe to repeat: what a lost answer took is found again once its lease has expired.
--- KEYS due leased token mark   ARGV now until limit lease_ms
--- Returns {token, next due ms or -1, whether the mark stands, members}
+-- KEYS due leased token mark   ARGV now until limit lease_ms shards
+-- Returns {token, next due ms or -1, mark, members}; mark is 0 when the shard was lost or loaded for another number of
+-- shards, 1 while it is being loaded, 2 when it is complete
 local due, leased = KEYS[1], KEYS[2]
 local now, til, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local sane = now + 65000
 local members = redis.call('ZRANGE', leased, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+if #members < limit then
+  -- No lease is longer than a minute: one that ends later was made before the clock was set back.
+  local stranded = redis.call('ZRANGE', leased, '(' .. string.format('%d', sane), '+inf', 'BYSCORE',
+                              'LIMIT', 0, limit - #members)
+  for _, member in ipairs(stranded) do members[#members + 1] = member end
+end
 if #members < limit then
   local fresh = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, limit - #members)
   if #fresh > 0 then
@@ -15,7 +23,10 @@ end
 local token = -1
 if #members > 0 then
   -- The token is the lease's end too, so an ack needs no more than the score to know whose lease it drops.
-  token = math.max(now + tonumber(ARGV[4]), tonumber(redis.call('GET', KEYS[3]) or '0') + 1)
+  -- A last token from before the clock was set back would make every lease as long as the step.
+  local last = tonumber(redis.call('GET', KEYS[3]) or '0')
+  if last > sane then last = 0 end
+  token = math.max(now + tonumber(ARGV[4]), last + 1)
   redis.call('SET', KEYS[3], string.format('%d', token))
   local pairs_ = {}
   for _, member in ipairs(members) do
@@ -29,4 +40,7 @@ local lease = redis.call('ZRANGE', leased, 0, 0, 'WITHSCORES')
 local nearest = tonumber(first[2] or '-1')
 local expiry = tonumber(lease[2] or '-1')
 if expiry >= 0 and (nearest < 0 or expiry < nearest) then nearest = expiry end
-return {string.format('%d', token), string.format('%d', nearest), redis.call('EXISTS', KEYS[4]), members}
+local epoch, til_loaded, shards = unpack(redis.call('HMGET', KEYS[4], 'epoch', 'loaded_until', 'shards'))
+local mark = 0
+if epoch and til_loaded and shards == ARGV[5] then mark = tonumber(til_loaded) > 0 and 2 or 1 end
+return {string.format('%d', token), string.format('%d', nearest), mark, members}

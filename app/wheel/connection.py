@@ -1,11 +1,9 @@
-"""The connection to Redis: short time-outs, explicit retries, and a policy that does not evict."""
+"""The connection to Redis: short time-outs, no repeats of its own, and whether it may evict."""
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-
-from app.core.errors import ConfigurationException
 
 AWAY = (RedisError, OSError, TimeoutError)
 """What Redis being away, or black-holed, looks like."""
@@ -34,22 +32,17 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
     return Redis.from_pool(pool)
 
 
-async def refuse_eviction(client: Redis, *, allowed: bool) -> None:
-    """Refuse a Redis that may evict entries of the wheel.
+async def evicting_policy(client: Redis) -> str | None:
+    """The `maxmemory-policy` by which Redis may evict entries of the wheel.
 
-    Raises ConfigurationException with what to set instead. A Redis that is away, or that does not tell its policy (a
-    managed one may not), is not refused.
+    Null when it evicts nothing, or does not tell (a managed one may not). Raises one of `AWAY`.
     """
     try:
         answer = await client.config_get("maxmemory-policy")
-    except (ResponseError, *AWAY):
-        return
+    except ResponseError:
+        return None
     policy = {_text(name): _text(value) for name, value in answer.items()}.get("maxmemory-policy", "noeviction")
-    if policy != "noeviction" and not allowed:
-        raise ConfigurationException(
-            f"Redis has maxmemory-policy {policy} and may evict what is due: set it to noeviction, "
-            "or ALLOW_EVICTION=1 to go on nevertheless"
-        )
+    return None if policy == "noeviction" else policy
 
 
 def _text(value: object) -> str:

@@ -2,30 +2,31 @@
 
 from collections.abc import Callable
 
-from redis.asyncio import Redis
-
 from app.core.clock import Clock
 from app.wheel.connection import AWAY
-from app.wheel.wheel import WAKE_CHANNEL
+from app.wheel.wheel import WAKE_CHANNEL, Wheel
 
 _RETRY_SECONDS = 0.5
-_LISTEN_SECONDS = 5.0
+_LISTEN_SECONDS = 1.0
 _UNANSWERED_AT_MOST = 2
 
 
-async def listen(client: Redis, clock: Clock, woken: Callable[[int | None], None]) -> None:
+async def listen(wheel: Wheel, clock: Clock, woken: Callable[[int | None], None]) -> None:
     """Call `woken` with each shard that is named, until cancelled.
 
     A wake is only a hint: whoever sleeps looks by itself within a second. So messages lost while Redis is away cost no
     more than that, and `woken(None)`, "any shard", is called once the subscription stands again.
     """
     while True:
-        subscription = client.pubsub(ignore_subscribe_messages=True)
+        if wheel.away:
+            await clock.sleep(_RETRY_SECONDS)
+            continue
+        subscription = wheel.client.pubsub(ignore_subscribe_messages=True)
         try:
             await subscription.subscribe(WAKE_CHANNEL)
             woken(None)
             unanswered = 0
-            while unanswered < _UNANSWERED_AT_MOST:
+            while unanswered < _UNANSWERED_AT_MOST and not wheel.away:
                 message = await subscription.get_message(timeout=_LISTEN_SECONDS)
                 if message is None:
                     # Silence may be a connection that is cut off without a word: ask.

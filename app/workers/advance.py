@@ -13,8 +13,9 @@ from app.metrics import Metrics
 from app.store import firing, taking
 from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
+from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
-from app.wheel.wheel import Claimed, Wheel
+from app.wheel.wheel import Wheel
 from app.workers.look import Look, execution_of, reason_of, schedule_of
 from app.workers.looker import Looker
 from app.workers.presence import Presence
@@ -22,7 +23,7 @@ from app.workers.released import put_back
 from app.workers.signals import Point, Signals
 
 _RETRY_SECONDS = 0.25
-_SET_BACK_MS = 5_000
+SET_BACK_MS = 5_000
 """When an entry that could not even be set aside is looked at again."""
 
 log = structlog.get_logger()
@@ -61,6 +62,11 @@ class Advancer:
         look = await self._look_until_done(members)
         self._metrics.advance_seconds.observe(self._clock.monotonic() - began)
         self._metrics.advance_batch.observe(len(members))
+        await self.carry_out(claims, look)
+        return look
+
+    async def carry_out(self, claims: Sequence[Claimed], look: Look) -> None:
+        """Hand over for delivery, and ack, what a committed look has recorded."""
         await self._signals.reached(Point.RECORDED)
         # Before the ack: what is recorded must not wait for Redis.
         self._deliver(look.assignments)
@@ -68,7 +74,6 @@ class Advancer:
         await self._ack(claims, look)
         await self._signals.reached(Point.ACKED)
         self._note(look)
-        return look
 
     async def _look_until_done(self, members: list[str]) -> Look:
         failures = 0
@@ -82,13 +87,13 @@ class Advancer:
                 failures += 1
                 if failures == 2:
                     log.exception("advance_failed", category="ERROR", entries=len(members))
-                    return await self._take_apart(members)
+                    return await self.take_apart(members)
 
     async def _look(self, members: Sequence[str]) -> Look:
         owner = self._presence.worker_id
         return await self._database.run(lambda connection: self._looker.look(connection, members, owner))
 
-    async def _take_apart(self, members: list[str]) -> Look:
+    async def take_apart(self, members: Sequence[str]) -> Look:
         """Look at each entry of a batch that failed twice by itself: one poisoned row does not stop the others."""
         whole = Look()
         for member in members:
@@ -99,7 +104,7 @@ class Advancer:
                 if blames_the_row(poison):
                     await self._set_aside(member, reason_of(poison), whole)
                 else:
-                    whole.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
+                    self._set_back(member, whole)
         return whole
 
     async def _set_aside(self, member: str, reason: str, look: Look) -> None:
@@ -113,8 +118,12 @@ class Advancer:
                     await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=self._clock.now())
                     look.failed_executions[execution_id] = reason
         except Exception:
-            look.next_due_ms[member] = self._clock.now_ms() + _SET_BACK_MS
+            self._set_back(member, look)
             log.exception("set_aside_failed", category="ERROR", entry=member)
+
+    def _set_back(self, member: str, look: Look) -> None:
+        look.set_back.add(member)
+        look.next_due_ms[member] = self._clock.now_ms() + SET_BACK_MS
 
     async def _ack(self, claims: Sequence[Claimed], look: Look) -> None:
         for claim in claims:

@@ -1,4 +1,4 @@
-"""The first stage: take from the wheel what is due within the claim-ahead, by room."""
+"""The first stage: take what is due within the claim-ahead, by room: from the wheel, or without one from Postgres."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,15 +7,15 @@ import structlog
 
 from app.core.clock import Clock
 from app.metrics import Metrics
+from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
-from app.wheel.wheel import Claimed, Wheel
+from app.wheel.wheel import Wheel
+from app.workers.fallback import BATCH, Fallback
 from app.workers.signals import Point, Signals
 
-BATCH = 100
-"""Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 _CADENCE_MS = 20
 _POLL_MS = 1_000
-_RETRY_SECONDS = 0.2
+_ASK_WHEEL_MS = 100
 
 log = structlog.get_logger()
 
@@ -26,6 +26,8 @@ class Claimer:
     A claim reaches `CLAIM_AHEAD_MS` ahead and comes about every 20 ms: batches form without waiting, and the database's
     latency is paid before the instant. A shard with nothing due is looked at when its next entry is nearly due, when a
     wake names it, or after a second.
+
+    While Redis is away, and until a shard that was lost is loaded again, it claims from Postgres.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Claimer:
         lease_ms: int,
         room: Callable[[], int],
         shard_lost: Callable[[], None],
+        fallback: Fallback,
         signals: Signals,
     ) -> None:
         self._wheel = wheel
@@ -45,6 +48,7 @@ class Claimer:
         self._lease_ms = lease_ms
         self._room = room
         self._shard_lost = shard_lost
+        self._fallback = fallback
         self._signals = signals
         self._look_at = [0] * wheel.shards
         self._named: set[int] = set()
@@ -53,7 +57,9 @@ class Claimer:
         self._on_the_way = 0
         self._full = False
         self.stopping = False
-        self._redis_away = False
+        self.by_postgres = False
+        self._incomplete = False
+        self._ask_wheel_at = 0
 
     def wake(self, shard: int | None) -> None:
         """Look at a shard, or at all of them, at once."""
@@ -86,7 +92,8 @@ class Claimer:
         """
         room = min(self._room() - self._on_the_way, BATCH)
         now = self._clock.now_ms()
-        shards = [shard for shard in self._rotation() if self._look_at[shard] <= now]
+        # One that is further ahead than any look is put off was set before the clock was set back.
+        shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + _POLL_MS]
         found: list[Claimed] = []
         while room > 0 and shards:
             # Evenly first; what the others leave of the room then goes to the shards that have more.
@@ -111,6 +118,7 @@ class Claimer:
                     shards.append(claim.shard)
                 if not claim.marked:
                     self._shard_lost()
+                self._incomplete = self._incomplete or not claim.loaded
             found += [claim for claim in claims if claim.members]
         if found:
             entries = sum(len(claim.members) for claim in found)
@@ -127,20 +135,74 @@ class Claimer:
         while not self.stopping:
             self._woken.clear()
             came_round()
+            look_at = await (self._from_postgres(out) if self.by_postgres else self._from_wheel(out))
+            if look_at is not None:
+                await self._clock.wait(self._woken, look_at)
+
+    async def _from_wheel(self, out: "asyncio.Queue[list[Claimed]]") -> int | None:
+        """One round. Returns when to come round again, in ms since the epoch; null for at once."""
+        try:
+            found = await self.run_once()
+        except AWAY:
+            self._turn_to(postgres=True)
+            return None
+        if found:
+            await out.put(found)
+        if self._incomplete:
+            self._turn_to(postgres=True)
+            return None
+        return None if found else self._no_later_than(min(self._look_at))
+
+    async def _from_postgres(self, out: "asyncio.Queue[list[Claimed]]") -> int | None:
+        room = self._room() - self._on_the_way
+        look_at = self._clock.now_ms() + _CADENCE_MS
+        if room > 0:
+            _, look_at = await self._fallback.run_once(room)
+        if await self._wheel_is_complete():
+            # What has become old in the wheel meanwhile is cleared away before it is relied on.
+            self.wake(None)
+            room = min(self._room() - self._on_the_way, BATCH)
             try:
                 found = await self.run_once()
-            except AWAY as away:
-                self._note_redis(str(away) or type(away).__name__)
-                await self._clock.sleep(_RETRY_SECONDS)
-                continue
-            self._note_redis(None)
+            except AWAY:
+                return look_at
             if found:
                 await out.put(found)
-            else:
-                # Without room only a delivery helps, which sets the event; the poll is for safety.
-                self._full = self._room() <= self._on_the_way
-                until = self._clock.now_ms() + _POLL_MS if self._full else min(self._look_at)
-                await self._clock.wait(self._woken, until)
+            if room > 0 and sum(len(claim.members) for claim in found) < room and not self._incomplete:
+                self._turn_to(postgres=False)
+                return None
+        return self._no_later_than(look_at)
+
+    async def _wheel_is_complete(self) -> bool:
+        """Whether Redis is back and every shard is loaded; asked now and then."""
+        now = self._clock.now_ms()
+        if self._wheel.away or now < self._ask_wheel_at <= now + _ASK_WHEEL_MS:
+            return False
+        self._ask_wheel_at = now + _ASK_WHEEL_MS
+        try:
+            marks = await self._wheel.marks()
+        except AWAY:
+            return False
+        if None in marks:
+            self._shard_lost()
+        self._incomplete = any(mark is None or mark.loaded_until_ms == 0 for mark in marks)
+        return not self._incomplete
+
+    def _no_later_than(self, look_at: int) -> int:
+        # Without room only a delivery helps, which sets the event; the poll is for safety.
+        self._full = self._room() <= self._on_the_way
+        return self._clock.now_ms() + _POLL_MS if self._full else look_at
+
+    def _turn_to(self, *, postgres: bool) -> None:
+        self.by_postgres = postgres
+        self._incomplete = False
+        self._metrics.claiming_from_postgres.set(postgres)
+        if postgres:
+            self._wheel.distrust()
+            log.warning("claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)
+        else:
+            log.info("claiming_from_wheel", category="SYSTEM")
+            self.wake(None)
 
     def _rotation(self) -> list[int]:
         # The first shard differs each time, so that none is always served last when room is short.
@@ -153,13 +215,3 @@ class Claimer:
             return now
         nearest = now + _POLL_MS if claim.next_ms is None else claim.next_ms - self._wheel.claim_ahead_ms
         return max(min(nearest, now + _POLL_MS), now + _CADENCE_MS)
-
-    def _note_redis(self, error: str | None) -> None:
-        self._metrics.redis_up.set(error is None)
-        if (error is not None) != self._redis_away:
-            self._redis_away = error is not None
-            if error is None:
-                log.info("redis_back", category="SYSTEM")
-                self.wake(None)
-            else:
-                log.error("redis_away", category="ERROR", error=error)

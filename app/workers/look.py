@@ -17,8 +17,8 @@ class Look:
     `next_due_ms` has each entry's next due time, null for none. `wakes` are executions beside the claimed entries that
     want a look. `unsent` are executions that were recorded as missed, skipped, cancelled or queued; `ended` those that
     were finished without an attempt, `failed_schedules` and `failed_executions` what could not be computed, each with
-    its reason. `made_room` are groups of runs in which one ended that a queued run may wait for. `in_vain` counts
-    entries whose row was taken, gone, or not due.
+    its reason. `set_back` are entries that could not even be looked at. `made_room` are groups of runs in which one
+    ended that a queued run may wait for. `in_vain` counts entries whose row was taken, gone, or not due.
     """
 
     assignments: list[Assignment] = field(default_factory=list)
@@ -29,6 +29,7 @@ class Look:
     cancelled: list[UUID] = field(default_factory=list)
     failed_schedules: dict[UUID, str] = field(default_factory=dict)
     failed_executions: dict[UUID, str] = field(default_factory=dict)
+    set_back: set[str] = field(default_factory=set)
     made_room: set[Group] = field(default_factory=set)
     in_vain: int = 0
 
@@ -42,6 +43,7 @@ class Look:
         self.cancelled += other.cancelled
         self.failed_schedules |= other.failed_schedules
         self.failed_executions |= other.failed_executions
+        self.set_back |= other.set_back
         self.made_room |= other.made_room
         self.in_vain += other.in_vain
 

@@ -9,6 +9,7 @@ target ends the process.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 
 import structlog
 
@@ -21,19 +22,21 @@ from app.service.schedules import ScheduleService
 from app.settings import Settings
 from app.store import settling
 from app.store.database import Database
+from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.wakes import listen
-from app.wheel.wheel import Claimed, Wheel
+from app.wheel.wheel import Wheel
 from app.workers.advance import Advancer
 from app.workers.claim import Claimer
 from app.workers.deliver import Deliverer
-from app.workers.keepers import bury, reclaim, retention, sweep, window, zones
+from app.workers.fallback import Fallback
+from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
 from app.workers.presence import BEAT_SECONDS, Presence
 from app.workers.released import put_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
 
-_QUEUED_BATCHES = 2
+_QUEUED_BATCHES = 1
 _AFTER_FAILURE_SECONDS = 1.0
 _SETTLE_PATIENCE_SECONDS = 2.0
 
@@ -82,12 +85,16 @@ class Worker:
         self.sweep = sweep.Sweep(database, wheel, clock, metrics)
         self.bury = bury.Bury(database, wheel, clock, metrics)
         self.reclaim = reclaim.Reclaim(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
+        self.scan = scan.Scan(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
         self.zones = zones.Zones(database, wheel, clock, metrics)
         self.retention = retention.Retention(
             database,
             clock,
             execution_days=settings.execution_retention_days,
             completed_days=settings.completed_retention_days,
+        )
+        self.fallback = Fallback(
+            database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
         )
         self._batches: asyncio.Queue[list[Claimed]] = asyncio.Queue(maxsize=_QUEUED_BATCHES)
         self.claimer = Claimer(
@@ -97,6 +104,7 @@ class Worker:
             lease_ms=round(settings.lease_seconds * 1000),
             room=self.deliverer.room,
             shard_lost=self._load_soon,
+            fallback=self.fallback,
             signals=signals,
         )
         self._load = asyncio.Event()
@@ -146,7 +154,7 @@ class Worker:
 
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
-            "wakes": lambda: listen(self._wheel.client, self._clock, self.claimer.wake),
+            "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
             "advance": self._advance_forever,
             "deliver": self.deliverer.run_forever,
             "settle": self.settler.run_forever,
@@ -154,6 +162,7 @@ class Worker:
             "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
             "bury": lambda: self._keep("bury", self.bury.run_once, bury.PASS_SECONDS),
             "reclaim": lambda: self._keep("reclaim", self.reclaim.run_once, reclaim.PASS_SECONDS),
+            "scan": lambda: self._keep("scan", self.scan.run_once, scan.PASS_SECONDS),
             "zones": lambda: self._keep("zones", self.zones.run_once, zones.PASS_SECONDS),
             "retention": lambda: self._keep("retention", self.retention.run_once, retention.PASS_SECONDS),
         }
@@ -178,14 +187,15 @@ class Worker:
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
     async def _advance_forever(self) -> None:
-        self._came_round("advance")
         while True:
+            # Without work it stands still for as long as nothing is due: that is no age.
+            self._came_round("advance", rests=True)
             claims = await self._batches.get()
+            self._came_round("advance")
             try:
                 await self.advancer.run_once(claims)
             finally:
                 self._batches.task_done()
-                self._came_round("advance")
                 self.claimer.advanced(claims)
 
     async def _keep(self, name: str, run_once: Callable[[], Awaitable[object]], seconds: float) -> None:
@@ -261,7 +271,7 @@ class Worker:
     def _load_soon(self) -> None:
         self._load.set()
 
-    def _came_round(self, name: str) -> None:
+    def _came_round(self, name: str, *, rests: bool = False) -> None:
         if name not in self._rounds:
-            self._metrics.watch_loop(name, lambda: self._clock.monotonic() - self._rounds[name])
-        self._rounds[name] = self._clock.monotonic()
+            self._metrics.watch_loop(name, lambda: max(self._clock.monotonic() - self._rounds[name], 0.0))
+        self._rounds[name] = inf if rests else self._clock.monotonic()

@@ -261,6 +261,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
     await wheel.client.connection_pool.disconnect()
 
 
+@pytest.mark.fault("11")
 async def test_while_the_database_is_away_everything_is_503_with_retry_after(cut_off: tuple[FastAPI, str]) -> None:
     app, key = cut_off
     async with client_of(app, Authorization=f"Bearer {key}") as caller:
@@ -299,3 +300,39 @@ async def test_a_sane_request_id_is_kept_and_any_other_replaced(app: FastAPI, se
     assert (answer.headers["x-request-id"] == sent) is kept
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["x-request-id"])
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.fixture
+async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[FastAPI, str]]:
+    """An application whose Redis is not there, and a key."""
+    clock = SystemClock()
+    database = await Database.open(database_url)
+    wheel = Wheel(connect("redis://127.0.0.1:1/0"), clock, shards=1, window_seconds=3600, claim_ahead_ms=50)
+    services = Services(
+        ScheduleService(database, wheel, clock),
+        ExecutionService(database, wheel, clock, stack.metrics),
+        CalendarService(database, wheel, clock, stack.metrics),
+        ExplainingService(database, clock, execution_days=30),
+        KeyService(database, clock),
+        HealthService(database, wheel, clock),
+        clock,
+    )
+    key = await services.keys.create(1, Role.EDITOR, user=None, name=None, expires_at=None)
+    yield application(Stack(database_url, database, services, stack.metrics)), key
+    await wheel.close()
+    await database.close()
+
+
+async def test_while_redis_is_away_requests_are_served_and_a_warning_says_so(
+    without_redis: tuple[FastAPI, str],
+) -> None:
+    app, key = without_redis
+    async with client_of(app, Authorization=f"Bearer {key}") as caller:
+        assert (await caller.post(SCHEDULES, json=cron())).status_code == 201
+        ready = await caller.get("/readyz")
+        assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+        assert ["Redis does not answer" in warning for warning in ready.json()["warnings"]] == [True]
+        health = await caller.get("/api/v1/health")
+        assert health.status_code == 200
+        assert health.json()["status"] == "degraded"
+        assert (health.json()["redis_connected"], health.json()["wheel_depth"]) == (False, None)

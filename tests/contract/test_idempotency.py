@@ -8,6 +8,7 @@ import pytest
 from tests.contract.calls import SCHEDULES, Connect, Records, create, cron, fields_of
 
 
+@pytest.mark.fault("20")
 async def test_a_repeated_create_answers_the_first_response_and_stores_once(
     client: httpx.AsyncClient, records: Records
 ) -> None:
@@ -42,6 +43,7 @@ async def test_a_repeated_batch_stores_once(client: httpx.AsyncClient, records: 
     assert await records() == before
 
 
+@pytest.mark.fault("20")
 async def test_a_key_is_one_communitys_own(client: httpx.AsyncClient, connect_as: Connect) -> None:
     headers = {"Idempotency-Key": "shared"}
     first = await client.post(SCHEDULES, json=cron(), headers=headers)

@@ -29,6 +29,7 @@ from tests.contract.calls import SCHEDULES, UNKNOWN_ID, create, cron, fields_of
     ],
 )
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+@pytest.mark.fault("21")
 async def test_a_change_needs_one_of_the_tags_to_be_current(
     client: httpx.AsyncClient, method: str, header: str, status: int
 ) -> None:
@@ -49,6 +50,7 @@ async def test_what_does_not_exist_is_404_whatever_is_to_match(client: httpx.Asy
         assert answer.status_code == 404
 
 
+@pytest.mark.fault("21")
 async def test_of_two_editors_the_second_one_is_told(client: httpx.AsyncClient) -> None:
     stored = await create(client)
     path = f"{SCHEDULES}/{stored['schedule_id']}"

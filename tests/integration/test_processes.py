@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from app.embedded.ports import free_port
 from tests.processes import Script
@@ -137,6 +138,23 @@ async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Op
         for process in (worker_process, api_process):
             process.process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.process.wait(), 20) == 0
+
+
+@pytest.mark.fault("9")
+async def test_a_redis_that_may_evict_is_refused_by_either_process(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    async with Redis.from_url(operator.environment["REDIS_URL"]) as redis:
+        await redis.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            for command in (("api", "--port", str(free_port())), ("worker",)):
+                status, _, said = await operator.run(*command)
+                assert status == 1
+                assert said.startswith(
+                    "schedule-service: Redis has maxmemory-policy allkeys-lru and may evict what is due"
+                )
+                assert "ALLOW_EVICTION=1" in said
+        finally:
+            await redis.config_set("maxmemory-policy", "noeviction")
 
 
 def _samples(text: str) -> dict[str, float]:

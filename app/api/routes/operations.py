@@ -82,7 +82,7 @@ async def get_readiness(request: Request) -> Response:
     if not await parts.services.health.ready():
         return json_response(_NOT_READY, 503)
     health = await parts.services.health.check(None)
-    warnings = [] if health.redis_connected else ["Redis does not answer; the wheel catches up by itself."]
+    warnings = [] if health.redis_connected else ["Redis does not answer: workers claim from Postgres meanwhile."]
     return json_response({"status": "ready", "warnings": warnings})
 
 

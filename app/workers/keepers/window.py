@@ -16,8 +16,9 @@ from app.metrics import Metrics
 from app.store import upkeep
 from app.store.database import Connection, Database
 from app.store.upkeep import FIRST_ID, Due
+from app.wheel.answers import Mark
 from app.wheel.entries import shard_of
-from app.wheel.wheel import Mark, Wheel
+from app.wheel.wheel import Wheel
 
 PASS_SECONDS = 60.0
 UNFINISHED_SECONDS = 5.0
@@ -55,7 +56,12 @@ class WindowKeeper:
         Returns how many entries were missing. Raises StoreUnavailableException, or one of the wheel's `AWAY`.
         """
         until_ms = self._clock.now_ms() + self._wheel.window_ms
-        marks = await self._wheel.marks()
+        # A shard that is complete far beyond the window was marked before the clock was set back: what was put since
+        # was measured by the window as it is now, and what lies between the two ends is known to nobody.
+        sane_ms = until_ms + int(PASS_SECONDS * 1000)
+        marks = [
+            mark if mark is None or mark.loaded_until_ms <= sane_ms else None for mark in await self._wheel.marks()
+        ]
         # Another worker's pass may just have been here.
         stale_ms = until_ms - int(PASS_SECONDS * 500)
         wanting = [number for number, mark in enumerate(marks) if mark is None or mark.loaded_until_ms < stale_ms]

@@ -68,6 +68,7 @@ async def test_a_usual_answer_is_read_whole(transport: PooledTransport) -> None:
     ],
     ids=["hangs", "trickles status", "trickles headers", "trickles body", "trickles chunks", "100s", "flood of 102s"],
 )
+@pytest.mark.fault("17")
 async def test_a_target_that_takes_too_long_is_left_at_the_deadline(
     transport: PooledTransport, behaviour: Behaviour
 ) -> None:
@@ -111,6 +112,7 @@ async def test_an_answer_that_breaks_off_or_is_none_is_a_failure(transport: Pool
     assert len(str(failed).splitlines()) == 1
 
 
+@pytest.mark.fault("17")
 async def test_a_reset_is_a_failure(transport: PooledTransport) -> None:
     for reads_request in (True, False):
         async with target(resets, reads_request=reads_request) as here:
@@ -155,6 +157,7 @@ async def test_a_body_is_read_up_to_its_limit(transport: PooledTransport, size: 
 
 
 @pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.fault("17")
 async def test_a_gigabyte_is_neither_held_nor_read_to_its_end(transport: PooledTransport, chunked: bool) -> None:
     sent, size, piece = 0, 1 << 30, b"x" * 65_536
 

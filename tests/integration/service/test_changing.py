@@ -89,6 +89,7 @@ async def test_an_occurrence_whose_jitter_delays_it_past_the_change_is_recorded_
     assert (skipped.scheduled_for, skipped.due_at) == (START + timedelta(hours=1), schedule.next_due_at)
 
 
+@pytest.mark.fault("19")
 async def test_an_instant_recorded_ahead_is_not_found_again_by_a_new_timing(world: World) -> None:
     schedule = await world.create(interval(60))
     world.clock.move(59.97)
@@ -112,6 +113,7 @@ async def test_the_superseded_definition_is_kept_at_every_revision(world: World)
     assert kept[1]["retry"]["max_retries"] == 3
 
 
+@pytest.mark.fault("19")
 async def test_what_was_recorded_before_a_change_is_delivered_as_it_was_defined_then(world: World) -> None:
     schedule = await world.create(cron(context_data={"version": 1}))
     run = await world.trigger(schedule)
@@ -254,6 +256,7 @@ async def test_a_failed_schedule_is_computed_anew_by_a_change_of_its_timing_alon
     assert (moved.status, moved.status_reason) == (ScheduleStatus.ACTIVE, None)
 
 
+@pytest.mark.fault("19")
 async def test_a_change_that_races_a_worker_computes_from_what_the_worker_has_written(world: World) -> None:
     schedule = await world.create(interval(60))
     world.clock.move(60)

@@ -31,6 +31,7 @@ async def test_a_repeated_request_is_given_the_first_answer(world: World) -> Non
     assert await world.one("SELECT count(*) FROM audit_log") == 1
 
 
+@pytest.mark.fault("20")
 async def test_twenty_concurrent_creates_with_one_key_make_one_schedule(world: World) -> None:
     answers = await asyncio.gather(*(create(world) for _ in range(20)))
     assert len({answer.body for answer in answers}) == 1

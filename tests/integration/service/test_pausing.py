@@ -25,6 +25,7 @@ async def test_a_pause_records_what_has_passed_and_keeps_its_reason(world: World
     assert (skipped.reason, skipped.coalesced_count, skipped.status) == (Reason.PAUSED, 2, ExecutionStatus.SKIPPED)
 
 
+@pytest.mark.fault("19")
 async def test_nothing_is_recorded_while_paused(world: World) -> None:
     schedule = await world.create(interval(60))
     await world.schedules.pause(CALLER, schedule.schedule_id, reason=None)
@@ -57,6 +58,7 @@ async def test_twice_changes_nothing(world: World) -> None:
     assert [row["action"] for row in actions] == ["schedule_create", "schedule_pause", "schedule_resume"]
 
 
+@pytest.mark.fault("19")
 async def test_a_pause_and_resume_within_the_claim_ahead_does_not_fire_an_instant_again(world: World) -> None:
     schedule = await world.create(interval(60))
     world.clock.move(59.96)

@@ -66,6 +66,7 @@ async def test_queued_and_retrying_executions_are_cancelled_and_pending_ones_are
     assert assignment.context_json == '{"a": 1}'
 
 
+@pytest.mark.fault("19")
 async def test_a_removal_that_races_a_worker_finds_what_the_worker_has_recorded(world: World) -> None:
     schedule = await world.create(interval(60))
     world.clock.move(60)

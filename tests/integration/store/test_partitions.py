@@ -42,6 +42,7 @@ async def _busy(database: Database, table: str) -> AsyncIterator[Connection]:
         yield connection
 
 
+@pytest.mark.fault("26")
 async def test_days_are_wanted_from_the_longest_grace_behind_to_days_ahead(database: Database) -> None:
     wanted = await _missing(database)
     assert wanted == [TODAY + n * DAY for n in range(-DAYS_BEHIND, DAYS_AHEAD + 1)]
@@ -68,6 +69,7 @@ async def test_rows_go_to_the_partition_of_their_utc_day(database: Database) -> 
         assert await _partition_of(database, outside) == "executions_default"
 
 
+@pytest.mark.fault("26")
 async def test_what_fell_into_the_default_partition_is_moved_when_its_day_is_made(database: Database) -> None:
     async with database.connection() as connection:
         ids = [await add_execution(connection, at=START + n * timedelta(hours=6), wake_at=START) for n in range(-4, 8)]

@@ -13,7 +13,7 @@ from app.core.assignment import Assignment
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id, recorded_for
 from app.core.schedule import Completion, RetryPolicy
-from app.store import firing, queueing, settling, taking, upkeep, workers
+from app.store import due, firing, queueing, scanning, settling, taking, upkeep, workers
 from app.store.database import Connection, Database
 from app.store.partitions import make
 from app.store.queueing import Group
@@ -171,6 +171,32 @@ async def test_due_executions_are_read_by_the_index_of_wake_times(plans: Plans) 
     assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
 
 
+async def test_schedules_that_are_claimed_from_postgres_are_found_by_due_time_and_locked_by_key(plans: Plans) -> None:
+    until = START + timedelta(seconds=60)
+    found = await due.lock_schedules(_as_connection(plans), until=until, ahead_until=until, without=(), limit=50)
+    assert len(found) == 50
+    assert plans.indexes == {"idx_workflow_schedules_next_execution", "workflow_schedules_schedule_id_key"}
+    assert plans.scanned_whole == set()
+
+
+async def test_executions_that_are_claimed_from_postgres_are_found_by_wake_time_and_locked_by_key(
+    plans: Plans,
+) -> None:
+    found = await due.lock_executions(_as_connection(plans), until=START, without=(), limit=200)
+    assert len(found) == 100
+    assert any("wake_at" in name for name in plans.indexes)
+    assert any("pkey" in name for name in plans.indexes)
+    assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
+
+
+async def test_what_is_claimed_next_from_postgres_is_read_off_the_two_indexes(plans: Plans) -> None:
+    earliest = await due.earliest(_as_connection(plans), ahead=timedelta(0), far_ahead=timedelta(0))
+    assert earliest.schedule_at is not None
+    assert earliest.execution_at is not None
+    assert "idx_workflow_schedules_next_execution" in plans.indexes
+    assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
+
+
 async def test_schedules_are_locked_by_their_ids(filled: Database, plans: Plans) -> None:
     async with filled.connection() as connection:
         ids = [row[0] for row in await connection.fetch("SELECT schedule_id FROM workflow_schedules LIMIT 50")]
@@ -277,6 +303,17 @@ async def test_what_is_pending_is_found_without_reading_what_is_finished(plans: 
     await workers.pending_of(_as_connection(plans), ME)
     await workers.release_ownerless(_as_connection(plans), now=START, limit=500)
     assert plans.scanned_whole <= {"executions_default", "executions_20261124", "workers"}
+
+
+async def test_the_scan_reads_its_parts_by_indexes_and_no_table_from_end_to_end(plans: Plans) -> None:
+    found = await scanning.unfinished(_as_connection(plans), FIRST_ID, window=20)
+    assert found.reached is not None
+    await scanning.unfinished(_as_connection(plans), found.reached, window=20)
+    assert (await scanning.schedules(_as_connection(plans), 0, window=500)).reached is not None
+    await scanning.schedules(_as_connection(plans), 5_000, window=500)
+    assert await scanning.wake_overdue(_as_connection(plans), before=START) == 99
+    assert plans.scanned_whole <= {"executions_default", "executions_20261124", "workers"}
+    assert "workflow_schedules_pkey" in plans.indexes
 
 
 async def test_whether_a_day_holds_something_unfinished_is_asked_of_an_index(filled: Database) -> None:

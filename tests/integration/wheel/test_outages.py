@@ -13,15 +13,17 @@ import pytest
 from app.core.clock import to_ms
 from app.core.errors import ConfigurationException
 from app.embedded.valkey import EmbeddedValkey
-from app.wheel.connection import AWAY, connect, refuse_eviction
+from app.wheel.connection import AWAY, connect
 from app.wheel.rebuild import throw_away
-from app.wheel.wheel import Wheel
+from app.wheel.wheel import UNLEASED, Wheel
 from tests.clocks import START, ManualClock
 from tests.integration.wheel.wheels import LEASE_MS, SHARD, SHARDS, claim, entry, standing, wheel_of
 
 NOW = to_ms(START)
-# The longest that a caller may wait for a Redis that says nothing, with room for a busy machine.
+# The longest that anyone may wait for a Redis that says nothing, with room for a busy machine.
 SOON = 3.5
+# The longest that whoever fires or answers a caller may wait for it, and for one that is known to be away.
+AT_ONCE, KNOWN = 1.2, 0.3
 
 
 @pytest.fixture
@@ -32,8 +34,8 @@ async def own(server_dir: Path) -> AsyncIterator[EmbeddedValkey]:
 
 
 @asynccontextmanager
-async def wheel_at(url: str, clock: ManualClock) -> AsyncIterator[Wheel]:
-    wheel = wheel_of(connect(url, max_connections=4), clock)
+async def wheel_at(url: str, clock: ManualClock, *, allow_eviction: bool = False) -> AsyncIterator[Wheel]:
+    wheel = wheel_of(connect(url, max_connections=4), clock, allow_eviction=allow_eviction)
     try:
         yield wheel
     finally:
@@ -66,9 +68,30 @@ async def black_hole() -> AsyncIterator[str]:
         await server.wait_closed()
 
 
-async def _until_repaired(wheel: Wheel, clock: ManualClock) -> None:
+@asynccontextmanager
+async def always(answer: bytes) -> AsyncIterator[str]:
+    """A server that says the same to every command."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while asked := await reader.read(65_536):
+                writer.write(answer * asked.count(b"*"))
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def _until_back(wheel: Wheel, clock: ManualClock) -> None:
     async with asyncio.timeout(20):
-        while wheel.behind:
+        while wheel.away:
             clock.move(0.1)
             await asyncio.sleep(0.01)
 
@@ -90,6 +113,7 @@ async def test_flushed_scripts_are_sent_again(wheel: Wheel) -> None:
     assert not wheel.behind
 
 
+@pytest.mark.fault("6")
 async def test_a_restart_of_redis_is_survived_by_the_same_wheel(own: EmbeddedValkey, clock: ManualClock) -> None:
     async with wheel_at(own.url, clock) as wheel:
         await wheel.put([entry("s:a", NOW)])
@@ -97,12 +121,13 @@ async def test_a_restart_of_redis_is_survived_by_the_same_wheel(own: EmbeddedVal
         await own.restart()
         # The first command may find its old connection dead; none after that.
         await wheel.put([entry("s:b", NOW)])
-        await _until_repaired(wheel, clock)
+        await _until_back(wheel, clock)
         await wheel.put([entry("s:b", NOW)])
         claimed = await claim(wheel)
         assert (claimed.members, claimed.marked) == (("s:b",), False)
 
 
+@pytest.mark.fault("7")
 async def test_a_put_while_redis_is_dead_does_not_raise_and_drops_the_marks_when_it_is_back(
     own: EmbeddedValkey, clock: ManualClock
 ) -> None:
@@ -110,8 +135,9 @@ async def test_a_put_while_redis_is_dead_does_not_raise_and_drops_the_marks_when
         await own.kill()
         began = time.monotonic()
         await wheel.put([entry("s:a", NOW), entry("s:b", NOW, 2)])
-        assert time.monotonic() - began < SOON
+        assert time.monotonic() - began < AT_ONCE
         assert wheel.behind
+        assert wheel.away
         state = await wheel.state()
         assert not state.connected
         assert state.error
@@ -123,7 +149,7 @@ async def test_a_put_while_redis_is_dead_does_not_raise_and_drops_the_marks_when
         for shard in range(SHARDS):
             await other.begin_load(shard, "too early")
             await other.raise_mark(shard, "too early", NOW + 1)
-        await _until_repaired(wheel, clock)
+        await _until_back(wheel, clock)
         assert await other.marks() == [None] * SHARDS
         await wheel.put([entry("s:c", NOW)])
         assert set(await standing(wheel)) == {"s:c"}
@@ -144,12 +170,46 @@ async def test_every_command_to_a_black_hole_fails_soon(clock: ManualClock) -> N
         )
         assert all(isinstance(answer, AWAY) for answer in answers)
         assert time.monotonic() - began < SOON
+        assert wheel.away
+
+
+@pytest.mark.fault("8")
+async def test_of_a_black_hole_only_those_who_find_out_wait_and_no_longer_than_half_a_second(
+    clock: ManualClock,
+) -> None:
+    async with black_hole() as url, wheel_at(url, clock) as wheel:
         began = time.monotonic()
-        await asyncio.gather(*(wheel.put([entry("s:a", NOW)]) for _ in range(4)))
+        # More than there are connections, as requests come.
+        await asyncio.gather(*(wheel.put([entry("s:a", NOW)]) for _ in range(12)))
+        assert time.monotonic() - began < AT_ONCE
         assert wheel.behind
-        assert time.monotonic() - began < SOON
+        began = time.monotonic()
+        for _ in range(50):
+            await wheel.put([entry("s:a", NOW)])
+            with pytest.raises(AWAY):
+                await claim(wheel)
+            with pytest.raises(AWAY):
+                await wheel.ack(SHARD, 1, [("s:a", NOW)])
+            with pytest.raises(AWAY):
+                await wheel.marks()
+            assert not (await wheel.state()).connected
+        assert time.monotonic() - began < KNOWN
 
 
+@pytest.mark.fault("8")
+async def test_who_waits_for_an_answer_is_told_when_another_finds_redis_away(clock: ManualClock) -> None:
+    async with black_hole() as url, wheel_at(url, clock) as wheel:
+        # A keeper's question may take two seconds, and a put only half of one.
+        asking = asyncio.create_task(wheel.marks())
+        await asyncio.sleep(0)
+        await wheel.put([entry("s:a", NOW)])
+        began = time.monotonic()
+        with pytest.raises(AWAY):
+            await asking
+        assert time.monotonic() - began < KNOWN
+
+
+@pytest.mark.fault("10")
 async def test_a_redis_that_is_stopped_in_the_middle_fails_soon_and_comes_back(
     own: EmbeddedValkey, clock: ManualClock
 ) -> None:
@@ -163,6 +223,7 @@ async def test_a_redis_that_is_stopped_in_the_middle_fails_soon_and_comes_back(
             assert time.monotonic() - began < SOON
         finally:
             os.kill(own.pid, signal.SIGCONT)
+        await _until_back(wheel, clock)
         # Redis did what the lost answer was for; a lease later it is claimed again.
         clock.move(LEASE_MS / 1000 + 1)
         assert (await claim(wheel)).members == ("s:a",)
@@ -173,11 +234,11 @@ class GatedWheel(Wheel):
 
     drops = 0
 
-    async def drop_marks(self) -> None:
+    async def _unlink(self, *names: str) -> None:
         self.drops += 1
         self.entered.set()
         await self.go_on.wait()
-        await super().drop_marks()
+        await super()._unlink(*names)
 
     entered: asyncio.Event
     go_on: asyncio.Event
@@ -191,17 +252,20 @@ async def test_a_put_that_fails_while_the_marks_are_dropped_has_them_dropped_onc
     wheel.entered, wheel.go_on = asyncio.Event(), asyncio.Event()
     await own.kill()
     await wheel.put([entry("s:a", NOW)])
+    await own.start()
+    clock.move(0.2)
     await asyncio.wait_for(wheel.entered.wait(), 5)
     # By now the answer to the dropping may be on its way, and the shard be loaded again without this one.
     await wheel.put([entry("s:b", NOW)])
-    await own.start()
     wheel.go_on.set()
-    await _until_repaired(wheel, clock)
+    await _until_back(wheel, clock)
+    assert not wheel.behind
     assert wheel.drops == 2
     await wheel.close()
     await client.connection_pool.disconnect()
 
 
+@pytest.mark.fault("10")
 async def test_cancelled_commands_leave_no_connection_out_of_step(redis_url: str, clock: ManualClock) -> None:
     async with wheel_at(redis_url, clock) as wheel:
         await wheel.begin_load(SHARD, "epoch")
@@ -230,31 +294,110 @@ async def test_cancelled_commands_leave_no_connection_out_of_step(redis_url: str
         assert not wheel.behind
 
 
+@pytest.mark.fault("9")
 async def test_a_policy_that_evicts_is_refused_unless_allowed(own: EmbeddedValkey, clock: ManualClock) -> None:
-    async with wheel_at(own.url, clock) as wheel:
-        await refuse_eviction(wheel.client, allowed=False)
+    async with wheel_at(own.url, clock) as wheel, wheel_at(own.url, clock, allow_eviction=True) as allowing:
+        await wheel.refuse_eviction()
         for policy in ("allkeys-lru", "volatile-ttl", "allkeys-random"):
             await wheel.client.config_set("maxmemory-policy", policy)
             with pytest.raises(ConfigurationException) as refused:
-                await refuse_eviction(wheel.client, allowed=False)
+                await wheel.refuse_eviction()
             assert policy in refused.value.detail
             assert "noeviction" in refused.value.detail
             assert len(refused.value.detail.splitlines()) == 1
-            await refuse_eviction(wheel.client, allowed=True)
+            await allowing.refuse_eviction()
 
 
-async def test_a_redis_that_does_not_tell_its_policy_or_is_away_is_not_refused(
-    own: EmbeddedValkey, clock: ManualClock
-) -> None:
+async def test_a_redis_that_does_not_tell_its_policy_is_not_refused(own: EmbeddedValkey, clock: ManualClock) -> None:
     async with wheel_at(own.url, clock) as wheel:
         rights = ("on", ">secret", "~*", "&*", "+@all", "-config")
         await wheel.client.execute_command("ACL", "SETUSER", "app", *rights)  # type: ignore[no-untyped-call]
         async with wheel_at(own.url.replace(f":{own.password}@", "app:secret@"), clock) as restricted:
-            await refuse_eviction(restricted.client, allowed=False)
+            await restricted.refuse_eviction()
             await restricted.put([entry("s:a", NOW)])
             assert not restricted.behind
+
+
+@pytest.mark.fault("9")
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_policy_that_could_not_be_asked_for_at_the_start_is_looked_at_when_redis_is_back(
+    own: EmbeddedValkey, clock: ManualClock, allowed: bool
+) -> None:
+    async with wheel_at(own.url, clock, allow_eviction=allowed) as wheel:
         await own.kill()
-        await refuse_eviction(wheel.client, allowed=False)
+        await wheel.refuse_eviction()
+        assert wheel.away
+        await own.start()
+        async with wheel_at(own.url, clock) as operator:
+            await operator.client.config_set("maxmemory-policy", "allkeys-lru")
+        await _until_back(wheel, clock)
+        assert wheel.may_evict is not allowed
+
+
+@pytest.mark.fault("8")
+async def test_a_redis_that_takes_no_writes_is_away_until_it_takes_them(
+    own: EmbeddedValkey, clock: ManualClock
+) -> None:
+    async with wheel_at(own.url, clock) as wheel, wheel_at(own.url, clock) as operator:
+        for broken, mended in (
+            (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+            (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        ):
+            await wheel.begin_load(SHARD, "epoch")
+            await operator.client.execute_command(*broken)  # type: ignore[no-untyped-call]
+            await wheel.put([entry("s:a", NOW)])
+            assert wheel.away
+            assert wheel.behind
+            for _ in range(30):
+                # It answers to everything else meanwhile.
+                clock.move(0.2)
+                await operator.client.ping()
+            assert wheel.away
+            await operator.client.execute_command(*mended)  # type: ignore[no-untyped-call]
+            await _until_back(wheel, clock)
+            assert not wheel.behind
+            assert await wheel.marks() == [None] * SHARDS
+
+
+async def test_a_redis_that_is_loading_its_file_is_away(clock: ManualClock) -> None:
+    async with always(b"-LOADING Redis is loading the dataset in memory\r\n") as url, wheel_at(url, clock) as wheel:
+        with pytest.raises(AWAY):
+            await claim(wheel)
+        assert wheel.away
+        await wheel.put([entry("s:a", NOW)])
+        assert wheel.behind
+
+
+async def test_after_a_fall_back_the_wheel_is_thrown_away_before_it_is_used_again(
+    own: EmbeddedValkey, clock: ManualClock
+) -> None:
+    async with wheel_at(own.url, clock) as wheel:
+        await wheel.put([entry("s:a", NOW), entry("s:b", NOW + 99)])
+        wheel.distrust()
+        assert not wheel.behind, "Redis is there"
+        os.kill(own.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(AWAY):
+                await claim(wheel, limit=1)
+            wheel.distrust()
+            assert wheel.behind
+        finally:
+            os.kill(own.pid, signal.SIGCONT)
+        await _until_back(wheel, clock)
+        assert (await wheel.state()).entries == 0
+        assert await wheel.marks() == [None] * SHARDS
+        assert not wheel.behind
+
+
+async def test_what_was_claimed_from_postgres_counts_as_a_put_that_failed(
+    own: EmbeddedValkey, clock: ManualClock
+) -> None:
+    async with wheel_at(own.url, clock) as wheel:
+        await wheel.ack(SHARD, UNLEASED, [("s:a", NOW), ("s:b", None)])
+        assert await standing(wheel) == {"s:a": NOW}
+        await own.kill()
+        await wheel.ack(SHARD, UNLEASED, [("s:a", NOW)])
+        assert wheel.behind
 
 
 async def test_the_wheel_is_thrown_away_on_an_operators_word(redis_url: str, wheel: Wheel) -> None:

@@ -40,7 +40,7 @@ class Listener:
 @pytest.fixture
 async def listener(wheel: Wheel, clock: ManualClock) -> AsyncIterator[Listener]:
     listener = Listener(wheel)
-    task = asyncio.create_task(listen(wheel.client, clock, listener.woken))
+    task = asyncio.create_task(listen(wheel, clock, listener.woken))
     # It stands once it has said "any shard".
     assert await listener.next() is None
     yield listener

@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 
 from app.core.clock import to_ms
+from app.wheel.answers import Mark
 from app.wheel.entries import execution_entry, schedule_entry
-from app.wheel.wheel import WINDOW_MARGIN_MS, Mark, Wheel
+from app.wheel.wheel import WINDOW_MARGIN_MS, Wheel
 from tests.clocks import START, ManualClock
 from tests.integration.wheel.wheels import (
     AHEAD_MS,
@@ -261,8 +262,10 @@ async def test_a_mark_is_raised_by_the_load_that_began_it(wheel: Wheel) -> None:
     assert await wheel.marks() == [None] * SHARDS
     mark = await wheel.begin_load(SHARD, "epoch")
     assert mark == Mark("epoch", 0, SHARDS)
-    assert (await claim(wheel)).marked
+    claimed = await claim(wheel)
+    assert (claimed.marked, claimed.loaded) == (True, False)
     assert await wheel.raise_mark(SHARD, "epoch", NOW + 7)
+    assert (await claim(wheel)).loaded
     expected: list[Mark | None] = [None] * SHARDS
     expected[SHARD] = Mark("epoch", NOW + 7, SHARDS)
     assert await wheel.marks() == expected
@@ -270,8 +273,13 @@ async def test_a_mark_is_raised_by_the_load_that_began_it(wheel: Wheel) -> None:
 
 async def test_a_mark_for_another_number_of_shards_is_none(wheel: Wheel) -> None:
     await wheel.begin_load(SHARD, "epoch")
+    await wheel.raise_mark(SHARD, "epoch", NOW)
+    claimed = await claim(wheel)
+    assert (claimed.marked, claimed.loaded) == (True, True)
     await wheel.client.hset(f"{{ss:{SHARD}}}:mark", "shards", SHARDS + 1)
     assert await wheel.marks() == [None] * SHARDS
+    claimed = await claim(wheel)
+    assert (claimed.marked, claimed.loaded) == (False, False)
 
 
 @pytest.mark.parametrize("lost", ["epoch", "loaded_until", "shards"])
@@ -279,6 +287,7 @@ async def test_half_a_mark_is_none(wheel: Wheel, lost: str) -> None:
     await wheel.begin_load(SHARD, "epoch")
     await wheel.client.hdel(f"{{ss:{SHARD}}}:mark", lost)
     assert await wheel.marks() == [None] * SHARDS
+    assert not (await claim(wheel)).marked
 
 
 async def test_dropping_the_marks_leaves_the_entries(wheel: Wheel) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from app.core.clock import Clock
+from app.wheel.answers import Claimed
 from app.wheel.entries import Entry, shard_of
-from app.wheel.wheel import Claimed, Wheel
+from app.wheel.wheel import Wheel
 
 SHARDS = 4
 AHEAD_MS = 50
@@ -16,9 +17,16 @@ COMMUNITY = 1
 SHARD = shard_of(COMMUNITY, SHARDS)
 
 
-def wheel_of(client: Redis, clock: Clock) -> Wheel:
+def wheel_of(client: Redis, clock: Clock, *, shards: int = SHARDS, allow_eviction: bool = False) -> Wheel:
     """A wheel of four shards."""
-    return Wheel(client, clock, shards=SHARDS, window_seconds=WINDOW_MS // 1000, claim_ahead_ms=AHEAD_MS)
+    return Wheel(
+        client,
+        clock,
+        shards=shards,
+        window_seconds=WINDOW_MS // 1000,
+        claim_ahead_ms=AHEAD_MS,
+        allow_eviction=allow_eviction,
+    )
 
 
 def entry(member: str, due_ms: int, community_id: int = COMMUNITY) -> Entry:

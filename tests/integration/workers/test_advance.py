@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from app.core.execution import ExecutionStatus
 from app.core.occurrences import ScheduleType
 from app.core.schedule import OverlapPolicy, ScheduleStatus
@@ -26,6 +28,7 @@ async def test_an_occurrence_is_recorded_ahead_of_its_instant_and_handed_over_to
     assert after.revision == schedule.revision
 
 
+@pytest.mark.fault("5")
 async def test_of_two_workers_that_look_at_the_same_entry_one_records(rig: Rig) -> None:
     first, second = await rig.worker(), await rig.worker()
     schedule = await rig.create()
@@ -36,6 +39,7 @@ async def test_of_two_workers_that_look_at_the_same_entry_one_records(rig: Rig) 
     assert len(await rig.history(schedule)) == 1
 
 
+@pytest.mark.fault("5")
 async def test_a_batch_that_is_looked_at_again_after_its_lease_ran_out_records_nothing_twice(rig: Rig) -> None:
     first, second = await rig.worker(), await rig.worker()
     schedules = [await rig.create() for _ in range(30)]
@@ -108,6 +112,7 @@ async def test_what_a_stranger_left_in_the_wheel_is_dropped_and_the_others_fire(
     assert (await rig.wheel.state()).entries == 1
 
 
+@pytest.mark.fault("22")
 async def test_one_poisoned_row_fails_with_its_reason_and_the_others_fire(rig: Rig) -> None:
     worker = await rig.worker()
     healthy, poisoned = await rig.create(), await rig.create()
@@ -153,6 +158,7 @@ async def test_a_wake_that_comes_while_a_claim_is_under_way_is_not_lost(rig: Rig
     assert len((await rig.fire(worker)).assignments) == 1
 
 
+@pytest.mark.fault("22")
 async def test_a_row_that_postgres_itself_refuses_is_set_aside_and_the_others_fire(rig: Rig) -> None:
     worker = await rig.worker()
     healthy, poisoned = await rig.create(), await rig.create()
@@ -215,6 +221,7 @@ async def test_two_looks_at_once_count_what_the_other_has_recorded(rig: Rig) -> 
     assert len(pending) == 1
 
 
+@pytest.mark.fault("15")
 async def test_an_outage_of_a_week_is_one_missed_record_and_the_schedule_goes_on(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(interval_seconds=1, grace_period_seconds=60)

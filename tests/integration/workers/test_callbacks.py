@@ -74,6 +74,7 @@ async def test_the_same_report_twice_changes_nothing_and_the_other_one_is_refuse
         await report(rig, execution, failed=not failed)
 
 
+@pytest.mark.fault("19a")
 async def test_a_report_that_overtakes_its_answer_counts_and_the_answer_does_not(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(completion=Completion.CALLBACK)
@@ -97,6 +98,7 @@ async def test_a_report_that_overtakes_its_answer_counts_and_the_answer_does_not
     assert worker._metrics.settles_refused._value.get() == 1
 
 
+@pytest.mark.fault("19a")
 async def test_a_report_in_the_middle_of_a_retry_ends_it(rig: Rig) -> None:
     async def refuse(_received: Received) -> web.StreamResponse:
         return web.Response(status=503)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from aiohttp import web
 
 from app.core.execution import Execution, ExecutionStatus
@@ -80,6 +81,7 @@ async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_le
     assert set(rig.receiver.deliveries().values()) == {3}
 
 
+@pytest.mark.fault("18")
 async def test_a_retry_is_not_made_before_its_time(rig: Rig) -> None:
     async def busy(_request: Received) -> web.StreamResponse:
         return web.Response(status=429, headers={"Retry-After": "30"})
@@ -103,6 +105,7 @@ async def test_a_retry_is_not_made_before_its_time(rig: Rig) -> None:
         assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
 
 
+@pytest.mark.fault("18")
 async def test_a_target_that_is_gone_pauses_the_schedule_unless_it_was_repaired_meanwhile(rig: Rig) -> None:
     async def gone(_request: Received) -> web.StreamResponse:
         return web.Response(status=410, text="moved away")
@@ -128,6 +131,7 @@ async def test_a_target_that_is_gone_pauses_the_schedule_unless_it_was_repaired_
     assert (await rig.schedules.get(CALLER, repaired.schedule_id)).status is ScheduleStatus.ACTIVE
 
 
+@pytest.mark.fault("4")
 async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_counts(rig: Rig) -> None:
     first, second = await rig.worker(), await rig.worker()
     schedule = await rig.create(max_executions=1)
@@ -185,6 +189,7 @@ async def test_what_waited_behind_the_bound_and_was_cancelled_is_not_sent(rig: R
     assert (cancelled.status.value, cancelled.reason) == ("cancelled", "cancelled_by_caller")
 
 
+@pytest.mark.fault("4")
 async def test_a_worker_whose_own_beat_is_old_sends_nothing_until_postgres_confirms_it(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(max_executions=1)
@@ -222,6 +227,7 @@ async def test_an_error_while_reading_again_loses_nothing_and_stops_nothing(rig:
     assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
 
 
+@pytest.mark.fault("4")
 async def test_a_buried_worker_takes_a_new_id_and_drops_what_it_held(rig: Rig) -> None:
     worker, other = await rig.worker(), await rig.worker()
     schedule = await rig.create(max_executions=1)

@@ -1,12 +1,18 @@
 """The keepers: each closes a gap that a fault leaves."""
 
+from dataclasses import replace
 from datetime import timedelta
+
+import pytest
 
 from app.core.execution import ExecutionStatus
 from app.core.schedule import AfterCompletion
+from app.wheel.entries import shard_of
+from app.wheel.wheel import Wheel
 from tests.integration.workers.rig import CALLER, Rig, next_of
 
 
+@pytest.mark.fault("6")
 async def test_a_flushed_wheel_is_loaded_again_with_what_is_due_within_the_window(rig: Rig) -> None:
     worker = await rig.worker(concurrency=20)
     soon = [await rig.create() for _ in range(50)]
@@ -19,6 +25,25 @@ async def test_a_flushed_wheel_is_loaded_again_with_what_is_due_within_the_windo
     assert (await rig.wheel.state()).entries == 50
     rig.clock.move_to(next_of(soon[-1])[0])
     assert len((await rig.fire(worker)).assignments) == 50
+
+
+@pytest.mark.fault("6")
+async def test_a_wheel_that_was_loaded_for_another_number_of_shards_is_loaded_again(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedules = [await rig.create() for _ in range(3)]
+    await worker.window.run_once()
+    await worker.claimer.run_once()
+    assert not worker.loading
+    # The next release is deployed with another WHEEL_SHARDS, in which the community stands elsewhere.
+    wheel = Wheel(rig.wheel.client, rig.clock, shards=7, window_seconds=3600, claim_ahead_ms=50)
+    assert shard_of(1, 7) != shard_of(1, 4)
+    after = await replace(rig, wheel=wheel).worker()
+    await after.claimer.run_once()
+    assert after.loading
+    assert await after.window.run_once() == 3
+    rig.clock.move_to(next_of(schedules[-1])[0])
+    after.claimer.wake(None)
+    assert len((await rig.fire(after)).assignments) == 3
 
 
 async def test_what_comes_into_the_window_is_put_there_in_time(rig: Rig) -> None:
@@ -34,6 +59,7 @@ async def test_what_comes_into_the_window_is_put_there_in_time(rig: Rig) -> None
     assert len((await rig.fire(worker)).assignments) == 1
 
 
+@pytest.mark.fault("7")
 async def test_a_put_that_was_lost_is_swept_once_it_is_overdue(rig: Rig) -> None:
     worker = await rig.worker()
     await worker.window.run_once()
@@ -78,6 +104,7 @@ async def test_what_is_recorded_under_an_id_that_was_buried_already_is_released_
     assert await living.bury.run_once() == 1
 
 
+@pytest.mark.fault("14a")
 async def test_nobody_is_buried_for_a_pause_in_which_the_watcher_saw_nothing(rig: Rig) -> None:
     silent, watcher = await rig.worker(), await rig.worker()
     await watcher.bury.run_once()
@@ -87,6 +114,7 @@ async def test_nobody_is_buried_for_a_pause_in_which_the_watcher_saw_nothing(rig
     assert silent.presence.worker_id != watcher.presence.worker_id
 
 
+@pytest.mark.fault("7a")
 async def test_a_commit_whose_answer_was_lost_is_released_by_its_own_worker(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(max_executions=1)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import pytest
 from structlog.testing import capture_logs
 
 from app.core.execution import ExecutionStatus
@@ -43,6 +44,7 @@ async def row_of(rig: Rig, schedule: Schedule) -> asyncpg.Record:
     return row
 
 
+@pytest.mark.fault("23")
 async def test_a_schedule_of_older_rules_fires_next_when_the_newer_ones_say(rig: Rig) -> None:
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
@@ -297,6 +299,7 @@ async def test_a_row_that_this_release_cannot_read_holds_up_nothing_else(rig: Ri
     assert (await row_of(rig, strange))["next_due_at"] == TOMORROW + 24 * HOUR
 
 
+@pytest.mark.fault("23")
 async def test_the_backlog_of_an_outage_is_recorded_whole_although_the_rules_are_new(rig: Rig) -> None:
     schedule = await daily(rig, grace_period_seconds=604_800, coalesce=False)
     await rig.execute("UPDATE workflow_schedules SET tzdata_version = $1", OLDER)

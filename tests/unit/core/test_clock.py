@@ -78,6 +78,7 @@ def test_it_is_never_ahead_of_postgres_whichever_way_takes_long(
     assert -1000 * back - 1.1 <= clock.error_ms() <= 0.001
 
 
+@pytest.mark.fault("14")
 def test_a_correction_backwards_under_a_second_is_slewed(clock: HandMovedDatabaseClock) -> None:
     clock.measure(there=0.01, back=0.01)
     stood_at = clock.now_ms()
@@ -92,6 +93,29 @@ def test_a_correction_backwards_under_a_second_is_slewed(clock: HandMovedDatabas
     assert clock.error_ms() == pytest.approx(0, abs=1)
 
 
+@pytest.mark.parametrize("seconds", [-0.9, -0.05, 0.05, 0.9])
+def test_a_small_step_too_is_followed_by_the_next_measurement_however_slow(
+    clock: HandMovedDatabaseClock, seconds: float
+) -> None:
+    for _ in range(6):
+        clock.measure(there=0.0001, back=0.0001)
+    clock.database_ahead += seconds
+    clock.seconds += 10
+    clock.measure(there=0.02, back=0.02)
+    assert clock.error_ms() == pytest.approx(-20, abs=1)
+
+
+def test_a_drift_that_a_slow_answer_cannot_prove_waits_for_a_better_one(clock: HandMovedDatabaseClock) -> None:
+    clock.measure(there=0.001, back=0.001)
+    clock.database_ahead -= 0.01
+    clock.measure(there=0.2, back=0.2)
+    assert clock.error_ms() == pytest.approx(9, abs=1)
+    clock.measure(there=0.001, back=0.001)
+    clock.seconds += 1
+    assert clock.error_ms() == pytest.approx(-1, abs=1)
+
+
+@pytest.mark.fault("14")
 def test_a_step_backwards_beyond_a_second_is_taken_at_once_and_told(clock: HandMovedDatabaseClock) -> None:
     clock.measure()
     clock.now_ms()
@@ -208,6 +232,24 @@ async def test_a_cancelled_wait_leaves_no_timer_behind() -> None:
     second = asyncio.create_task(clock.wait(event, clock.now_ms() + 60))
     await asyncio.wait({second})
     assert second.exception() is None
+
+
+@pytest.mark.parametrize("seconds", [-3600, -0.5, 0.5, 3600])
+async def test_whoever_waits_looks_again_when_the_clock_was_set(seconds: float) -> None:
+    clock, event = DatabaseClock(), asyncio.Event()
+
+    def measure(ahead: float) -> None:
+        now = time.monotonic()
+        clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
+
+    measure(0)
+    waiting = asyncio.create_task(clock.wait(event, clock.now_ms() + 3_000_000))
+    await asyncio.sleep(0)
+    measure(0)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    measure(seconds)
+    await asyncio.wait_for(waiting, 5)
 
 
 async def test_the_clock_by_hand_waits_like_a_real_one() -> None:

@@ -68,6 +68,7 @@ def test_a_late_run_within_the_grace_is_one_record_that_says_what_it_covers() ->
     assert decision.waiting == Waiting(at(360), at(360))
 
 
+@pytest.mark.fault("15")
 def test_an_outage_longer_than_the_grace_is_one_missed_run_and_one_coalesced_run() -> None:
     decision = decide(due(every(60), grace_period_seconds=120), now=at(600))
     assert told(decision.recordings) == [(at(420), 7, MISSED, Reason.GRACE), (at(600), 3, PENDING, None)]
@@ -82,6 +83,7 @@ def test_a_run_that_is_late_as_a_whole_is_missed_and_nothing_is_triggered() -> N
     assert decision.waiting.occurrence == NOON + timedelta(days=3, hours=12)
 
 
+@pytest.mark.fault("15")
 def test_without_coalescing_ten_are_recorded_in_a_look_and_the_rest_is_due_at_once() -> None:
     schedule = due(every(60), coalesce=False)
     decision = decide(schedule, now=at(60 * 25))
@@ -107,6 +109,7 @@ def test_a_look_ends_at_ten_occurrences_and_not_before(late: int) -> None:
 
 @pytest.mark.parametrize("late", [CATCH_UP_LIMIT, CATCH_UP_LIMIT + 1, CATCH_UP_LIMIT + 2, 5 * CATCH_UP_LIMIT])
 @pytest.mark.parametrize("zone_of_cron", [None, "UTC", "America/New_York"])
+@pytest.mark.fault("15")
 def test_the_newest_thousand_are_triggered_and_older_ones_are_missed_in_one_record(
     late: int, zone_of_cron: str | None
 ) -> None:

@@ -76,6 +76,7 @@ def test_anything_else_is_a_failure_that_is_not_tried_again(status: int) -> None
         (":::::", None),
     ],
 )
+@pytest.mark.fault("18")
 def test_retry_after_is_obeyed_in_both_forms_and_absurd_ones_are_bounded(
     header: str | None, seconds: float | None
 ) -> None:

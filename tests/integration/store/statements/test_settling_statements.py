@@ -80,6 +80,7 @@ async def test_an_outcome_of_the_owner_is_written_whole(database: Database) -> N
         ({"owner": ME, "attempt": 1, "finished_at": START, "status": "cancelled"}, False, False),
     ],
 )
+@pytest.mark.fault("4", "19a")
 async def test_a_late_success_counts_while_unfinished_and_a_late_failure_never(
     database: Database, stands: dict[str, Any], success_counts: bool, failure_counts: bool
 ) -> None:

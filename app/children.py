@@ -1,4 +1,4 @@
-"""A child process that does not outlive its parent, and ends when it is told to."""
+"""A child process that does not outlive its parent, and ends when it is told to: a server of `dev`, or a worker."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,26 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO
-
-from app.embedded.account import Account
+from typing import IO, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _STDERR = 2
 # Loaded before any fork: the child may do no more than call it.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class User(Protocol):
+    """Whom a child runs as."""
+
+    @property
+    def uid(self) -> int:
+        """The user's number."""
+        ...
+
+    @property
+    def gid(self) -> int:
+        """Its group's number."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Child:
         arguments: Sequence[str],
         *,
         death_signal: signal.Signals,
-        account: Account | None = None,
+        account: User | None = None,
         environment: Mapping[str, str] | None = None,
         output: IO[bytes] | int | None = None,
         standard_input: bytes = b"",

@@ -1,0 +1,37 @@
+"""What the wheel answers."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one shard gave: the members, the token of their lease, and when the shard has something next.
+
+    `next_ms` is null when the shard is empty. `marked` is false when the shard was lost, or was loaded for another
+    number of shards, and must be loaded again; `loaded` is false until that is done.
+    """
+
+    shard: int
+    token: int
+    next_ms: int | None
+    marked: bool
+    loaded: bool
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WheelState:
+    """What health and metrics show of the wheel."""
+
+    connected: bool
+    entries: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a shard is loaded: a random epoch, and the due time in ms up to which it is complete."""
+
+    epoch: str
+    loaded_until_ms: int
+    shards: int

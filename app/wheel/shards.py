@@ -1,0 +1,122 @@
+"""The wheel's shards: their keys, how far each is loaded, and what the keepers do with them.
+
+A shard's mark tells how far it is loaded: a random epoch, so that an offer of a load that another has overtaken does
+nothing, and the number of shards that the entries were spread over. A mark that is gone, or that names another number,
+says that the shard was lost.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+from redis.asyncio import Redis
+
+from app.core.clock import Clock
+from app.wheel.answers import Mark
+from app.wheel.circuit import Circuit
+from app.wheel.script import Script
+
+T = TypeVar("T")
+
+KEEPER_SECONDS = 2.0
+"""How long a keeper waits for Redis: nobody waits for a keeper."""
+_CHUNK = 200
+
+
+class Shards:
+    """The shards behind a circuit that is closed again by `mend`. Every method raises one of `AWAY`."""
+
+    def __init__(
+        self, client: Redis, clock: Clock, *, shards: int, claim_ahead_ms: int, mend: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self.client = client
+        self.shards = shards
+        self.claim_ahead_ms = claim_ahead_ms
+        self._circuit = Circuit(clock, mend)
+        self._offer, self._raise = Script(client, "offer"), Script(client, "raise")
+
+    async def marks(self) -> list[Mark | None]:
+        """Each shard's mark; null where the shard was lost, or was loaded for another number of shards."""
+        async with self._circuit.command(KEEPER_SECONDS), self.client.pipeline(transaction=False) as pipeline:
+            for shard in range(self.shards):
+                pipeline.hmget(self._key(shard, "mark"), ["epoch", "loaded_until", "shards"])
+            answers = await pipeline.execute()
+        return [
+            None
+            if epoch is None or until is None or count is None or int(count) != self.shards
+            else Mark(epoch.decode(), int(until), int(count))
+            for epoch, until, count in answers
+        ]
+
+    async def begin_load(self, shard: int, epoch: str) -> Mark:
+        """Mark a shard as being loaded, under a new epoch; to be done before Postgres is read."""
+        key = self._key(shard, "mark")
+        async with self._circuit.command(KEEPER_SECONDS):
+            await self.client.hset(key, mapping={"epoch": epoch, "loaded_until": 0, "shards": self.shards})
+        return Mark(epoch, 0, self.shards)
+
+    async def offer(self, shard: int, epoch: str, due_ms: Sequence[tuple[str, int]]) -> int | None:
+        """Put back what Postgres says is due.
+
+        Returns how many entries were missing or stood later; null when the epoch is gone.
+        """
+        mended = 0
+        for chunk in chunks(due_ms):
+            flat: list[str | int] = [epoch]
+            for member, at in chunk:
+                flat += (member, self._score(member, at))
+            async with self._circuit.command(KEEPER_SECONDS):
+                (answer,) = await self._offer.run([(self._keys(shard, "due", "leased", "mark"), flat)])
+            if answer < 0:
+                return None
+            mended += answer
+        return mended
+
+    async def raise_mark(self, shard: int, epoch: str, loaded_until_ms: int) -> bool:
+        """Note that a shard is complete up to an instant; false when its mark was lost meanwhile."""
+        async with self._circuit.command(KEEPER_SECONDS):
+            (answer,) = await self._raise.run([(self._keys(shard, "mark"), (epoch, loaded_until_ms))])
+        return bool(answer)
+
+    async def missing(self, shard: int, members: Sequence[str]) -> list[str]:
+        """Which of these entries stand nowhere in the shard, neither due nor leased.
+
+        Raises one of `AWAY`.
+        """
+        # At one instant: a claim or an ack moves an entry from one set to the other.
+        async with self._circuit.command(KEEPER_SECONDS), self.client.pipeline(transaction=True) as pipeline:
+            for name in ("due", "leased"):
+                pipeline.zmscore(self._key(shard, name), list(members))
+            due, leased = await pipeline.execute()
+        return [member for member, at, until in zip(members, due, leased, strict=True) if at is None and until is None]
+
+    async def drop_marks(self) -> None:
+        """Have every shard loaded again from Postgres."""
+        async with self._circuit.command(KEEPER_SECONDS):
+            await self._unlink("mark")
+
+    async def clear(self) -> None:
+        """Throw the whole wheel away, leases too; safe at any time, because Postgres is right."""
+        async with self._circuit.command(KEEPER_SECONDS):
+            await self._unlink("mark", "due", "leased")
+
+    def _score(self, member: str, due_ms: int) -> int:
+        return due_ms + self.claim_ahead_ms if member.startswith("x:") else due_ms
+
+    def _key(self, shard: int, name: str) -> str:
+        # The braces are a hash tag: all keys of a shard share a slot of a Redis Cluster.
+        return f"{{ss:{shard}}}:{name}"
+
+    def _keys(self, shard: int, *names: str) -> tuple[str, ...]:
+        return tuple(self._key(shard, name) for name in names)
+
+    async def _unlink(self, *names: str) -> None:
+        async with self.client.pipeline(transaction=False) as pipeline:
+            for shard in range(self.shards):
+                pipeline.unlink(*self._keys(shard, *names))
+            await pipeline.execute()
+
+
+def chunks(pairs: Sequence[T]) -> Iterable[Sequence[T]]:
+    """Parts that one call of a script takes."""
+    # A script holds Redis while it runs: 200 entries are well under a millisecond, and far from unpack()'s limit.
+    return (pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK))

@@ -1,0 +1,168 @@
+"""`worker --processes N`: a parent that starts N worker processes, and looks after them.
+
+Each is a whole worker, a program of its own that was started and not forked, with its own connections and its own row
+in `workers`. The parent passes signals on, starts again who ended by itself, and serves one `/metrics` for all of them.
+When the parent is killed, the kernel kills them with it (on Linux): no worker is left that nobody looks after.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from app.children import Child
+from app.core.clock import Clock
+from app.metrics import ParentMetrics
+from app.settings import Settings
+from app.workers.gathering import Gathering
+
+_FIRST_DELAY_SECONDS = 0.5
+_LONGEST_DELAY_SECONDS = 10.0
+_STABLE_SECONDS = 30.0
+"""Who ran that long has come up well, and is started again without delay."""
+_READY_POLL_SECONDS = 0.1
+_GRACE_MARGIN_SECONDS = 5.0
+"""What a worker may take beyond its grace, to settle and to leave, before it is killed."""
+
+log = structlog.get_logger()
+
+
+async def run_processes(settings: Settings, clock: Clock, *, processes: int, metrics_port: int = 0) -> int:
+    """Run worker processes until SIGTERM or SIGINT; a second one is passed on too. Returns the exit status.
+
+    That is 0 when every process ended in order, and 1 when one had to be killed or could not start: one that ends
+    by itself before it was ready for the first time ends them all, so that a wrong setting is seen as it is with one
+    process. One that was killed is started again.
+
+    Raises ConfigurationException where a setting is missing.
+    """
+    settings.need("database_url", "redis_url", "workflow_engine_url")
+    folder = Path(tempfile.mkdtemp(prefix="schedule-service-"))
+    try:
+        return await _Processes(settings, clock, folder, processes, metrics_port).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Processes:
+    """One parent and its processes, numbered from 1."""
+
+    def __init__(self, settings: Settings, clock: Clock, folder: Path, count: int, metrics_port: int) -> None:
+        self._grace_seconds = settings.shutdown_grace_seconds + _GRACE_MARGIN_SECONDS
+        self._clock = clock
+        self._sockets = {number: folder / f"{number}.sock" for number in range(1, count + 1)}
+        self._metrics = ParentMetrics()
+        self._gathering = Gathering(self._sockets, self._metrics, self._stopping)
+        self._metrics_port = metrics_port
+        self._children: dict[int, Child] = {}
+        self._stopped = asyncio.Event()
+        self._failed = False
+
+    def _stopping(self) -> bool:
+        return self._stopped.is_set()
+
+    async def run(self) -> int:
+        """Until a signal, or until one cannot start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
+        serving = None
+        if self._metrics_port:
+            server = self._gathering.server(self._metrics_port)
+            serving = asyncio.create_task(server.serve(), name="http")
+            # uvicorn ends the process by itself where it gets no port: better before a worker claims something.
+            while not (server.started or serving.done()):
+                await self._clock.sleep(0.01)
+        keepers = [asyncio.create_task(self._keep(number), name=f"process-{number}") for number in self._sockets]
+        await self._stopped.wait()
+        # Whatever ends now is not started again; whoever is just being started is stopped too.
+        await asyncio.gather(*keepers, return_exceptions=True)
+        if serving is not None:
+            server.finish()
+            await serving
+        await self._gathering.close()
+        return int(self._failed)
+
+    def _on_signal(self) -> None:
+        self._stopped.set()
+        for child in self._children.values():
+            child.send(signal.SIGTERM)
+
+    async def _keep(self, number: int) -> None:
+        """Run one process, again and again until all are to stop."""
+        delay_seconds, was_ready = 0.0, False
+        while not self._stopped.is_set():
+            started_at = self._clock.monotonic()
+            refuses = True
+            try:
+                child = await self._start(number)
+            except OSError as refused:
+                outcome = f"did not start: {refused}"
+            else:
+                was_ready = await self._ready_or_ended(number, child) or was_ready
+                status = await self._ended(child)
+                outcome = _spoken(status)
+                # It said that it cannot start. One that was killed may do so the next time.
+                refuses = status > 0
+                if self._stopped.is_set():
+                    # By the signal itself, where that came before it listened to it: nothing was claimed yet.
+                    self._failed |= status not in (0, -signal.SIGTERM)
+                    return
+            if refuses and not was_ready:
+                log.error("worker_process_failed", category="ERROR", process=number, outcome=outcome)
+                self._failed = True
+                self._on_signal()
+                return
+            if self._clock.monotonic() - started_at > _STABLE_SECONDS:
+                delay_seconds = 0.0
+            self._metrics.restarts.inc()
+            log.error(
+                "worker_process_ended", category="ERROR", process=number, outcome=outcome, again_seconds=delay_seconds
+            )
+            await self._pause(delay_seconds)
+            delay_seconds = min(max(2 * delay_seconds, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
+
+    async def _start(self, number: int) -> Child:
+        socket = self._sockets[number]
+        socket.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "app.cli", "worker", "--metrics-socket", str(socket)]
+        child = self._children[number] = await Child.start(command, death_signal=signal.SIGKILL)
+        log.info("worker_process_started", category="SYSTEM", process=number, pid=child.pid)
+        if self._stopped.is_set():
+            # The signal came while it was being started.
+            child.send(signal.SIGTERM)
+        return child
+
+    async def _ready_or_ended(self, number: int, child: Child) -> bool:
+        while child.exit_status is None and not self._stopped.is_set():
+            if await self._gathering.ready(number):
+                return True
+            await self._clock.sleep(_READY_POLL_SECONDS)
+        return False
+
+    async def _ended(self, child: Child) -> int:
+        """The exit status, once it ends; it is killed where it takes too long after it was told to."""
+        waiting = asyncio.create_task(child.wait(), name="wait")
+        stopping = asyncio.create_task(self._stopped.wait(), name="stopping")
+        await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(waiting), None if waiting.done() else self._grace_seconds)
+        log.error("worker_process_killed", category="ERROR", pid=child.pid, grace_seconds=self._grace_seconds)
+        child.send(signal.SIGKILL)
+        return await waiting
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+
+
+def _spoken(status: int) -> str:
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-status).name
+    return f"status {status}"

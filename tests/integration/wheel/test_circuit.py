@@ -1,0 +1,141 @@
+"""The circuit by itself: who is asked, how often, and what closes it."""
+
+import asyncio
+import time
+
+import pytest
+
+from app.wheel.circuit import Circuit, RedisAwayException
+from tests.clocks import ManualClock
+
+
+class Mending:
+    """A mending that says what it is told to, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: bool | Exception = ConnectionRefusedError("nobody there")
+
+    async def __call__(self) -> bool:
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def mending() -> Mending:
+    return Mending()
+
+
+@pytest.fixture
+async def circuit(clock: ManualClock, mending: Mending) -> Circuit:
+    return Circuit(clock, mending)
+
+
+async def _fail(circuit: Circuit) -> None:
+    with pytest.raises(ConnectionError):
+        async with circuit.command(5):
+            raise ConnectionResetError("cut")
+    await _turns()
+
+
+async def _turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def _pass(clock: ManualClock, seconds: float) -> None:
+    for _ in range(round(seconds * 10)):
+        clock.move(0.1)
+        await _turns()
+
+
+async def test_it_is_closed_until_a_command_fails(circuit: Circuit, mending: Mending) -> None:
+    async with circuit.command(5):
+        pass
+    assert circuit.error is None
+    await _fail(circuit)
+    assert circuit.error == "cut"
+    with pytest.raises(RedisAwayException, match="cut"):
+        async with circuit.command(5):
+            pytest.fail("Redis is not asked")
+    await circuit.close()
+    assert mending.asked == 0
+
+
+async def test_what_is_wrong_with_the_caller_does_not_open_it(circuit: Circuit) -> None:
+    with pytest.raises(LookupError):
+        async with circuit.command(5):
+            raise LookupError
+    task = asyncio.create_task(_for_ever(circuit))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert circuit.error is None
+
+
+async def _for_ever(circuit: Circuit) -> None:
+    async with circuit.command(60):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.fault("8")
+async def test_a_command_that_takes_too_long_opens_it_and_ends_all_that_wait(circuit: Circuit) -> None:
+    patient = [asyncio.create_task(_for_ever(circuit)) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        async with circuit.command(0.01):
+            await asyncio.Event().wait()
+    async with asyncio.timeout(1):
+        outcomes = await asyncio.gather(*patient, return_exceptions=True)
+    assert all(isinstance(outcome, TimeoutError) for outcome in outcomes)
+    assert circuit.error == "TimeoutError"
+    await circuit.close()
+
+
+async def test_time_in_which_the_process_itself_stood_still_does_not_count(circuit: Circuit) -> None:
+    answer = asyncio.get_running_loop().create_future()
+    # What came over the socket meanwhile is read only after the timers that have run out.
+    asyncio.get_running_loop().call_later(0.02, lambda: answer.get_loop().call_soon(answer.set_result, None))
+    async with circuit.command(0.01):
+        time.sleep(0.1)  # noqa: ASYNC251 - what is tested
+        await answer
+    assert circuit.error is None
+
+
+async def test_one_asks_five_times_a_second_until_it_is_mended(
+    circuit: Circuit, clock: ManualClock, mending: Mending
+) -> None:
+    for _ in range(3):
+        await _fail(circuit)
+    await _pass(clock, 2)
+    assert mending.asked == pytest.approx(10, abs=1)
+    assert circuit.error == "nobody there"
+    mending.answer = False
+    await _pass(clock, 0.3)
+    assert circuit.error is not None, "more failed while it was mended"
+    mending.answer = True
+    await _pass(clock, 0.3)
+    assert circuit.error is None
+    asked = mending.asked
+    await _pass(clock, 5)
+    assert mending.asked == asked
+
+
+async def test_a_redis_that_comes_and_goes_is_believed_more_slowly_each_time(
+    circuit: Circuit, clock: ManualClock, mending: Mending
+) -> None:
+    mending.answer = True
+    waited = []
+    for _ in range(8):
+        await _fail(circuit)
+        began = clock.monotonic()
+        while circuit.error is not None:
+            await _pass(clock, 0.1)
+        waited.append(clock.monotonic() - began)
+    assert waited == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0], abs=0.15)
+    await _pass(clock, 11)
+    await _fail(circuit)
+    await _pass(clock, 0.3)
+    assert circuit.error is None
