@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.core.ids import recorded_between
 from app.store.database import Connection
 
 # idx_workflow_schedules_next_execution
@@ -18,6 +19,13 @@ _EXECUTIONS_DUE = """
     SELECT community_id, execution_id, wake_at FROM executions
      WHERE wake_at IS NOT NULL AND wake_at <= $2 AND (wake_at, execution_id) > ($1, $3)
      ORDER BY wake_at, execution_id LIMIT $4
+"""
+_SCHEDULES_STILL_DUE = """
+    SELECT schedule_id FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND next_due_at <= $2
+"""
+_EXECUTIONS_STILL_DUE = """
+    SELECT execution_id FROM executions
+     WHERE execution_id = ANY($1::uuid[]) AND wake_at <= $2 AND recorded_for BETWEEN $3 AND $4
 """
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(7305613092000 + $1::bigint)"
 
@@ -45,6 +53,16 @@ async def executions_due(
 ) -> Sequence[Due]:
     """Executions by their `wake_at`, in (after, until], a page at a time: the next page starts after the last row."""
     return [Due(*row) for row in await connection.fetch(_EXECUTIONS_DUE, after[0], until, after[1], limit)]
+
+
+async def schedules_still_due(connection: Connection, ids: Sequence[UUID], until: datetime) -> set[UUID]:
+    """Which of the schedules are due by then."""
+    return {row[0] for row in await connection.fetch(_SCHEDULES_STILL_DUE, ids, until)}
+
+
+async def executions_still_due(connection: Connection, ids: Sequence[UUID], until: datetime) -> set[UUID]:
+    """Which of the executions have their `wake_at` by then."""
+    return {row[0] for row in await connection.fetch(_EXECUTIONS_STILL_DUE, ids, until, *recorded_between(ids))}
 
 
 async def take_turn(connection: Connection, keeper: int) -> bool:

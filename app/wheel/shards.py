@@ -82,12 +82,21 @@ class Shards:
 
         Raises one of `AWAY`.
         """
-        # At one instant: a claim or an ack moves an entry from one set to the other.
-        async with self._circuit.command(KEEPER_SECONDS), self.client.pipeline(transaction=True) as pipeline:
-            for name in ("due", "leased"):
-                pipeline.zmscore(self._key(shard, name), list(members))
-            due, leased = await pipeline.execute()
+        due, leased = await self._scores(shard, members)
         return [member for member, at, until in zip(members, due, leased, strict=True) if at is None and until is None]
+
+    async def lacking(self, shard: int, due_ms: Sequence[tuple[str, int]]) -> list[str]:
+        """Which of these entries stand nowhere in the shard, or later than their due time; none that is leased.
+
+        Raises one of `AWAY`.
+        """
+        members = [member for member, _ in due_ms]
+        due, leased = await self._scores(shard, members)
+        return [
+            member
+            for (member, at_ms), at, until in zip(due_ms, due, leased, strict=True)
+            if until is None and (at is None or at > self._score(member, at_ms))
+        ]
 
     async def drop_marks(self) -> None:
         """Have every shard loaded again from Postgres."""
@@ -98,6 +107,15 @@ class Shards:
         """Throw the whole wheel away, leases too; safe at any time, because Postgres is right."""
         async with self._circuit.command(KEEPER_SECONDS):
             await self._unlink("mark", "due", "leased")
+
+    async def _scores(self, shard: int, members: Sequence[str]) -> tuple[list[float | None], list[float | None]]:
+        """Where the entries stand in `due` and in `leased`."""
+        # At one instant: a claim or an ack moves an entry from one set to the other.
+        async with self._circuit.command(KEEPER_SECONDS), self.client.pipeline(transaction=True) as pipeline:
+            for name in ("due", "leased"):
+                pipeline.zmscore(self._key(shard, name), list(members))
+            due, leased = await pipeline.execute()
+        return due, leased
 
     def _score(self, member: str, due_ms: int) -> int:
         return due_ms + self.claim_ahead_ms if member.startswith("x:") else due_ms

@@ -1,5 +1,6 @@
 """The keepers: each closes a gap that a fault leaves."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from app.core.execution import ExecutionStatus
 from app.core.schedule import AfterCompletion
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
+from app.workers.keepers import sweep
 from tests.integration.workers.rig import CALLER, Rig, next_of
 
 
@@ -74,6 +76,40 @@ async def test_a_put_that_was_lost_is_swept_once_it_is_overdue(rig: Rig) -> None
     assert await worker.sweep.run_once() == 1
     worker.claimer.wake(None)
     assert len((await rig.fire(worker)).assignments) == 1
+
+
+async def test_what_was_recorded_while_the_sweep_looked_is_not_taken_for_lost(rig: Rig) -> None:
+    """A backlog: it is read as overdue, then claimed, recorded and acked, and is in the wheel no more."""
+    worker = await rig.worker()
+    await worker.window.run_once()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    rig.clock.move(3)
+    lacking = rig.wheel.lacking
+
+    async def late(shard: int, due_ms: Sequence[tuple[str, int]]) -> list[str]:
+        worker.claimer.wake(None)
+        assert len((await rig.fire(worker)).assignments) == 1
+        found = await lacking(shard, due_ms)
+        assert len(found) == 1
+        return found
+
+    rig.wheel.lacking = late  # type: ignore[method-assign]
+    assert await worker.sweep.run_once() == 0
+    assert (await rig.wheel.state()).entries == 0
+
+
+async def test_a_long_backlog_is_swept_a_part_at_a_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_PAGE", 2)
+    monkeypatch.setattr(sweep, "_PAGES", 2)
+    worker = await rig.worker()
+    await worker.window.run_once()
+    schedules = [await rig.create() for _ in range(7)]
+    rig.clock.move_to(next_of(schedules[-1])[0])
+    rig.clock.move(3)
+    for shard in range(4):
+        await rig.wheel.client.delete(f"{{ss:{shard}}}:due")
+    assert [await worker.sweep.run_once() for _ in range(3)] == [4, 3, 0]
 
 
 async def test_a_silent_worker_is_buried_and_what_it_held_is_released(rig: Rig) -> None:
