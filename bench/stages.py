@@ -62,7 +62,6 @@ async def _settle(database: Database, assignments: list[Assignment]) -> None:
     outcomes = [
         Outcome(
             execution_id=one.execution_id,
-            recorded_for=one.recorded_for,
             community_id=one.community_id,
             owner=one.owner,
             number=one.attempt,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.store.database import Connection
-from app.store.unfinished import UNFINISHED
+from app.store.these import UNFINISHED
 
 _CONSIDERED = 2_000
 _PEEKED = 100

@@ -15,7 +15,7 @@ import asyncpg
 from app.core.execution import Wake
 from app.core.ids import recorded_between
 from app.store.database import Connection
-from app.store.unfinished import UNFINISHED
+from app.store.these import UNFINISHED
 
 HEAD_LOOKS_AFTER = timedelta(seconds=5)
 """The oldest queued run of a group looks for room so often, also if nobody wakes it: none waits for ever."""
@@ -71,13 +71,13 @@ _OLDEST = """
 """
 _LOOK_LATER = f"""
     WITH locked AS MATERIALIZED (
-        SELECT execution_id, recorded_for FROM executions e
+        SELECT execution_id FROM executions e
          WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
            AND {UNFINISHED} AND status = 'queued'
          ORDER BY execution_id FOR NO KEY UPDATE)
     UPDATE executions e SET wake_at = $4
       FROM locked l
-     WHERE e.execution_id = l.execution_id AND e.recorded_for = l.recorded_for AND e.recorded_for BETWEEN $2 AND $3
+     WHERE e.execution_id = l.execution_id AND e.recorded_for BETWEEN $2 AND $3
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
 _CANCEL_OLDEST = """

@@ -6,9 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import ExecutionStatus, Wake
+from app.core.ids import recorded_between
 from app.store.database import Connection
 from app.store.queueing import Group
-from app.store.unfinished import UNFINISHED
+from app.store.these import THESE, UNFINISHED
 
 # The fence: an outcome is written under the owner and the attempt that made it, and never over a final one. A 2xx of
 # a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
@@ -22,22 +23,21 @@ _SETTLE = f"""
            engine_execution_id = coalesce(u.engine_execution_id, e.engine_execution_id),
            result = coalesce(u.result::jsonb, e.result),
            started_at = coalesce(e.started_at, u.started_at), lateness_ms = coalesce(e.lateness_ms, u.lateness_ms)
-      FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::int[],
-                  $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::timestamptz[],
-                  $14::bigint[])
-        AS u(execution_id, recorded_for, owner, number, status, attempt, failed, wake_at, finished_at, error,
-             engine_execution_id, result, started_at, lateness_ms)
-     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $15 AND $16
+      FROM unnest($3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::int[], $9::timestamptz[],
+                  $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::bigint[])
+        AS u(execution_id, owner, number, status, attempt, failed, wake_at, finished_at, error, engine_execution_id,
+             result, started_at, lateness_ms)
+     WHERE {THESE}
        AND {UNFINISHED}
        AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status IN ('succeeded', 'running'))
     RETURNING e.execution_id, e.schedule_id, e.group_id, e.awaited AND e.finished_at IS NOT NULL AS makes_room
 """
 _RELEASE = f"""
     UPDATE executions e
-       SET owner = NULL, wake_at = greatest(e.due_at, $4)
-      FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
-     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
-       AND e.owner = $3 AND e.status = 'pending' AND {UNFINISHED}
+       SET owner = NULL, wake_at = greatest(e.due_at, $5)
+      FROM unnest($3::uuid[]) AS u(execution_id)
+     WHERE {THESE}
+       AND e.owner = $4 AND e.status = 'pending' AND {UNFINISHED}
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
 _STILL_OWNED = f"""
@@ -56,7 +56,6 @@ class Outcome:
     """What became of one attempt, as it is to be written. `attempt_json` is a JSON array of the one attempt."""
 
     execution_id: UUID
-    recorded_for: datetime
     community_id: int
     owner: UUID
     number: int
@@ -88,7 +87,6 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
     rows = [
         (
             outcome.execution_id,
-            outcome.recorded_for,
             outcome.owner,
             outcome.number,
             outcome.status.value,
@@ -105,24 +103,21 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
         for outcome in sorted(_decisive(outcomes), key=lambda outcome: outcome.execution_id)
     ]
     columns = [list(column) for column in zip(*rows, strict=True)]
-    written = await connection.fetch(_SETTLE, *columns, min(columns[1]), max(columns[1]))
+    written = await connection.fetch(_SETTLE, *recorded_between(columns[0]), *columns)
     return Settled(
         frozenset(row["execution_id"] for row in written),
         frozenset(Group(row["schedule_id"], row["group_id"]) for row in written if row["makes_room"]),
     )
 
 
-async def release(
-    connection: Connection, executions: Sequence[tuple[UUID, datetime]], *, owner: UUID, now: datetime
-) -> list[Wake]:
-    """Give back executions (id, recorded_for) that this worker owns and has not sent.
+async def release(connection: Connection, executions: Sequence[UUID], *, owner: UUID, now: datetime) -> list[Wake]:
+    """Give back executions that this worker owns and has not sent.
 
     Each wants a look at its due time, or now where that has passed.
     """
     if not executions:
         return []
-    ids, instants = [execution[0] for execution in executions], [execution[1] for execution in executions]
-    rows = await connection.fetch(_RELEASE, ids, instants, owner, now, min(instants), max(instants))
+    rows = await connection.fetch(_RELEASE, *recorded_between(executions), executions, owner, now)
     return [Wake(*row) for row in rows]
 
 

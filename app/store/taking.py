@@ -10,12 +10,12 @@ import asyncpg
 from app.core.assignment import Assignment
 from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
-from app.core.ids import recorded_between, recorded_for
+from app.core.ids import recorded_between
 from app.core.schedule import Completion
 from app.store.database import Connection
 from app.store.firing import retry_policy
 from app.store.queueing import Group
-from app.store.unfinished import UNFINISHED
+from app.store.these import THESE, UNFINISHED
 
 # The definition is the one in force when the execution was recorded. Whoever raises a schedule's revision keeps the
 # superseded definition in the same transaction, so one of the two is there in any snapshot.
@@ -49,17 +49,17 @@ _STILL_WAITING = f"""
 """
 _TAKE = f"""
     UPDATE executions e
-       SET status = 'pending', owner = $3, attempt = e.attempt + 1, wake_at = NULL,
-           retry_since = coalesce($6, e.retry_since), awaited = e.awaited OR $6::timestamptz IS NOT NULL
-      FROM unnest($1::uuid[], $2::timestamptz[]) AS u(execution_id, recorded_for)
-     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $4 AND $5
+       SET status = 'pending', owner = $4, attempt = e.attempt + 1, wake_at = NULL,
+           retry_since = coalesce($5, e.retry_since), awaited = e.awaited OR $5::timestamptz IS NOT NULL
+      FROM unnest($3::uuid[]) AS u(execution_id)
+     WHERE {THESE}
        AND {UNFINISHED}
 """
 _END = f"""
     UPDATE executions e
-       SET status = $7, error = u.error, owner = NULL, wake_at = NULL, finished_at = $4
-      FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS u(execution_id, recorded_for, error)
-     WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for AND e.recorded_for BETWEEN $5 AND $6
+       SET status = $6, error = u.error, owner = NULL, wake_at = NULL, finished_at = $5
+      FROM unnest($3::uuid[], $4::text[]) AS u(execution_id, error)
+     WHERE {THESE}
        AND {UNFINISHED}
     RETURNING e.schedule_id, e.group_id, e.awaited
 """
@@ -161,9 +161,8 @@ async def _take(
 ) -> None:
     if not assignments:
         return
-    instants = [assignment.recorded_for for assignment in assignments]
     ids = [assignment.execution_id for assignment in assignments]
-    await connection.execute(_TAKE, ids, instants, owner, min(instants), max(instants), started_at)
+    await connection.execute(_TAKE, *recorded_between(ids), ids, owner, started_at)
 
 
 async def end(
@@ -175,7 +174,6 @@ async def end(
     """
     if not reasons:
         return set()
-    instants = [recorded_for(execution_id) for execution_id in reasons]
-    low, high = recorded_between(reasons)
-    rows = await connection.fetch(_END, list(reasons), instants, list(reasons.values()), now, low, high, status.value)
+    named = list(reasons), list(reasons.values())
+    rows = await connection.fetch(_END, *recorded_between(reasons), *named, now, status.value)
     return {Group(row["schedule_id"], row["group_id"]) for row in rows if row["awaited"]}

@@ -250,7 +250,7 @@ class Worker:
     async def _release(self, unsent: Sequence[Assignment]) -> None:
         if not unsent:
             return
-        executions = [(one.execution_id, one.recorded_for) for one in unsent]
+        executions = [one.execution_id for one in unsent]
         owner = self.presence.worker_id
         try:
             released = await self._database.run(

@@ -219,7 +219,6 @@ def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] =
     }
     return Outcome(
         execution_id=assignment.execution_id,
-        recorded_for=assignment.recorded_for,
         community_id=assignment.community_id,
         owner=assignment.owner,
         number=assignment.attempt,

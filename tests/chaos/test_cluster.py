@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aiohttp import web
 
 from app.core.occurrences import ScheduleType
@@ -42,6 +43,7 @@ async def slow(_received: Received) -> web.StreamResponse:
     return web.Response(status=202)
 
 
+@pytest.mark.fault("16")
 async def test_three_workers_record_and_deliver_two_thousand_of_one_second_once_each(cluster: Cluster) -> None:
     async with cluster.workers(3):
         schedules = await cluster.create(one_time(2_000, in_seconds=5))
@@ -57,6 +59,7 @@ async def test_three_workers_record_and_deliver_two_thousand_of_one_second_once_
     assert early == []
 
 
+@pytest.mark.fault("3")
 async def test_a_worker_that_is_killed_in_the_middle_costs_no_record_and_no_delivery(cluster: Cluster) -> None:
     cluster.receiver.behaviour = slow
     async with cluster.workers(3) as workers:
@@ -76,6 +79,7 @@ async def test_a_worker_that_is_killed_in_the_middle_costs_no_record_and_no_deli
     assert twice <= taken_over
 
 
+@pytest.mark.fault("6")
 async def test_flushall_loses_no_occurrence_of_five_hundred_running_intervals(cluster: Cluster) -> None:
     async with cluster.workers(2):
         schedules = await cluster.create(every(2, 500))
@@ -94,6 +98,7 @@ async def test_flushall_loses_no_occurrence_of_five_hundred_running_intervals(cl
     assert statuses == {"succeeded"}
 
 
+@pytest.mark.fault("24")
 async def test_a_worker_that_is_terminated_under_load_loses_nothing_and_delivers_nothing_twice(
     cluster: Cluster,
 ) -> None:
@@ -110,6 +115,7 @@ async def test_a_worker_that_is_terminated_under_load_loses_nothing_and_delivers
     assert set(deliveries.values()) == {1}
 
 
+@pytest.mark.fault("4")
 async def test_a_frozen_worker_is_replaced_and_takes_up_work_anew_when_it_thaws(cluster: Cluster) -> None:
     async with cluster.workers(2) as workers:
         schedules = await cluster.create(every(1, 50))
@@ -128,3 +134,38 @@ async def test_a_frozen_worker_is_replaced_and_takes_up_work_anew_when_it_thaws(
     await cluster.check_history(schedules)
     statuses = {row[0] for row in await cluster.rows("SELECT DISTINCT status FROM executions")}
     assert statuses == {"succeeded"}
+
+
+@pytest.mark.fault("12")
+async def test_no_transaction_is_open_while_a_target_works(cluster: Cluster) -> None:
+    at_work = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def work(_received: Received) -> web.StreamResponse:
+        at_work.set()
+        await go_on.wait()
+        return web.Response(status=202)
+
+    cluster.receiver.behaviour = work
+    open_transactions = (
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in tr%'"
+        " AND state_change < now() - interval '0.3 seconds'"
+    )
+    async with cluster.workers(2):
+        await cluster.create(every(1, 20))
+        await at_work.wait()
+        for _ in range(20):
+            assert (await cluster.rows(open_transactions))[0][0]
+            await asyncio.sleep(0.05)
+        go_on.set()
+
+
+@pytest.mark.fault("12")
+async def test_every_connection_has_bounds_of_its_own(cluster: Cluster) -> None:
+    bounds = await cluster.rows(
+        "SELECT name, setting::int FROM pg_settings WHERE name ~ '(statement|lock|transaction_session)_timeout$'"
+    )
+    given = {row[0]: row[1] for row in bounds}
+    assert {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} <= given.keys()
+    assert given["lock_timeout"] < given["statement_timeout"] <= given["idle_in_transaction_session_timeout"] <= 10_000
+    assert given["lock_timeout"] > 0

@@ -54,7 +54,9 @@ class Reclaim:
         self._unknown_since = {
             execution: self._unknown_since.get(execution, now) for execution in pending if not self._knows(execution[0])
         }
-        lost = [execution for execution, since in self._unknown_since.items() if now - since >= UNKNOWN_AFTER_SECONDS]
+        lost = [
+            execution[0] for execution, since in self._unknown_since.items() if now - since >= UNKNOWN_AFTER_SECONDS
+        ]
         if not lost:
             return 0
         released = await self._database.run(

@@ -37,7 +37,6 @@ async def settled(world: World, run: Execution, status: ExecutionStatus, *, numb
     failed = status is not ExecutionStatus.SUCCEEDED
     outcome = Outcome(
         execution_id=run.execution_id,
-        recorded_for=run.scheduled_for,
         community_id=run.community_id,
         owner=WORKER,
         number=number,

@@ -276,7 +276,6 @@ async def test_settling_and_releasing_open_the_days_of_the_batch_alone(filled: D
     outcomes = [
         Outcome(
             execution_id=one,
-            recorded_for=at,
             community_id=1,
             owner=ME,
             number=1,
@@ -291,10 +290,10 @@ async def test_settling_and_releasing_open_the_days_of_the_batch_alone(filled: D
             started_at=START,
             lateness_ms=0,
         )
-        for one, at in _with_instants(ids)
+        for one in ids
     ]
     await settling.settle(_as_connection(plans), outcomes)
-    await settling.release(_as_connection(plans), _with_instants(ids), owner=ME, now=START)
+    await settling.release(_as_connection(plans), ids, owner=ME, now=START)
     await settling.still_owned(_as_connection(plans), [(*execution, 1) for execution in _with_instants(ids)], owner=ME)
     assert plans.opened == {TODAY}
 

@@ -1,21 +1,26 @@
 """A worker's statements on a day that has just begun: Postgres knows nothing of its partition yet."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
 
+from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id
 from app.store import queueing, settling, taking
 from app.store.database import Database
 from app.store.partitions import make
+from app.store.settling import Outcome
 from tests.clocks import START
 from tests.integration.databases import copied
 
 UNFINISHED = 4_000
+ME = uuid4()
+_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,47 @@ async def test_the_plan_that_a_worker_keeps_goes_by_the_primary_key_alone(begun:
         plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE kept({values})")
     await database.close()
     assert _indexes(plan) == {"executions_20261123_pkey"}
+
+
+async def test_a_batch_is_written_whole_also_where_it_waits_for_a_row_that_another_changes(begun: str) -> None:
+    """A plan that pruned partitions twice lost the rest of the batch, in silence."""
+    database = await Database.open(begun, pool_size=3, steady_plans=True)
+    async with database.transaction() as connection:
+        ids = [row[0] for row in await connection.fetch("SELECT execution_id FROM executions_20261123 LIMIT 100")]
+        await connection.execute("UPDATE executions SET owner = $2 WHERE execution_id = ANY($1::uuid[])", ids, ME)
+    ids.sort()
+    async with database.connection() as watching, database.transaction() as other:
+        await other.execute("UPDATE executions SET awaited = true WHERE execution_id = $1", ids[20])
+
+        async def settle() -> frozenset[UUID]:
+            async with database.connection() as connection:
+                return (await settling.settle(connection, [_succeeded(one) for one in ids])).executions
+
+        settling_all = asyncio.create_task(settle())
+        while not await watching.fetchval(_WAITS):
+            await asyncio.sleep(0.01)
+    written = await settling_all
+    await database.close()
+    assert written == set(ids)
+
+
+def _succeeded(one: UUID) -> Outcome:
+    return Outcome(
+        execution_id=one,
+        community_id=1,
+        owner=ME,
+        number=0,
+        status=ExecutionStatus.SUCCEEDED,
+        attempt_json="[]",
+        failed=False,
+        wake_at=None,
+        finished_at=START,
+        error=None,
+        engine_execution_id=None,
+        result_json=None,
+        started_at=START,
+        lateness_ms=0,
+    )
 
 
 def _indexes(plan: str) -> set[str]:

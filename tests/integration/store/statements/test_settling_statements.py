@@ -1,7 +1,7 @@
 """The fences: whose outcome counts, and what is given back."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from app.core.execution import ExecutionStatus
-from app.core.ids import recorded_for
 from app.store import settling
 from app.store.database import Database
 from app.store.settling import Outcome
@@ -21,17 +20,10 @@ LATER = START + timedelta(seconds=30)
 SUCCEEDED, FAILED, RETRYING = ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.RETRYING
 
 
-def _instant(execution_id: UUID) -> datetime:
-    instant = recorded_for(execution_id)
-    assert instant is not None
-    return instant
-
-
 def _outcome(execution_id: UUID, status: ExecutionStatus = SUCCEEDED, **fields: Any) -> Outcome:
     failed = status is not SUCCEEDED
     outcome = Outcome(
         execution_id=execution_id,
-        recorded_for=_instant(execution_id),
         community_id=1,
         owner=ME,
         number=1,
@@ -142,14 +134,6 @@ async def test_a_batch_over_many_days_is_settled_each_by_its_own(database: Datab
     assert written == {one for n, one in enumerate(ids) if n % 3}
 
 
-async def test_an_outcome_under_another_instant_finds_nothing(database: Database) -> None:
-    async with database.transaction() as connection:
-        wanted = await add_execution(connection, owner=ME, attempt=1)
-        assert (
-            await settling.settle(connection, [_outcome(wanted, recorded_for=START + timedelta(seconds=1))])
-        ).executions == set()
-
-
 async def test_what_was_not_sent_is_given_back_for_its_due_time_or_now(database: Database) -> None:
     async with database.transaction() as connection:
         due, overdue = [
@@ -160,7 +144,7 @@ async def test_what_was_not_sent_is_given_back_for_its_due_time_or_now(database:
             await add_execution(connection, owner=ME, status="cancelled", finished_at=START),
             await add_execution(connection, status="retrying", wake_at=LATER),
         ]
-        asked = [(one, START) for one in (due, overdue, *rest)]
+        asked = [due, overdue, *rest]
         released = await settling.release(connection, asked, owner=ME, now=START)
         assert {(one.execution_id, one.wake_at) for one in released} == {
             (due, START + timedelta(seconds=5)),
@@ -180,7 +164,8 @@ async def test_only_what_is_still_the_workers_is_sent(database: Database) -> Non
             await add_execution(connection),
             await add_execution(connection, owner=ME, status="cancelled", finished_at=START),
         ]
-        asked = [(one, _instant(one), 1) for one in (mine, *rest)]
-        assert await settling.still_owned(connection, [(mine, _instant(mine), 2)], owner=ME) == set()
+        at = START - timedelta(days=3)
+        asked = [(mine, at, 1), *((one, START, 1) for one in rest)]
+        assert await settling.still_owned(connection, [(mine, at, 2)], owner=ME) == set()
         assert await settling.still_owned(connection, asked, owner=ME) == {mine}
         assert await settling.still_owned(connection, [], owner=ME) == set()
