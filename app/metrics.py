@@ -8,6 +8,8 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from app.core.execution import ExecutionStatus
+
 _LATENESS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 _BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -47,6 +49,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        for outcome in ExecutionStatus:
+            # From the start: a series that begins at its first burst has not increased, and alarms nobody.
+            self.executions.labels(outcome.value)
         self.attempt_seconds = self._histogram("attempt_seconds", "How long targets took to answer", _SECONDS_BUCKETS)
         self.in_flight = self._gauge("in_flight", "Requests sent and not answered")
         self.held = self._gauge("held", "Executions recorded and not sent yet")

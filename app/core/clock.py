@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,6 +106,12 @@ class DatabaseClock(SystemClock):
         self._best_round_trip = 0.0
         self._last_ms = 0
         self._waiting: list[asyncio.Event] = []
+        self._measured_at = -inf
+
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the last measurement: an outage of Postgres lets it grow."""
+        return time.monotonic() - self._measured_at
 
     @property
     def ready(self) -> bool:
@@ -136,6 +143,7 @@ class DatabaseClock(SystemClock):
             for event in self._waiting:
                 event.set()
         self._measurements.append((answered_at - asked_at, offset))
+        self._measured_at = answered_at
         self._best_round_trip, self._offset = min(self._measurements)
         if before is None or before - highest <= _SLEW_LIMIT_SECONDS:
             return 0.0

@@ -90,11 +90,15 @@ class Connection(asyncio.Protocol):
         self._received_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self.fail(TransportFailure("the target answered with another protocol"))
-            return
-        except HttpParserError as broken:
-            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
+        except (HttpParserUpgrade, HttpParserError) as broken:
+            if self._complete:
+                # What follows it costs the connection, and never the answer.
+                self._finish()
+                self.abort()
+            elif isinstance(broken, HttpParserUpgrade):
+                self.fail(TransportFailure("the target answered with another protocol"))
+            else:
+                self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
             return
         if self._complete:
             self._finish()
@@ -132,8 +136,11 @@ class Connection(asyncio.Protocol):
         if self._complete:
             return
         lowered = name.lower()
-        if lowered in (b"content-length", b"transfer-encoding"):
+        if lowered == b"content-length":
             self._ends_with_connection = False
+        elif lowered == b"transfer-encoding":
+            # Any other last coding ends with the connection (RFC 9112, 6.3).
+            self._ends_with_connection = not value.lower().rstrip().endswith(b"chunked")
         elif lowered == b"retry-after":
             # Latin-1 has a character for every byte: one that is no text must not cost the answer.
             self._retry_after = value.decode("latin-1")

@@ -16,6 +16,7 @@ from app.delivery.reply import Reply, TransportFailure
 
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
+_CLOSING_SECONDS = 1.0
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -51,7 +52,7 @@ class PooledTransport:
     within the loop that it is used in.
 
     A target may close a connection that was idle in the moment in which it is used again. Where nothing of an answer
-    came, the request is sent once more on a fresh one (RFC 9112, 9.3.1): it carries an `Idempotency-Key`.
+    came within a second, the request is sent once more on a fresh one (RFC 9112, 9.3.1): it has an `Idempotency-Key`.
     """
 
     def __init__(self, *, timeout_seconds: float, connections: int, user_agent: str) -> None:
@@ -71,10 +72,13 @@ class PooledTransport:
         deadline = self._loop.time() + self._timeout_seconds
         connection = self._take_idle(origin)
         if connection is not None:
+            began = self._loop.time()
             try:
                 return await self._exchange(origin, connection, request, deadline)
             except Unanswered:
-                pass
+                if self._loop.time() - began > _CLOSING_SECONDS:
+                    # Whoever closes it after that has read the request, and may have worked on it.
+                    raise
         return await self._exchange(origin, await self._connect(origin, deadline), request, deadline)
 
     async def close(self) -> None:

@@ -127,7 +127,10 @@ class Circuit:
             try:
                 async with asyncio.timeout(_PROBE_SECONDS):
                     mended = await self._mend()
-            except AWAY as failure:
+            except Exception as failure:
+                # Whatever it is: nobody else would ever ask again.
+                if not isinstance(failure, AWAY):
+                    log.exception("redis_probe_failed", category="ERROR")
                 self._error = str(failure) or type(failure).__name__
                 continue
             if mended:

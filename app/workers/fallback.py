@@ -97,6 +97,9 @@ class Fallback:
             return claimed, self._clock.now_ms()
         if claimed:
             return claimed, to_ms(now) + _CADENCE_MS
+        if self._set_back and (_has_come(earliest.schedule_at, now) or _has_come(earliest.execution_at, now)):
+            # What has come is what was set aside, or is in another's hands.
+            return 0, to_ms(now) + _POLL_MS
         waiting = [to_ms(at) for at in (earliest.schedule_at, earliest.execution_at) if at is not None]
         return 0, max(min([*waiting, to_ms(now) + _POLL_MS]), to_ms(now) + _CADENCE_MS)
 

@@ -39,6 +39,10 @@ class Gathering:
         """Whether a process claims."""
         return await self._ask(number, "/readyz") is not None
 
+    async def lives(self, number: int) -> bool:
+        """Whether a process answers at all."""
+        return await self._ask(number, "/livez") is not None
+
     def server(self, port: int) -> QuietServer:
         """What Prometheus and Kubernetes ask, on every interface."""
 

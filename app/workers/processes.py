@@ -26,6 +26,10 @@ _LONGEST_DELAY_SECONDS = 10.0
 _STABLE_SECONDS = 30.0
 """Who ran that long has come up well, and is started again without delay."""
 _READY_POLL_SECONDS = 0.1
+_START_SECONDS = 120.0
+"""How long one may take to claim: it waits a minute for Postgres by itself."""
+_LIVE_POLL_SECONDS = 10.0
+_SILENT_POLLS = 3
 _GRACE_MARGIN_SECONDS = 5.0
 """What a worker may take beyond its grace, to settle and to leave, before it is killed."""
 
@@ -93,6 +97,20 @@ class _Processes:
             child.send(signal.SIGTERM)
 
     async def _keep(self, number: int) -> None:
+        """Look after one process until all are to stop, whatever comes up."""
+        while not self._stopped.is_set():
+            try:
+                await self._run(number)
+            except Exception:
+                log.exception("worker_process_lost", category="ERROR", process=number)
+                self._metrics.restarts.inc()
+                child = self._children.get(number)
+                if child is not None and child.exit_status is None:
+                    child.send(signal.SIGKILL)
+                    await child.wait()
+                await self._pause(_LONGEST_DELAY_SECONDS)
+
+    async def _run(self, number: int) -> None:
         """Run one process, again and again until all are to stop."""
         delay_seconds, was_ready = 0.0, False
         while not self._stopped.is_set():
@@ -104,7 +122,7 @@ class _Processes:
                 outcome = f"did not start: {refused}"
             else:
                 was_ready = await self._ready_or_ended(number, child) or was_ready
-                status = await self._ended(child)
+                status = await self._ended(number, child)
                 outcome = _spoken(status)
                 # It said that it cannot start. One that was killed may do so the next time.
                 refuses = status > 0
@@ -138,17 +156,31 @@ class _Processes:
         return child
 
     async def _ready_or_ended(self, number: int, child: Child) -> bool:
+        until = self._clock.monotonic() + _START_SECONDS
         while child.exit_status is None and not self._stopped.is_set():
             if await self._gathering.ready(number):
                 return True
+            if self._clock.monotonic() > until:
+                log.error("worker_process_silent", category="ERROR", process=number, pid=child.pid)
+                child.send(signal.SIGKILL)
+                return False
             await self._clock.sleep(_READY_POLL_SECONDS)
         return False
 
-    async def _ended(self, child: Child) -> int:
-        """The exit status, once it ends; it is killed where it takes too long after it was told to."""
+    async def _ended(self, number: int, child: Child) -> int:
+        """The exit status, once it ends.
+
+        It is killed where it takes too long after it was told to, and where it has said nothing for half a minute.
+        """
         waiting = asyncio.create_task(child.wait(), name="wait")
         stopping = asyncio.create_task(self._stopped.wait(), name="stopping")
-        await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        silent = 0
+        while not (waiting.done() or stopping.done()):
+            await asyncio.wait((waiting, stopping), timeout=_LIVE_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            silent = 0 if waiting.done() or await self._gathering.lives(number) else silent + 1
+            if silent == _SILENT_POLLS:
+                log.error("worker_process_silent", category="ERROR", process=number, pid=child.pid)
+                child.send(signal.SIGKILL)
         stopping.cancel()
         with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(asyncio.shield(waiting), None if waiting.done() else self._grace_seconds)

@@ -1,6 +1,7 @@
 """`worker --processes N`: real processes that fire, are killed, are started again, and end with their parent."""
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +15,14 @@ import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.clock import SystemClock
 from app.embedded.ports import free_port
+from app.settings import Settings
 from app.store.database import Database
+from app.workers import gathering, processes
+from app.workers.processes import run_processes
 from tests.integration.store.rows import add_schedule
-from tests.processes import NoSuchProcess, Process, Script, all_gone
+from tests.processes import NoSuchProcess, Process, Script, all_gone, is_gone, living_children
 from tests.receiver import Received, Receiver
 from tests.unit.test_alerts import LOOPS
 
@@ -59,9 +64,7 @@ class Parent:
 
     async def rows(self) -> int:
         """How many workers have a row."""
-        async with self.database.connection() as connection:
-            found: int = await connection.fetchval("SELECT count(*) FROM workers")
-        return found
+        return await _rows(self.database)
 
 
 @dataclass
@@ -113,6 +116,12 @@ class Machine:
                     next_execution_at=now,
                     next_due_at=now,
                 )
+
+
+async def _rows(database: Database) -> int:
+    async with database.connection() as connection:
+        found: int = await connection.fetchval("SELECT count(*) FROM workers")
+    return found
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
@@ -188,6 +197,37 @@ async def test_one_that_is_killed_before_it_was_ever_ready_is_no_reason_to_end(m
         assert await script.end(signal.SIGTERM) == 0
     finally:
         await script.end()
+
+
+async def test_a_process_that_says_nothing_any_more_is_replaced(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, where the half minute can be made a short one; the children are real."""
+    monkeypatch.setattr(processes, "_LIVE_POLL_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "_START_SECONDS", 20.0)
+    monkeypatch.setattr(gathering, "_ANSWER_SECONDS", 0.3)
+    settings = Settings(
+        database_url=machine.environment["DATABASE_URL"],
+        redis_url=machine.environment["REDIS_URL"],
+        workflow_engine_url=machine.environment["WORKFLOW_ENGINE_URL"],
+    )
+    for name, value in machine.environment.items():
+        monkeypatch.setenv(name, value)
+    before = {one.pid for one in living_children()}
+    running = asyncio.create_task(run_processes(settings, SystemClock(), processes=2))
+
+    def workers() -> list[Process]:
+        return [one for one in living_children() if one.pid not in before and "--metrics-socket" in one.cmdline()]
+
+    async with asyncio.timeout(60):
+        while await _rows(machine.database) < 2:
+            await asyncio.sleep(0.05)
+        frozen = workers()[0]
+        frozen.suspend()
+        while not is_gone(frozen) or len(workers()) < 2:
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
 
 
 async def test_no_process_outlives_a_parent_that_is_killed(machine: Machine) -> None:
