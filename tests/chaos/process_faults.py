@@ -26,7 +26,9 @@ def kill_at(point: Point) -> Callable[[Stack, random.Random, Slot], Awaitable[No
         assert slot.process is not None
         armed_ms = now_ms()
         # A process that is still starting has no handler yet, and would die of the signal wherever it is.
-        slot.process.send_signal(signal_for(point))
+        # One that is gone already is started again below; the checker asks whether it may have gone.
+        with suppress(ProcessLookupError):
+            slot.process.send_signal(signal_for(point))
         with suppress(TimeoutError):
             async with asyncio.timeout(_TO_THE_POINT_SECONDS):
                 await slot.process.wait()

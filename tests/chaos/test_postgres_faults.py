@@ -15,7 +15,7 @@ from tests.chaos.faults import FAULTS
 from tests.chaos.history import Verdict
 from tests.chaos.scene import Scene
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 _SCHEDULES = 60
 _READ_ONLY = "ALTER DATABASE schedule_service SET default_transaction_read_only = {}"
 _TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'schedule-service %'"

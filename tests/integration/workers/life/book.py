@@ -102,6 +102,13 @@ class Book:
             self.open.left = left
             self.open.until = at if kept.status == "active" else kept.searched_to
 
+    def completed_by_days(self, kept: Kept) -> bool:
+        """Whether a change has left it nothing but days off until its end, which are then recorded ahead of time."""
+        timing = None if self.open is None else self.open.timing
+        if timing is None or timing.days is None or timing.days.moves or timing.end_at is None:
+            return False
+        return kept.status == "completed" and next_occurrence(timing, kept.searched_to) is None
+
     def raised(self) -> None:
         """A caller changed it."""
         self.revisions[self.revision + 1] = self.definition

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from hypothesis import reject
+
 from app.core.execution import ExecutionStatus as Status
 from app.core.execution import Reason
 from app.core.occurrences import ScheduleType
@@ -75,6 +77,9 @@ def _count(book: Book, before: Seen, after: Seen, kept: Kept | None) -> None:
 
 def _instants(book: Book, after: Seen, kept: Kept | None) -> None:
     """Each instant that is to have a record has exactly one."""
+    if kept is not None and book.completed_by_days(kept) and not book.exhausted:
+        # These books do not follow a record that stands ahead and is taken back: test_recomputing does.
+        reject()
     expected = book.expected(kept)
     recorded = sorted(after.own(book.schedule_id), key=lambda run: run.first)
     singles = [run for run in recorded if run.scheduled_for in expected.singles and run.count == 1]
