@@ -9,6 +9,7 @@ import structlog
 
 from app.core.clock import DatabaseClock
 from app.core.errors import ConfigurationException
+from app.core.tasks import end
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store.database import Database, wait_until_up
@@ -77,8 +78,7 @@ async def connected(
         try:
             yield Connections(database, wheel, clock)
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await end(following)
     finally:
         await wheel.close()
         await database.close()

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.core.clock import Clock
+from app.core.tasks import end
 from app.wheel.connection import AWAY
 
 _ASK_EVERY_SECONDS = 0.2
@@ -104,8 +105,7 @@ class Circuit:
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+            await end(self._asking)
 
     def _open(self, error: str) -> None:
         if self._error is not None:

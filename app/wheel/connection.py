@@ -9,21 +9,22 @@ AWAY = (RedisError, OSError, TimeoutError)
 """What Redis being away, or black-holed, looks like."""
 
 _CONNECT_SECONDS = 1.0
-_ANSWER_SECONDS = 1.5
+_FREE_CONNECTION_SECONDS = 1.5
 
 
 def connect(url: str, *, max_connections: int = 16) -> Redis:
     """A client for `redis://…` or `rediss://…`; it connects when it is first used.
 
     A command that fails is not repeated here: redis-py's own defaults would wait for most of a minute, and each caller
-    of the wheel knows better whether a repeat is safe.
+    of the wheel knows better whether a repeat is safe. Nor does the client limit how long an answer may take: each
+    exchange has a limit of its own (`Circuit.command`), and redis-py's would make a task of every command it sends.
     """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
-        timeout=_ANSWER_SECONDS,
+        timeout=_FREE_CONNECTION_SECONDS,
         socket_connect_timeout=_CONNECT_SECONDS,
-        socket_timeout=_ANSWER_SECONDS,
+        socket_timeout=None,
         socket_keepalive=True,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),

@@ -1,5 +1,6 @@
 """Being woken: a subscription to the shards that got something due soon."""
 
+import asyncio
 from collections.abc import Callable
 
 from app.core.clock import Clock
@@ -7,6 +8,7 @@ from app.wheel.connection import AWAY
 from app.wheel.wheel import WAKE_CHANNEL, Wheel
 
 _RETRY_SECONDS = 0.5
+_SUBSCRIBE_SECONDS = 2.0
 _LISTEN_SECONDS = 1.0
 _UNANSWERED_AT_MOST = 2
 
@@ -23,7 +25,8 @@ async def listen(wheel: Wheel, clock: Clock, woken: Callable[[int | None], None]
             continue
         subscription = wheel.client.pubsub(ignore_subscribe_messages=True)
         try:
-            await subscription.subscribe(WAKE_CHANNEL)
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await subscription.subscribe(WAKE_CHANNEL)
             woken(None)
             unanswered = 0
             while unanswered < _UNANSWERED_AT_MOST and not wheel.away:
@@ -31,7 +34,8 @@ async def listen(wheel: Wheel, clock: Clock, woken: Callable[[int | None], None]
                 if message is None:
                     # Silence may be a connection that is cut off without a word: ask.
                     unanswered += 1
-                    await subscription.ping()
+                    async with asyncio.timeout(_LISTEN_SECONDS):
+                        await subscription.ping()
                     continue
                 unanswered = 0
                 if message["type"] == "message":

@@ -16,6 +16,7 @@ import structlog
 from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.tasks import end
 from app.delivery.sender import Delivered, Sender
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
@@ -146,9 +147,7 @@ class Worker:
             self.claimer.stop()
             await self._shut_down(claiming)
         finally:
-            for task in (claiming, *tasks, beating):
-                task.cancel()
-            await asyncio.gather(claiming, *tasks, beating, return_exceptions=True)
+            await end(claiming, *tasks, beating)
             await self.presence.leave()
             log.info("scheduler_stop", category="SYSTEM", worker_id=str(self.presence.worker_id))
 
@@ -226,11 +225,8 @@ class Worker:
         finishing = asyncio.create_task(self._finish(claiming, grace_seconds), name="finish")
         hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
         await asyncio.wait((finishing, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for task in (finishing, hurried):
-            task.cancel()
-        for outcome in await asyncio.gather(finishing, hurried, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                log.error("shutdown_failed", category="ERROR", error=f"{type(outcome).__name__}: {outcome}")
+        for failure in await end(finishing, hurried):
+            log.error("shutdown_failed", category="ERROR", error=f"{type(failure).__name__}: {failure}")
 
     async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:
         until = self._clock.monotonic() + grace_seconds
