@@ -42,7 +42,7 @@ async def stages(stack: Stack, *, size: int, batch: int) -> dict[str, float]:
     wheel = Wheel(connect(stack.redis_url), stack.clock, shards=1, window_seconds=3600, claim_ahead_ms=_CLAIM_AHEAD_MS)
     looker = Looker(stack.clock, claim_ahead_ms=_CLAIM_AHEAD_MS)
     owner, watch, done = uuid4(), _Stopwatch(), 0
-    await stack.add_one_time([datetime.now(UTC) - timedelta(seconds=1)] * size, shards=1)
+    await stack.add_one_time([stack.clock.now() - timedelta(seconds=1)] * size, shards=1)
     while done < size:
         claims = await watch.time("claim", wheel.claim([0], limit=batch, lease_ms=60_000))
         members = list(claims[0].members)

@@ -1,13 +1,13 @@
 """An execution that this worker owns and is to deliver: all that one attempt needs."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from app.core.schedule import Completion, RetryPolicy
+from app.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Assignment:
     """One attempt of one execution, as it was taken by an owner under the fence `attempt`.
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from app.core.values import value
+
 
 class ExecutionStatus(StrEnum):
     """Where an execution stands."""
@@ -54,7 +56,7 @@ class Reason(StrEnum):
     CANCEL_RUNNING = "cancel_running"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wake:
     """An execution that waits, and when it wants to be looked at."""
 

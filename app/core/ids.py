@@ -11,6 +11,7 @@ from app.core.clock import from_ms, to_ms
 
 _YEAR_10000_MS = 253_402_300_800_000
 _MASK_74 = (1 << 74) - 1
+_SEED = struct.Struct(">qq")
 
 
 def new_id(now_ms: int) -> UUID:
@@ -26,9 +27,11 @@ def execution_id(schedule_id: UUID, scheduled_for: datetime, recorded_for: datet
     edge of the index and a look-up by id opens one partition; then the first 74 bits of BLAKE2b over the schedule's
     id, `scheduled_for` in milliseconds and the trigger key (0 for a schedule's own occurrences).
     """
-    seed = schedule_id.bytes + struct.pack(">qq", to_ms(scheduled_for), trigger_key)
+    scheduled_ms = to_ms(scheduled_for)
+    recorded_ms = scheduled_ms if recorded_for is scheduled_for else to_ms(recorded_for)
+    seed = schedule_id.bytes + _SEED.pack(scheduled_ms, trigger_key)
     digest = int.from_bytes(hashlib.blake2b(seed, digest_size=10).digest(), "big") >> 6
-    return _stamped(to_ms(recorded_for), digest, version=8)
+    return _stamped(recorded_ms, digest, version=8)
 
 
 def recorded_for(execution_id: UUID) -> datetime | None:

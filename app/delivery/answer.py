@@ -1,6 +1,5 @@
 """What a target's answer means for an execution."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -8,6 +7,7 @@ from enum import Enum, auto
 import orjson
 
 from app.core.clock import EPOCH
+from app.core.values import value
 from app.delivery.reply import Reply
 
 RETRY_AFTER_LIMIT_SECONDS = 3600.0
@@ -28,7 +28,7 @@ class Meaning(Enum):
     GONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """An answer, read. `wait_seconds` is what the target asked to wait at least; null when it did not ask."""
 

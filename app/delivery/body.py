@@ -1,4 +1,8 @@
-"""The body of a delivery: what the workflow core of WaddleBot expects, and enough for any other receiver."""
+"""The body of a delivery: what the workflow core of WaddleBot expects, and enough for any other receiver.
+
+It is put together as text: what may hold any character (the variables, the zone) is encoded by orjson and remembered,
+and the rest are ids, numbers and instants. Encoding each body whole cost a tenth of a delivery.
+"""
 
 from datetime import datetime
 from functools import lru_cache
@@ -8,6 +12,8 @@ import orjson
 from app.core.assignment import Assignment
 from app.core.clock import from_ms
 
+_REMEMBERED_CHARACTERS = 1024
+
 
 def build_body(assignment: Assignment, triggered_ms: int) -> bytes:
     """The JSON body of one attempt, sent at `triggered_ms` (milliseconds since the epoch).
@@ -15,30 +21,21 @@ def build_body(assignment: Assignment, triggered_ms: int) -> bytes:
     `variables` is the schedule's `context_data` with the three ids laid over it, so that no caller can forge them.
     All but `triggered_at` and `attempt` is the same at every attempt.
     """
-    schedule_id, execution_id = str(assignment.schedule_id), str(assignment.execution_id)
-    triggered_at = utc(from_ms(triggered_ms))
-    variables = orjson.loads(assignment.context_json)
-    variables["schedule_id"] = schedule_id
-    variables["execution_id"] = execution_id
-    variables["triggered_at"] = triggered_at
-    return orjson.dumps(
-        {
-            "schedule_id": schedule_id,
-            "execution_id": execution_id,
-            "workflow_id": str(assignment.workflow_id),
-            "community_id": assignment.community_id,
-            "scheduled_for": utc(assignment.scheduled_for),
-            "triggered_at": triggered_at,
-            "attempt": assignment.attempt,
-            "trigger": assignment.trigger,
-            "coalesced_count": assignment.coalesced_count,
-            "timezone": assignment.timezone,
-            "last_scheduled_for": None if assignment.last_scheduled_for is None else utc(assignment.last_scheduled_for),
-            "next_execution_at": None if assignment.next_execution_at is None else utc(assignment.next_execution_at),
-            "variables": variables,
-            "metadata": {"trigger_source": "schedule", "session_id": execution_id},
-        }
-    )
+    one, context = assignment, assignment.context_json
+    schedule_id, execution_id = str(one.schedule_id), str(one.execution_id)
+    triggered_at = utc_of_ms(triggered_ms)
+    own = _own_variables(context) if len(context) <= _REMEMBERED_CHARACTERS else _own_variables.__wrapped__(context)
+    return (
+        f'{{"schedule_id":"{schedule_id}","execution_id":"{execution_id}","workflow_id":"{one.workflow_id}",'
+        f'"community_id":{one.community_id},"scheduled_for":"{utc(one.scheduled_for)}",'
+        f'"triggered_at":"{triggered_at}","attempt":{one.attempt},"trigger":"{one.trigger}",'
+        f'"coalesced_count":{one.coalesced_count},"timezone":{_quoted(one.timezone)},'
+        f'"last_scheduled_for":{_or_null(one.last_scheduled_for)},'
+        f'"next_execution_at":{_or_null(one.next_execution_at)},'
+        f'"variables":{{{own}"schedule_id":"{schedule_id}","execution_id":"{execution_id}",'
+        f'"triggered_at":"{triggered_at}"}},'
+        f'"metadata":{{"trigger_source":"schedule","session_id":"{execution_id}"}}}}'
+    ).encode()
 
 
 @lru_cache(maxsize=4096)
@@ -46,3 +43,27 @@ def utc(instant: datetime) -> str:
     """RFC 3339 with a `Z`; milliseconds only where they are not zero, as in the API."""
     text = instant.isoformat(timespec="milliseconds" if instant.microsecond else "seconds")
     return text.replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=64)
+def utc_of_ms(milliseconds: int) -> str:
+    """The same of milliseconds since the epoch; what is sent within one millisecond asks for the same."""
+    return utc(from_ms(milliseconds))
+
+
+def _or_null(instant: datetime | None) -> str:
+    return "null" if instant is None else f'"{utc(instant)}"'
+
+
+@lru_cache(maxsize=1024)
+def _own_variables(context_json: str) -> str:
+    """The members of an encoded object, each followed by a comma, without those that are laid over it."""
+    variables = orjson.loads(context_json)
+    for name in ("schedule_id", "execution_id", "triggered_at"):
+        variables.pop(name, None)
+    return orjson.dumps(variables)[1:-1].decode() + "," if variables else ""
+
+
+@lru_cache(maxsize=1024)
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()

@@ -35,6 +35,7 @@ class Connection(asyncio.Protocol):
         "_received_bytes",
         "_retry_after",
         "_transport",
+        "deadline",
         "idle_since",
     )
 
@@ -42,8 +43,9 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
+        self._parser = HttpResponseParser(self)
         self._keep_alive = False
-        self.idle_since = 0.0
+        self.idle_since = self.deadline = 0.0
 
     # What the pool asks
 
@@ -55,7 +57,6 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
         assert self._transport is not None
-        self._parser = HttpResponseParser(self)
         self._body: list[bytes] = []
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = 0

@@ -1,12 +1,12 @@
 """One attempt, from an assignment to what the target made of it."""
 
 import hashlib
-from dataclasses import dataclass
 from uuid import UUID
 
 from app import __version__
 from app.core.assignment import Assignment
 from app.core.clock import Clock
+from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body
 from app.delivery.reply import TransportFailure
@@ -16,7 +16,7 @@ from app.delivery.transport import Transport
 USER_AGENT = f"schedule-service/{__version__}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivered:
     """How one attempt went; instants in milliseconds since the epoch. `status_code` is null when no answer came."""
 

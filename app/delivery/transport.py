@@ -17,6 +17,9 @@ from app.delivery.reply import Reply, TransportFailure
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
+_WATCH_SECONDS = 0.25
+_WATCHES = 20
+"""How often within its time an exchange is looked at: a deadline is kept to a twentieth of it."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -65,6 +68,8 @@ class PooledTransport:
         self._open: set[Connection] = set()
         self._tls: ssl.SSLContext | None = None
         self._trimming: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._watch_seconds = min(timeout_seconds / _WATCHES, _WATCH_SECONDS)
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Reply:
         origin, path = _split(url)
@@ -82,8 +87,9 @@ class PooledTransport:
         return await self._exchange(origin, await self._connect(origin, deadline), request, deadline)
 
     async def close(self) -> None:
-        if self._trimming is not None:
-            self._trimming.cancel()
+        for timer in (self._trimming, self._watching):
+            if timer is not None:
+                timer.cancel()
         for connection in [*self.idle, *self._open]:
             connection.abort()
         self._idle.clear()
@@ -108,21 +114,27 @@ class PooledTransport:
         return head + body
 
     async def _exchange(self, origin: Origin, connection: Connection, request: bytes, deadline: float) -> Reply:
-        timer = self._loop.call_at(deadline, self._expire, connection)
+        connection.deadline = deadline
         self._open.add(connection)
+        if self._watching is None:
+            self._watching = self._loop.call_later(self._watch_seconds, self._watch)
         try:
             reply = await connection.send(request)
         except BaseException:
             connection.abort()
             raise
         finally:
-            timer.cancel()
             self._open.discard(connection)
         self._keep(origin, connection)
         return reply
 
-    def _expire(self, connection: Connection) -> None:
-        connection.fail(TransportFailure(f"no whole answer within {self._timeout_seconds:g} s"))
+    def _watch(self) -> None:
+        """End what is past its deadline: one timer for all costs less than one for each."""
+        now = self._loop.time()
+        for connection in list(self._open):
+            if connection.deadline <= now:
+                connection.fail(TransportFailure(f"no whole answer within {self._timeout_seconds:g} s"))
+        self._watching = self._loop.call_later(self._watch_seconds, self._watch) if self._open else None
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
         patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)

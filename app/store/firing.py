@@ -1,7 +1,6 @@
 """Statements of the advance: lock the schedules that are due, record their executions, move them on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
@@ -12,6 +11,8 @@ import orjson
 from app.core.firing import Decision, DueSchedule, Recording, Standing, Waiting
 from app.core.occurrences import ScheduleType, Timing, tzdata_version
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, ScheduleStatus, SkipNext
+from app.core.values import value
+from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.queueing import HEAD_LOOKS_AFTER
 from app.store.timings import days_of, policy_of
@@ -74,7 +75,7 @@ _FAIL = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LockedSchedule:
     """A schedule's row under this transaction's lock, as its delivery needs it beside the decision."""
 
@@ -89,7 +90,7 @@ class LockedSchedule:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewExecution:
     """A recording on its way into the table."""
 
@@ -99,7 +100,7 @@ class NewExecution:
     next_execution_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Moved:
     """How a schedule goes on after its recordings; `fired` are those that were really inserted and triggered."""
 
@@ -131,13 +132,14 @@ async def count_standing(connection: Connection, schedule_ids: Sequence[UUID]) -
 
 async def record(
     connection: Connection, executions: Sequence[NewExecution], *, owner: UUID, now: datetime
-) -> set[UUID]:
+) -> dict[UUID, UUID]:
     """Insert executions: those to be delivered owned by this worker, queued ones to look for room in a few seconds.
 
-    Returns the ids that were inserted: only these may be counted and delivered.
+    Returns the ids that were inserted: only these may be counted and delivered. Each is mapped to itself as asyncpg
+    made it, whose UUIDs are written as text, as a delivery does several times, at a tenth of the cost of Python's.
     """
     if not executions:
-        return set()
+        return {}
     rows = [
         (
             new.execution_id,
@@ -157,8 +159,8 @@ async def record(
         )
         for new in executions
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row[0] for row in await connection.fetch(_RECORD, *columns, owner, now, now + HEAD_LOOKS_AFTER)}
+    inserted = await connection.fetch(_RECORD, *columns_of(rows), owner, now, now + HEAD_LOOKS_AFTER)
+    return {row[0]: row[0] for row in inserted}
 
 
 async def move_on(connection: Connection, moves: Sequence[Moved], *, now: datetime) -> None:
@@ -178,8 +180,7 @@ async def move_on(connection: Connection, moves: Sequence[Moved], *, now: dateti
         )
         for move in moves
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    await connection.execute(_MOVE_ON, *columns, now, tzdata_version())
+    await connection.execute(_MOVE_ON, *columns_of(rows), now, tzdata_version())
 
 
 async def fail(connection: Connection, reasons: dict[UUID, str]) -> None:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from app.core.execution import ExecutionStatus, Wake
 from app.core.ids import recorded_between
+from app.core.values import value
+from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.queueing import Group
 from app.store.these import THESE, UNFINISHED
@@ -51,7 +53,7 @@ _STILL_OWNED = f"""
 _TAKEN = (ExecutionStatus.SUCCEEDED, ExecutionStatus.RUNNING)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What became of one attempt, as it is to be written. `attempt_json` is a JSON array of the one attempt."""
 
@@ -102,8 +104,8 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
         )
         for outcome in sorted(_decisive(outcomes), key=lambda outcome: outcome.execution_id)
     ]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    written = await connection.fetch(_SETTLE, *recorded_between(columns[0]), *columns)
+    between = recorded_between([row[0] for row in rows])
+    written = await connection.fetch(_SETTLE, *between, *columns_of(rows))
     return Settled(
         frozenset(row["execution_id"] for row in written),
         frozenset(Group(row["schedule_id"], row["group_id"]) for row in written if row["makes_room"]),

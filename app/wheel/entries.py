@@ -1,14 +1,14 @@
 """What stands in the wheel: "look at this id at this time"."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 from zlib import crc32
 
 from app.core.clock import to_ms
+from app.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """An entry and when it is due, in milliseconds since the epoch.
 

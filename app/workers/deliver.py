@@ -29,6 +29,8 @@ _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
 _RECHECK_BATCH = 100
 _DISTRUST_POLL_SECONDS = 0.1
+_DISPATCHED_AT_ONCE = 50
+"""Of a crowd that is due at one instant the first are sent before the last have been looked at."""
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -136,7 +138,9 @@ class Deliverer:
         while True:
             self._changed.clear()
             now = self._clock.now_ms()
-            while self._held and self._held[0][0] <= now:
+            for _ in range(_DISPATCHED_AT_ONCE):
+                if not self._held or self._held[0][0] > now:
+                    break
                 assignment = heapq.heappop(self._held)[2]
                 self._ready.append(assignment.community_id, (self._clock.monotonic(), assignment))
                 if self._idle:

@@ -26,7 +26,7 @@ from app.workers.looker import Looker
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 
-BATCH = 100
+BATCH = 250
 """Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 FAR_AHEAD_MS = 500
 """How long before its due time a schedule is claimed, if its overlap policy does not look at its runs."""

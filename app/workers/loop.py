@@ -9,7 +9,7 @@ target ends the process.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from math import inf
+from functools import partial
 
 import structlog
 
@@ -38,6 +38,8 @@ from app.workers.settle import Settler
 from app.workers.signals import Signals
 
 _QUEUED_BATCHES = 1
+_BATCHES_AT_ONCE = 2
+"""While one batch waits for Postgres, the other is computed: neither this worker nor Postgres stands still."""
 _AFTER_FAILURE_SECONDS = 1.0
 _SETTLE_PATIENCE_SECONDS = 2.0
 
@@ -111,6 +113,7 @@ class Worker:
         self._load = asyncio.Event()
         self._stopped = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._advancing: dict[int, float] = {}
         self._rounds: dict[str, float] = {}
 
     @property
@@ -154,7 +157,7 @@ class Worker:
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
             "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
-            "advance": self._advance_forever,
+            **{f"advance-{line}": partial(self._advance_forever, line) for line in range(_BATCHES_AT_ONCE)},
             "deliver": self.deliverer.run_forever,
             "settle": self.settler.run_forever,
             "window": self._window_forever,
@@ -166,6 +169,7 @@ class Worker:
             "retention": lambda: self._keep("retention", self.retention.run_once, retention.PASS_SECONDS),
         }
         self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)
+        self._metrics.watch_loop("advance", self.longest_advance_seconds)
         return [asyncio.create_task(self._endure(name, loop), name=name) for name, loop in loops.items()]
 
     async def _endure(self, name: str, loop: Callable[[], Awaitable[object]]) -> None:
@@ -185,17 +189,21 @@ class Worker:
                 log.exception("loop_failed", category="ERROR", loop="claim")
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
-    async def _advance_forever(self) -> None:
+    async def _advance_forever(self, line: int) -> None:
         while True:
-            # Without work it stands still for as long as nothing is due: that is no age.
-            self._came_round("advance", rests=True)
             claims = await self._batches.get()
-            self._came_round("advance")
+            self._advancing[line] = self._clock.monotonic()
             try:
                 await self.advancer.run_once(claims)
             finally:
+                del self._advancing[line]
                 self._batches.task_done()
                 self.claimer.advanced(claims)
+
+    def longest_advance_seconds(self) -> float:
+        """How long ago the advance that is under way longest began; nothing where none is."""
+        now = self._clock.monotonic()
+        return now - min(self._advancing.values(), default=now)
 
     async def _keep(self, name: str, run_once: Callable[[], Awaitable[object]], seconds: float) -> None:
         """A keeper's passes. An outage is waited out in silence here: the stages tell of it."""
@@ -267,7 +275,7 @@ class Worker:
     def _load_soon(self) -> None:
         self._load.set()
 
-    def _came_round(self, name: str, *, rests: bool = False) -> None:
+    def _came_round(self, name: str) -> None:
         if name not in self._rounds:
-            self._metrics.watch_loop(name, lambda: max(self._clock.monotonic() - self._rounds[name], 0.0))
-        self._rounds[name] = inf if rests else self._clock.monotonic()
+            self._metrics.watch_loop(name, lambda: self._clock.monotonic() - self._rounds[name])
+        self._rounds[name] = self._clock.monotonic()

@@ -92,12 +92,13 @@ class Recorder:
         queued: list[NewExecution] = []
         for execution in new:
             # Only what was really inserted is counted and delivered.
-            if execution.execution_id not in inserted:
+            inserted_id = inserted.get(execution.execution_id)
+            if inserted_id is None:
                 continue
             if execution.recording.fires:
                 fired.setdefault(execution.schedule.due.schedule_id, []).append(execution)
             if execution.recording.delivers:
-                look.assignments.append(_assignment(execution, owner))
+                look.assignments.append(_assignment(execution, inserted_id, owner))
             else:
                 look.unsent.append(execution)
             if execution.recording.status is ExecutionStatus.QUEUED:
@@ -152,10 +153,10 @@ def _following(decision: Decision, position: int) -> datetime | None:
     return None if decision.waiting is None else decision.waiting.occurrence
 
 
-def _assignment(execution: NewExecution, owner: UUID) -> Assignment:
+def _assignment(execution: NewExecution, inserted_id: UUID, owner: UUID) -> Assignment:
     schedule, recording = execution.schedule, execution.recording
     return Assignment(
-        execution_id=execution.execution_id,
+        execution_id=inserted_id,
         recorded_for=recording.scheduled_for,
         schedule_id=schedule.due.schedule_id,
         community_id=schedule.community_id,

@@ -15,7 +15,7 @@ from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus, Wake
 from app.core.schedule import Completion
 from app.delivery.answer import Meaning
-from app.delivery.body import utc
+from app.delivery.body import utc_of_ms
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
@@ -212,7 +212,7 @@ def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] =
         status = ExecutionStatus.FAILED if wake_at is None else ExecutionStatus.RETRYING
     attempt = {
         "number": assignment.attempt,
-        "started_at": utc(from_ms(delivered.started_ms)),
+        "started_at": utc_of_ms(delivered.started_ms),
         "duration_ms": delivered.duration_ms,
         "status_code": delivered.status_code,
         "error": verdict.error,

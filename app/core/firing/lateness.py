@@ -5,12 +5,12 @@ one-second interval is one record, found in a few steps.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.core.execution import ExecutionStatus, Reason
 from app.core.firing.values import DueSchedule, Recording, Waiting, record
 from app.core.occurrences import ScheduleType, count_occurrences, due_at, latest_occurrence, next_occurrence
+from app.core.values import value
 
 RECORDED_IN_ONE_LOOK = 10
 """Occurrences of one schedule that one look records singly, so that others get their turn."""
@@ -20,7 +20,7 @@ CATCH_UP_LIMIT = 1000
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Late:
     """The run that is missed, what is to be triggered, and what is left for the next look."""
 

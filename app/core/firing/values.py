@@ -1,15 +1,15 @@
 """What a decision is made from, and what it answers."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import ExecutionStatus, Reason
 from app.core.occurrences import Timing, due_at, next_occurrence
 from app.core.schedule import OverlapPolicy, ScheduleStatus, SkipNext
+from app.core.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Waiting:
     """What a schedule waits for: its next occurrence, and when that is due (after jitter)."""
 
@@ -17,7 +17,7 @@ class Waiting:
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DueSchedule:
     """A locked, active schedule, as far as the decision needs it. Instants are UTC, to the millisecond.
 
@@ -37,7 +37,7 @@ class DueSchedule:
     skip_next: SkipNext | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recording:
     """One execution to record: the occurrence (the latest one of a run), its due time and how it begins.
 
@@ -63,7 +63,7 @@ class Recording:
         return self.status is ExecutionStatus.PENDING
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What to record, and the schedule's timing afterwards; `waiting` is null when it is completed.
 

@@ -1,7 +1,6 @@
 """When a schedule fires, as a value, and what makes such a value acceptable."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -11,6 +10,7 @@ from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.instants import quoted
 from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy
 from app.core.occurrences.zones import load_zone
+from app.core.values import value
 
 LONGEST_INTERVAL_SECONDS = 31_536_000
 LONGEST_JITTER_SECONDS = 3600
@@ -24,7 +24,7 @@ class ScheduleType(StrEnum):
     ONE_TIME = "one_time"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Timing:
     """When a schedule fires. Instants are aware, in UTC, and count to the millisecond.
 

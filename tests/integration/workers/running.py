@@ -18,6 +18,7 @@ from app.store.database import Database
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 from app.workers.loop import Worker
+from app.workers.signals import Signals
 from tests.integration.definitions import interval, one_time
 from tests.integration.workers.asking import no_answer
 from tests.integration.workers.rig import CALLER
@@ -75,7 +76,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running_worker(database_url: str, redis_url: str, **settings: Any) -> AsyncIterator[Running]:
+async def running_worker(
+    database_url: str, redis_url: str, signals: Signals | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Start one, and stop it in order in the end."""
     database, clock = await Database.open(database_url), SettableClock()
     await database.measure(clock)
@@ -83,7 +86,7 @@ async def running_worker(database_url: str, redis_url: str, **settings: Any) -> 
     transport = PooledTransport(timeout_seconds=5, connections=10, user_agent="test")
     async with Receiver() as receiver:
         sender = Sender(transport, Signer([]), clock, engine_url=receiver.url)
-        worker = Worker(Settings(**settings), database, wheel, sender, clock, Metrics())
+        worker = Worker(Settings(**settings), database, wheel, sender, clock, Metrics(), signals)
         working = asyncio.create_task(worker.run())
         try:
             yield Running(database, wheel, clock, receiver, worker)

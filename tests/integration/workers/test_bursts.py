@@ -1,6 +1,9 @@
 """A hundred thousand at midnight: they are shared, and others do not wait for them."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +12,11 @@ from app.core.principal import Principal, Role
 from app.core.queries import Answer
 from app.core.schedule import Schedule
 from app.wheel.entries import Entry, shard_of
+from app.workers.signals import Point, Signals
+from tests.integration.definitions import one_time
+from tests.integration.workers.asking import no_answer
 from tests.integration.workers.rig import CALLER, MINUTELY, Rig, next_of
+from tests.integration.workers.running import running_worker
 
 _BURST = 5_000
 
@@ -54,3 +61,50 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
     members = [{member for claim in some for member in claim.members} for some in claims]
     assert all(0 < len(some) <= 100 for some in members)
     assert not members[0] & members[1]
+
+
+class Holds(Signals):
+    """Whoever has claimed, or recorded, is counted; who has recorded is held there."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Count from nothing, and hold from here on."""
+        self.reached_by = dict.fromkeys(Point, 0)
+        self.go_on.clear()
+
+    async def reached(self, point: Point) -> None:
+        self.reached_by[point] += 1
+        if point is Point.RECORDED:
+            await self.go_on.wait()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_two_batches_are_advanced_at_once_and_a_further_one_waits_for_its_turn(
+    database_url: str, redis_url: str
+) -> None:
+    holds = Holds()
+    async with running_worker(database_url, redis_url, holds) as running:
+        # While its wheel is still empty a worker claims from Postgres, where the two stages are one.
+        holds.go_on.set()
+        await running.fire_one_in(0.2)
+        await until(lambda: not running.worker.claimer.by_postgres)
+        holds.start_again()
+        for number in (1, 2, 3):
+            at = running.clock.now() + timedelta(milliseconds=200)
+            await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
+            await until(lambda number=number: holds.reached_by[Point.CLAIMED] == number)  # type: ignore[misc]
+            await until(lambda number=number: holds.reached_by[Point.RECORDED] == min(number, 2))  # type: ignore[misc]
+        assert running.worker.longest_advance_seconds() > 0.2, "held since the first was claimed"
+        assert holds.reached_by[Point.RECORDED] == 2
+        holds.go_on.set()
+        await running.receiver.wait_for(4, within_seconds=10)
+        await until(lambda: running.worker.longest_advance_seconds() == 0)
