@@ -48,7 +48,7 @@ async def _raw(client: str, stack: Stack) -> float:
 
 async def _burst(stack: Stack, report: Report, given: argparse.Namespace) -> None:
     """Beside the bare loop before and after: a shared machine is not the same twice."""
-    for workers in (1, 2):
+    for workers in (1, 2, 4):
         before = await _raw("aiohttp", stack)
         figures = await burst(stack, size=given.burst, workers=workers)
         yardstick = (before + await _raw("aiohttp", stack)) / 2

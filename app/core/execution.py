@@ -76,7 +76,7 @@ class Attempt:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Execution:
     """A stored execution. All instants are UTC, to the millisecond.
 

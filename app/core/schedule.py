@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, OnDayOff, ScheduleType, Timing
+from app.core.values import value
 
 
 class ScheduleStatus(StrEnum):
@@ -70,7 +71,7 @@ class CalendarUse:
     on_day_off: OnDayOff = OnDayOff.SKIP
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Definition:
     """What a caller says of a schedule, validated and with every default filled in. Instants are UTC."""
 
@@ -133,7 +134,7 @@ class SkipNext:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Schedule:
     """A stored schedule. All instants are UTC, to the millisecond.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from app.core.values import value
 from app.store.database import Connection
 
 _RECORD = """
@@ -28,7 +29,7 @@ class Actor:
     request_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """What was changed. `before` and `after` are anything that orjson encodes; null where there is nothing."""
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from app.core.occurrences import tzdata_version
 from app.core.schedule import Schedule
+from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.schedules import definition_columns
 
@@ -48,8 +49,7 @@ async def insert(connection: Connection, schedules: Sequence[Schedule]) -> set[U
     # In the order of their names (stable: of two that are alike the first one gets it), so that two batches wait for
     # each other's names in one order and do not deadlock.
     rows = [_row(schedule) for schedule in sorted(schedules, key=_name)]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return {row[0] for row in await connection.fetch(_INSERT, tzdata_version(), *columns)}
+    return {row[0] for row in await connection.fetch(_INSERT, tzdata_version(), *columns_of(rows))}
 
 
 def _name(schedule: Schedule) -> str:

@@ -15,6 +15,7 @@ from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, tzdata_version
 from app.core.recomputing import is_older
 from app.core.schedule import Schedule, ScheduleStatus
+from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.schedules import COLUMNS, schedule_of
 from app.store.timings import calendars_text
@@ -120,7 +121,7 @@ async def write(connection: Connection, recomputed: Sequence[Recomputed], *, now
         )
         for one in recomputed
     ]
-    await connection.execute(_WRITE, *_columns(rows), now, tzdata_version())
+    await connection.execute(_WRITE, *columns_of(rows), now, tzdata_version())
 
 
 async def page_of_other_rules(connection: Connection, after: int, size: int) -> Page:
@@ -150,7 +151,7 @@ async def rezone(
             (schedule_id, None if one is None else one.occurrence, None if one is None else one.due_at)
             for schedule_id, one in waiting
         ]
-        await connection.execute(_REZONE, *_columns(rows), reason, now, tzdata_version())
+        await connection.execute(_REZONE, *columns_of(rows), reason, now, tzdata_version())
 
 
 def _read(rows: Sequence["asyncpg.Record"], newer: set[UUID]) -> Locked:
@@ -167,7 +168,3 @@ def _read(rows: Sequence["asyncpg.Record"], newer: set[UUID]) -> Locked:
 
 def _is_newer(version: str) -> bool:
     return is_older(tzdata_version(), version)
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
