@@ -23,13 +23,13 @@ async def burst(stack: Stack, *, size: int, workers: int) -> Figures:
     taken, gone or not due.
     """
     async with stack.workers(workers) as processes:
-        due = _soon(size)
+        due = soon(size)
         await stack.add_one_time([due] * size)
         before = stack.cpu_seconds(processes)
         arrivals = await stack.arrivals(size)
         used = {name: (after - before[name]) / size * 1e6 for name, after in stack.cpu_seconds(processes).items()}
         vain = await stack.in_vain()
-    _check(arrivals, size)
+    check(arrivals, size)
     late = sorted(arrival.late_ms for arrival in arrivals)
     return {
         "per_second": size / late[-1] * 1000,
@@ -45,7 +45,7 @@ async def lateness(stack: Stack, *, per_second: float, seconds: int, redis: bool
     """A steady rate: how late each came at the receiver, and what one worker used of a core."""
     size = round(per_second * seconds)
     async with stack.workers(1) as (process,):
-        start = _soon(size)
+        start = soon(size)
         if not redis:
             # Gone before the schedules come: the worker claims from Postgres.
             await stack.stop_redis()
@@ -57,24 +57,24 @@ async def lateness(stack: Stack, *, per_second: float, seconds: int, redis: bool
         arrivals = await stack.arrivals(size)
         if not redis:
             await stack.start_redis()
-    _check(arrivals, size)
-    return {**_quantiles([arrival.late_ms for arrival in arrivals]), "worker_core_share": share}
+    check(arrivals, size)
+    return {**summary([arrival.late_ms for arrival in arrivals]), "worker_core_share": share}
 
 
 async def fairness(stack: Stack, *, size: int, per_second: int, seconds: int) -> Figures:
     """How late a community's occurrences come while another's stand in line, all due at one instant."""
     quiet = per_second * seconds
     async with stack.workers(1):
-        start = _soon(size)
+        start = soon(size)
         await stack.add_one_time([start] * size, community_id=_CROWDED)
         await stack.add_one_time(spread(start, quiet, per_second), community_id=_QUIET)
         arrivals = await stack.arrivals(size + quiet)
-    _check(arrivals, size + quiet)
+    check(arrivals, size + quiet)
     late = {
         community: [arrival.late_ms for arrival in arrivals if arrival.community_id == community]
         for community in (_CROWDED, _QUIET)
     }
-    return {**_quantiles(late[_QUIET]), "crowd_all_ms": max(late[_CROWDED])}
+    return {**summary(late[_QUIET]), "crowd_all_ms": max(late[_CROWDED])}
 
 
 async def idle_share(processes: list[psutil.Process], *, seconds: float) -> float:
@@ -84,17 +84,19 @@ async def idle_share(processes: list[psutil.Process], *, seconds: float) -> floa
     return (sum(map(cpu_seconds, processes)) - before) / (time.monotonic() - began)
 
 
-def _soon(size: int) -> datetime:
-    # Storing them takes its time too.
+def soon(size: int) -> datetime:
+    """An instant at which so many schedules are stored for certain."""
     return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS + size / 10_000)
 
 
-def _quantiles(late: list[float]) -> Figures:
+def summary(late: list[float]) -> Figures:
+    """The quantiles of lateness."""
     cut = quantiles(late, n=100)
     return {"p50_ms": cut[49], "p90_ms": cut[89], "p99_ms": cut[98], "max_ms": max(late)}
 
 
-def _check(arrivals: list[Arrival], size: int) -> None:
+def check(arrivals: list[Arrival], size: int) -> None:
+    """Fail where one was lost, came twice or came early."""
     early = [arrival for arrival in arrivals if arrival.late_ms < 0]
     if early or len(arrivals) != size or len({arrival.execution_id for arrival in arrivals}) != size:
         raise AssertionError(f"{len(arrivals)} arrivals of {size}, {len(early)} early: {early[:3]}")

@@ -15,13 +15,16 @@ from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 from app.workers.keepers.window import WindowKeeper
 from app.workers.looker import Looker
-from bench.firing import idle_share
-from bench.stack import Stack
+from bench.firing import check, idle_share, soon, summary
+from bench.stack import Stack, spread
 
 _DUE_SHARE = 0.01
 _BATCH = 100
 _BATCHES = 20
 _IDLE_SECONDS = 20.0
+_FIRING = 1_000_000
+"""The community that fires while the wheel is loaded again: none of those that are stored."""
+_FIRED_A_SECOND, _FIRING_SECONDS = 200, 6
 _MEGABYTE = 1 << 20
 
 # A hundredth within the hour, the rest spread over the month that follows. Communities of ten thousand.
@@ -48,6 +51,7 @@ async def growth(stack: Stack, *, size: int) -> dict[str, float]:
         await _until_loaded(stack)
         figures["idle_core_share"] = await idle_share([worker], seconds=_IDLE_SECONDS)
         figures["worker_rss_mb"] = worker.memory_info().rss / _MEGABYTE
+        figures |= await _rebuild_while_firing(stack)
     figures |= await _rebuild(stack)
     figures |= await _firing(stack)
     await stack.forget()
@@ -99,6 +103,28 @@ async def _rebuild(stack: Stack) -> dict[str, float]:
     }
 
 
+async def _rebuild_while_firing(stack: Stack) -> dict[str, float]:
+    """Redis loses all while a worker fires two hundred a second: when is it whole again, and how late did what come?"""
+    client, size = connect(stack.redis_url), _FIRED_A_SECOND * _FIRING_SECONDS
+    start = soon(size)
+    await stack.add_one_time(spread(start, size, _FIRED_A_SECOND), community_id=_FIRING)
+    middle = (start - datetime.now(UTC)).total_seconds() + _FIRING_SECONDS / 2
+    await asyncio.sleep(middle)
+    await client.flushall()
+    began = time.perf_counter()
+    await _until_loaded(stack)
+    seconds = time.perf_counter() - began
+    arrivals = await stack.arrivals(size, keep=True)
+    check(arrivals, size)
+    await client.aclose()
+    late = summary([arrival.late_ms for arrival in arrivals])
+    return {
+        "rebuild_while_firing_seconds": seconds,
+        "meanwhile_p99_ms": late["p99_ms"],
+        "meanwhile_max_ms": late["max_ms"],
+    }
+
+
 async def _firing(stack: Stack) -> dict[str, float]:
     """Claims and advances of a hundred, as if the next were due: microseconds an entry, and pages read a firing."""
     wheel = _wheel(stack)
@@ -109,7 +135,8 @@ async def _firing(stack: Stack) -> dict[str, float]:
             _BATCH * _BATCHES,
         )
         await connection.execute(
-            "UPDATE workflow_schedules SET next_due_at = now(), next_execution_at = now() WHERE schedule_id = ANY($1)",
+            "UPDATE workflow_schedules SET next_due_at = date_trunc('milliseconds', now()), "
+            "next_execution_at = date_trunc('milliseconds', now()) WHERE schedule_id = ANY($1)",
             [row[0] for row in rows],
         )
     began = time.perf_counter()

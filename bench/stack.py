@@ -161,8 +161,8 @@ class Stack:
             await wheel.put([schedule_entry(community_id, ids[start + n], due[start + n]) for n in range(len(part))])
         await wheel.close()
 
-    async def arrivals(self, number: int) -> list[Arrival]:
-        """What the receiver got, once every execution is settled. Forgets it, in both."""
+    async def arrivals(self, number: int, *, keep: bool = False) -> list[Arrival]:
+        """What the receiver got, once every execution is settled. Forgets it, in both, but for what is to be kept."""
         await self._until(
             f"SELECT count(*) FROM executions WHERE finished_at IS NOT NULL AND community_id <> {_PAST}", number
         )
@@ -173,7 +173,8 @@ class Stack:
             f"SELECT execution_id, community_id, due_at FROM executions WHERE community_id <> {_PAST}"
         )
         await connection.close()
-        await self.forget()
+        if not keep:
+            await self.forget()
         known = {row["execution_id"]: row for row in rows}
         return [
             Arrival(UUID(key), row["community_id"], at_ms - to_ms(row["due_at"]))

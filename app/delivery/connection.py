@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may be sent: the last answer is whole, and the target keeps the connection."""
+        """Whether a request may be sent: none was yet, or the last answer is whole and the target keeps it open."""
         return self._keep_alive and self._transport is not None and not self._transport.is_closing()
 
     def send(self, request: bytes) -> "asyncio.Future[Reply]":
@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
+        self._keep_alive = True
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():

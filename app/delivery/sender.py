@@ -36,6 +36,10 @@ class Sender:
         self._clock = clock
         self._engine_url = engine_url
 
+    def prepare(self, requests: int) -> None:
+        """Get ready for so many attempts that are about to be sent at once."""
+        self._transport.prepare(self._engine_url, requests)
+
     async def send(self, assignment: Assignment) -> Delivered:
         """Send one attempt now. Whatever the target does, this answers."""
         started_ms, began = self._clock.now_ms(), self._clock.monotonic()

@@ -7,29 +7,22 @@ biggest cost of a firing, and a POST through it costs a third of what the fastes
 import asyncio
 import ssl
 from collections import deque
-from functools import lru_cache
-from typing import NamedTuple, Protocol
-from urllib.parse import quote, urlsplit
+from contextlib import suppress
+from typing import Protocol
 
+from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
+from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure
 
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
+_PREPARED = 32
+"""Connections that are made ahead at most: what is due after the first of a crowd makes its own on the way."""
 _WATCH_SECONDS = 0.25
 _WATCHES = 20
 """How often within its time an exchange is looked at: a deadline is kept to a twentieth of it."""
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-class Origin(NamedTuple):
-    """Where a URL leads: what a connection belongs to. `authority` is what the `Host` header says."""
-
-    scheme: str
-    host: str
-    port: int
-    authority: str
 
 
 class Transport(Protocol):
@@ -40,6 +33,10 @@ class Transport(Protocol):
 
         Raises TransportFailure.
         """
+        ...
+
+    def prepare(self, url: str, requests: int) -> None:
+        """Get ready for so many requests at once that are about to be sent to a target."""
         ...
 
     async def close(self) -> None:
@@ -65,14 +62,15 @@ class PooledTransport:
         self._connections = connections
         self._always = f"\r\nUser-Agent: {user_agent}\r\nAccept: */*\r\nContent-Length: "
         self._idle: dict[Origin, deque[Connection]] = {}
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, Origin] = {}
+        self._preparing: dict[asyncio.Task[None], Origin] = {}
         self._tls: ssl.SSLContext | None = None
         self._trimming: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._watch_seconds = min(timeout_seconds / _WATCHES, _WATCH_SECONDS)
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Reply:
-        origin, path = _split(url)
+        origin, path = split_url(url)
         request = self._request(origin, path, headers, body)
         deadline = self._loop.time() + self._timeout_seconds
         connection = self._take_idle(origin)
@@ -86,7 +84,24 @@ class PooledTransport:
                     raise
         return await self._exchange(origin, await self._connect(origin, deadline), request, deadline)
 
+    def prepare(self, url: str, requests: int) -> None:
+        """Connect ahead of the instant, so that the first of a crowd need not wait until all have begun to connect.
+
+        What fails here is not told: the request that finds no connection makes one, and tells.
+        """
+        try:
+            origin, _ = split_url(url)
+        except TransportFailure:
+            return
+        under_way = [*self._open.values(), *self._preparing.values()].count(origin)
+        ready = len(self._idle.get(origin, ())) + under_way
+        for _ in range(min(requests, self._connections, _PREPARED) - ready):
+            task = self._loop.create_task(self._connect_ahead(origin), name="connect")
+            self._preparing[task] = origin
+            task.add_done_callback(self._preparing.pop)
+
     async def close(self) -> None:
+        await end(*self._preparing)
         for timer in (self._trimming, self._watching):
             if timer is not None:
                 timer.cancel()
@@ -115,7 +130,7 @@ class PooledTransport:
 
     async def _exchange(self, origin: Origin, connection: Connection, request: bytes, deadline: float) -> Reply:
         connection.deadline = deadline
-        self._open.add(connection)
+        self._open[connection] = origin
         if self._watching is None:
             self._watching = self._loop.call_later(self._watch_seconds, self._watch)
         try:
@@ -124,9 +139,13 @@ class PooledTransport:
             connection.abort()
             raise
         finally:
-            self._open.discard(connection)
+            del self._open[connection]
         self._keep(origin, connection)
         return reply
+
+    async def _connect_ahead(self, origin: Origin) -> None:
+        with suppress(TransportFailure):
+            self._keep(origin, await self._connect(origin, self._loop.time() + self._timeout_seconds))
 
     def _watch(self) -> None:
         """End what is past its deadline: one timer for all costs less than one for each."""
@@ -189,35 +208,6 @@ class PooledTransport:
             if not idle:
                 del self._idle[origin]
         self._trimming = self._loop.call_later(_IDLE_SECONDS / 4, self._trim) if self._idle else None
-
-
-def _split(url: str) -> tuple[Origin, str]:
-    """Where a URL leads, and the request target that is asked for there (RFC 9112, 3.2.1)."""
-    slash = url.find("/", 8)
-    base, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
-    if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
-        path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
-    return _origin(base), path
-
-
-@lru_cache(maxsize=1024)
-def _origin(base: str) -> Origin:
-    try:
-        parts = urlsplit(base)
-        host, port = parts.hostname, parts.port
-    except ValueError as refused:
-        raise TransportFailure(f"not a URL: {refused}") from None
-    if parts.scheme not in _DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
-        raise TransportFailure("not a URL of a target: http(s)://host[:port][/path]")
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError as refused:
-            raise TransportFailure(f"not the name of a host: {refused}") from None
-    shown = f"[{host}]" if ":" in host else host
-    default = _DEFAULT_PORTS[parts.scheme]
-    authority = shown if port in (None, default) else f"{shown}:{port}"
-    return Origin(parts.scheme, host, default if port is None else port, authority)
 
 
 def _one_line(error: BaseException) -> str:

@@ -108,6 +108,7 @@ class Deliverer:
             self._known[assignment.execution_id] = self._known.get(assignment.execution_id, 0) + 1
             heapq.heappush(self._held, (assignment.due_ms, self._sequence, assignment))
         if assignments:
+            self._sender.prepare(len(assignments))
             self._changed.set()
 
     # The stage

@@ -9,7 +9,7 @@ import pytest
 
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 from app.delivery.transport import PooledTransport
-from tests.integration.delivery.hostile import Behaviour, read_request, sends, target
+from tests.integration.delivery.hostile import Behaviour, hangs, read_request, sends, target
 
 HEADERS = {"Idempotency-Key": "x"}
 ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
@@ -203,6 +203,62 @@ async def test_no_more_connections_are_kept_than_asked_for(transport: PooledTran
         await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(10)))
         assert here.connections == 10
         assert len(transport.idle) == 4
+
+
+async def _until_idle(transport: PooledTransport, number: int) -> None:
+    async with asyncio.timeout(5):
+        while len(transport.idle) < number:
+            await asyncio.sleep(0.005)
+
+
+async def test_connections_that_were_made_ahead_are_used_by_what_is_then_sent(transport: PooledTransport) -> None:
+    together = asyncio.Barrier(3)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await together.wait()
+        writer.write(ANSWER)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        transport.prepare(here.url, 3)
+        await _until_idle(transport, 3)
+        # What is there already, or on its way, is not made again.
+        transport.prepare(here.url, 2)
+        transport.prepare(here.url, 3)
+        answers = await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(3)))
+        assert (answers, here.connections) == ([OK] * 3, 3)
+
+
+async def test_no_more_connections_are_made_ahead_than_are_kept(transport: PooledTransport) -> None:
+    async with target(hangs) as here:
+        transport.prepare(here.url, 100)
+        transport.prepare(here.url, 100)
+        await _until_idle(transport, 4)
+        await transport.close()
+        assert here.connections == 4
+
+
+async def test_a_connection_that_was_made_ahead_and_closed_by_the_target_costs_nothing(
+    transport: PooledTransport,
+) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if here.connections > 1:
+            here.requests.append(await read_request(reader))
+            writer.write(ANSWER)
+
+    async with target(behaviour, reads_request=False) as here:
+        transport.prepare(here.url, 1)
+        await asyncio.wait_for(here.gone.wait(), 5)
+        assert await transport.post(here.url, HEADERS, b"{}") == OK
+    assert len(here.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid", "not a url"])
+async def test_what_cannot_be_connected_to_ahead_fails_when_it_is_sent(transport: PooledTransport, url: str) -> None:
+    transport.prepare(url, 2)
+    with pytest.raises(TransportFailure):
+        await transport.post(url, HEADERS, b"{}")
+    await transport.close()
 
 
 async def test_a_large_request_is_sent_whole_to_a_target_that_reads_slowly(transport: PooledTransport) -> None:

@@ -1,0 +1,50 @@
+"""Where a URL leads, and what is asked for there."""
+
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from app.delivery.reply import TransportFailure
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class Origin(NamedTuple):
+    """Where a URL leads: what a connection belongs to. `authority` is what the `Host` header says."""
+
+    scheme: str
+    host: str
+    port: int
+    authority: str
+
+
+def split_url(url: str) -> tuple[Origin, str]:
+    """Where a URL leads, and the request target that is asked for there (RFC 9112, 3.2.1).
+
+    Raises TransportFailure for what is no URL of a target.
+    """
+    slash = url.find("/", 8)
+    base, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
+    if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
+        path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
+    return _origin(base), path
+
+
+@lru_cache(maxsize=1024)
+def _origin(base: str) -> Origin:
+    try:
+        parts = urlsplit(base)
+        host, port = parts.hostname, parts.port
+    except ValueError as refused:
+        raise TransportFailure(f"not a URL: {refused}") from None
+    if parts.scheme not in _DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
+        raise TransportFailure("not a URL of a target: http(s)://host[:port][/path]")
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError as refused:
+            raise TransportFailure(f"not the name of a host: {refused}") from None
+    shown = f"[{host}]" if ":" in host else host
+    default = _DEFAULT_PORTS[parts.scheme]
+    authority = shown if port in (None, default) else f"{shown}:{port}"
+    return Origin(parts.scheme, host, default if port is None else port, authority)
