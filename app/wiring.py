@@ -1,6 +1,7 @@
 """What an API and a worker process have in common: Postgres, Redis, and the one clock."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -82,3 +83,14 @@ async def connected(
     finally:
         await wheel.close()
         await database.close()
+
+
+def spare_the_collector() -> None:
+    """Leave what was imported out of every collection, and collect a tenth as often; to be called once, at the start.
+
+    A firing, and a request, make hundreds of objects and no cycle: with Python's own thresholds a sixth of the time
+    went into looking for cycles among them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)

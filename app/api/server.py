@@ -19,7 +19,7 @@ from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
 from app.serving import QuietServer
 from app.settings import AuthMode, Settings
-from app.wiring import connected
+from app.wiring import connected, spare_the_collector
 
 log = structlog.get_logger()
 
@@ -69,6 +69,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
+        spare_the_collector()
         log.info("schedule_service_init", category="SYSTEM", host=host, port=port, auth_mode=settings.auth_mode.value)
         await server.serve()
         log.info("schedule_service_stop", category="SYSTEM")

@@ -1,7 +1,6 @@
 """A worker process: its connections, its signals, and its metrics over HTTP."""
 
 import asyncio
-import gc
 import signal
 from contextlib import AsyncExitStack
 
@@ -17,7 +16,7 @@ from app.delivery.transport import PooledTransport
 from app.metrics import Metrics
 from app.serving import QuietServer
 from app.settings import Settings
-from app.wiring import CLOCK_SECONDS, Connections, connected
+from app.wiring import CLOCK_SECONDS, Connections, connected, spare_the_collector
 from app.workers.loop import Worker
 from app.workers.signals import Signals
 
@@ -34,7 +33,7 @@ async def run_worker(
     Raises ConfigurationException and StoreUnavailableException as `connected` does.
     """
     settings.need("workflow_engine_url")
-    _spare_the_collector()
+    spare_the_collector()
     signer, metrics = Signer.from_setting(settings.webhook_signing_secrets), Metrics()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="worker", steady_plans=True))
@@ -58,17 +57,6 @@ async def run_worker(
         finally:
             server.finish()
             await serving
-
-
-def _spare_the_collector() -> None:
-    """Leave what was imported out of every collection, and collect a tenth as often.
-
-    A firing makes hundreds of objects and no cycle: with Python's own thresholds a sixth of the time went into looking
-    for cycles among them.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: int, socket: str) -> QuietServer:
