@@ -91,6 +91,16 @@ class Settings(BaseSettings):
     auth_mode: AuthMode = Field(
         AuthMode.API_KEY, description="`api_key`, or `none` on a loopback address; `jwt` is not in this release."
     )
+    public_url: str = Field(
+        "",
+        description="Where targets reach the API: with `completion: callback` the body then says how to report; needs "
+        "SECRET_KEY.",
+    )
+    secret_key: str = Field(
+        "",
+        description="Keys of at least 32 characters, comma-separated, newest first, for callback tokens: the same in "
+        "all processes.",
+    )
     webhook_signing_secrets: str = Field(
         "", description="Standard Webhooks secrets (`whsec_…`), comma-separated, newest first; empty: unsigned."
     )
@@ -113,7 +123,7 @@ class Settings(BaseSettings):
             raise ValueError("jwt is not in this release; use api_key, or none on a loopback address")
         return value
 
-    @field_validator("workflow_engine_url")
+    @field_validator("workflow_engine_url", "public_url")
     @classmethod
     def _http_url(cls, value: str) -> str:
         if not value:

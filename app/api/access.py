@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -10,12 +11,15 @@ from starlette.requests import Request
 from app.api.edge import request_id_of
 from app.api.parts import Parts, parts_of
 from app.api.wire.base import Refused
+from app.core.callbacks import PREFIX
 from app.core.errors import CredentialsException, PermissionDeniedException, StoreUnavailableException
 from app.core.principal import Principal, Role
 from app.settings import AuthMode
 
 _LOCAL_COMMUNITY = 1
 _LOCAL_USER = "local"
+_TARGET = "target"
+"""Who reports with a callback token, in the audit trail."""
 
 
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
@@ -50,9 +54,28 @@ async def anyone(request: Request) -> Principal | None:
         return None
 
 
+async def reporter(request: Request) -> Principal:
+    """A dependency for what the target of an execution calls: an operator, or who has that execution's callback token.
+
+    With the token one is an operator of the execution's community for this one call. It raises as `require` does, and
+    ExecutionNotFoundException where the execution is gone.
+    """
+    token, parts = _credentials(request), parts_of(request)
+    if token is None or not token.startswith(PREFIX):
+        return await _operator(request)
+    execution_id: UUID = request.path_params["execution_id"]
+    if not parts.callbacks.opens(token, execution_id):
+        raise CredentialsException("The callback token is not one of this execution.")
+    refuse_unknown_parameters(request)
+    community_id = await parts.services.executions.community_of(execution_id)
+    return Principal(community_id, _TARGET, Role.OPERATOR, request_id_of(request))
+
+
+_operator = require(Role.OPERATOR)
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
+Reporter = Annotated[Principal, Depends(reporter)]
 Anyone = Annotated[Principal | None, Depends(anyone)]
 
 

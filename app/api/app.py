@@ -55,6 +55,7 @@ from app.api.wire.schedules import (
     SkipNextInput,
     TriggerInput,
 )
+from app.core.callbacks import CallbackTokens
 from app.core.errors import NotFoundException, ScheduleServiceException
 from app.metrics import Metrics
 from app.settings import Settings
@@ -103,6 +104,7 @@ def create_app(
         before_scrape=before_scrape,
         definitions=Definitions(settings),
         timings=TimingReader(settings.scheduler_timezone),
+        callbacks=CallbackTokens.from_setting(settings.secret_key),
     )
     for resource in _RESOURCES:
         app.include_router(resource.router)

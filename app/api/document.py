@@ -130,8 +130,9 @@ def takes(
     required: bool = True,
     parameters: Sequence[dict[str, Any]] = (),
     public: bool = False,
+    reports: bool = False,
 ) -> dict[str, Any]:
-    """A route's `openapi_extra`: its body and headers, and whether it is open to everyone."""
+    """A route's `openapi_extra`: its body and headers, and whether it is open to everyone, or to a callback token."""
     extra: dict[str, Any] = {}
     if model is not None:
         content = {media_type: {"schema": _ref(model), "example": example}}
@@ -140,6 +141,8 @@ def takes(
         extra["parameters"] = list(parameters)
     if public:
         extra["security"] = [{}, {"api_key": []}, {"bearer": []}]
+    if reports:
+        extra["security"] = [{"bearer": []}, {"api_key": []}, {"callback_token": []}]
     return extra
 
 
@@ -172,6 +175,11 @@ def describe_api(app: FastAPI, routes: Sequence[APIRoute], models: Sequence[type
     components["schemas"] = dict(sorted({**components.get("schemas", {}), **schemas["$defs"]}.items()))
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+        "callback_token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token that came with the delivery, in `callback`: it opens that execution alone.",
+        },
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
     }
     document["security"] = [{"bearer": []}, {"api_key": []}]

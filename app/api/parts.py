@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from app.api.definitions import Definitions, TimingReader
+from app.core.callbacks import CallbackTokens
 from app.core.clock import Clock
 from app.metrics import Metrics
 from app.service.calendars import CalendarService
@@ -43,6 +44,7 @@ class Parts:
     before_scrape: Callable[[], Awaitable[None]]
     definitions: Definitions
     timings: TimingReader
+    callbacks: CallbackTokens
     stopping: bool = False
 
 

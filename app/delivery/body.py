@@ -13,10 +13,13 @@ from app.core.assignment import Assignment
 from app.core.clock import from_ms
 
 _REMEMBERED_CHARACTERS = 1024
+_CALLBACK = ',"callback":'
 
 
-def build_body(assignment: Assignment, triggered_ms: int) -> bytes:
+def build_body(assignment: Assignment, triggered_ms: int, callback: str | None = None) -> bytes:
     """The JSON body of one attempt, sent at `triggered_ms` (milliseconds since the epoch).
+
+    `callback` is the encoded object that says how the target reports, where it is to.
 
     `variables` is the schedule's `context_data` with the three ids laid over it, so that no caller can forge them.
     All but `triggered_at` and `attempt` is the same at every attempt.
@@ -34,7 +37,8 @@ def build_body(assignment: Assignment, triggered_ms: int) -> bytes:
         f'"next_execution_at":{_or_null(one.next_execution_at)},'
         f'"variables":{{{own}"schedule_id":"{schedule_id}","execution_id":"{execution_id}",'
         f'"triggered_at":"{triggered_at}"}},'
-        f'"metadata":{{"trigger_source":"schedule","session_id":"{execution_id}"}}}}'
+        f'"metadata":{{"trigger_source":"schedule","session_id":"{execution_id}"}}'
+        f"{'' if callback is None else _CALLBACK}{callback or ''}}}"
     ).encode()
 
 

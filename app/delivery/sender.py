@@ -6,9 +6,11 @@ from uuid import UUID
 from app import __version__
 from app.core.assignment import Assignment
 from app.core.clock import Clock
+from app.core.schedule import Completion
 from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body
+from app.delivery.callback import Callbacks
 from app.delivery.reply import TransportFailure
 from app.delivery.signing import Signer
 from app.delivery.transport import Transport
@@ -30,8 +32,17 @@ class Delivered:
 class Sender:
     """Builds, signs and sends requests to the configured workflow engine."""
 
-    def __init__(self, transport: Transport, signer: Signer, clock: Clock, *, engine_url: str) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        signer: Signer,
+        clock: Clock,
+        *,
+        engine_url: str,
+        callbacks: Callbacks | None = None,
+    ) -> None:
         self._transport = transport
+        self._callbacks = callbacks
         self._signer = signer
         self._clock = clock
         self._engine_url = engine_url
@@ -43,7 +54,7 @@ class Sender:
     async def send(self, assignment: Assignment) -> Delivered:
         """Send one attempt now. Whatever the target does, this answers."""
         started_ms, began = self._clock.now_ms(), self._clock.monotonic()
-        body = build_body(assignment, started_ms)
+        body = build_body(assignment, started_ms, self._callback(assignment))
         url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
         status_code = None
         try:
@@ -54,6 +65,11 @@ class Sender:
             verdict = Verdict(Meaning.RETRY, str(failed))
         duration_ms = round((self._clock.monotonic() - began) * 1000)
         return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
+
+    def _callback(self, assignment: Assignment) -> str | None:
+        if self._callbacks is None or assignment.completion is not Completion.CALLBACK:
+            return None
+        return self._callbacks.of(assignment.execution_id)
 
     def _headers(self, assignment: Assignment, started_ms: int, body: bytes) -> dict[str, str]:
         execution_id = str(assignment.execution_id)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.core.errors import ScheduleServiceException
 from app.embedded.errors import EmbeddedServerException, PortTakenException
-from app.embedded.kept import kept_mark
+from app.embedded.kept import kept_mark, kept_secret
 from app.embedded.lock import DirectoryLock
 from app.embedded.orphans import end_orphans
 from app.embedded.ports import LOOPBACK, free_port, is_free
@@ -163,6 +163,8 @@ class _Dev:
             "DATABASE_URL": given["DATABASE_URL"] or postgres.url,
             "REDIS_URL": given["REDIS_URL"] or valkey.url,
             "WORKFLOW_ENGINE_URL": given["WORKFLOW_ENGINE_URL"] or self._url(LOOPBACK, engine_port),
+            "PUBLIC_URL": os.environ.get("PUBLIC_URL") or self._url(self._host, self._port),
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or kept_secret(self._data_dir / "secret-key"),
             "AUTH_MODE": os.environ.get("AUTH_MODE") or "none",
             "LOG_FORMAT": os.environ.get("LOG_FORMAT") or "text",
         }

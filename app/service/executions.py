@@ -44,6 +44,17 @@ class ExecutionService:
             raise _not_found(execution_id)
         return execution
 
+    async def community_of(self, execution_id: UUID) -> int:
+        """Whose an execution is, for a caller who is known by the execution alone.
+
+        Raises ExecutionNotFoundException.
+        """
+        async with self._database.connection() as connection:
+            community_id = await executions.community_of(connection, execution_id)
+        if community_id is None:
+            raise _not_found(execution_id)
+        return community_id
+
     async def find(
         self,
         principal: Principal,

@@ -24,6 +24,8 @@ COLUMNS = """
 ROW = "execution_id = $1 AND recorded_for = $2 AND community_id = $3"
 _ONE = f"SELECT {COLUMNS} FROM executions WHERE {ROW}"
 _LOCK = f"{_ONE} FOR NO KEY UPDATE"
+# Of any community: the one statement here that is asked by who does not know the community yet.
+_COMMUNITY = "SELECT community_id FROM executions WHERE execution_id = $1 AND recorded_for = $2"
 _EXISTS = f"SELECT EXISTS (SELECT FROM executions WHERE {ROW})"
 _INSERT = f"""
     INSERT INTO executions (
@@ -70,6 +72,13 @@ class CallerRecord:
 async def get(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:
     """One execution; null when it is unknown, or another community's."""
     return await one(connection, _ONE, community_id, execution_id)
+
+
+async def community_of(connection: Connection, execution_id: UUID) -> int | None:
+    """Whose an execution is; null when there is none with this id."""
+    at = recorded_for(execution_id)
+    community_id: int | None = None if at is None else await connection.fetchval(_COMMUNITY, execution_id, at)
+    return community_id
 
 
 async def lock(connection: Connection, community_id: int, execution_id: UUID) -> Execution | None:

@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.core.callbacks import CallbackTokens
+from app.delivery.callback import Callbacks
 from app.delivery.sender import USER_AGENT, Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
@@ -43,7 +45,9 @@ async def run_worker(
             user_agent=USER_AGENT,
         )
         stack.push_async_callback(transport.close)
-        sender = Sender(transport, signer, parts.clock, engine_url=settings.workflow_engine_url)
+        sender = Sender(
+            transport, signer, parts.clock, engine_url=settings.workflow_engine_url, callbacks=_callbacks(settings)
+        )
         worker = Worker(settings, parts.database, parts.wheel, sender, parts.clock, metrics, signals)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)
@@ -57,6 +61,18 @@ async def run_worker(
         finally:
             server.finish()
             await serving
+
+
+def _callbacks(settings: Settings) -> Callbacks | None:
+    """How targets report; null where there is no address at which they reach the API.
+
+    Raises ConfigurationException.
+    """
+    tokens = CallbackTokens.from_setting(settings.secret_key)
+    if not settings.public_url:
+        return None
+    settings.need("secret_key")
+    return Callbacks(settings.public_url, tokens)
 
 
 def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: int, socket: str) -> QuietServer:

@@ -71,7 +71,7 @@ def test_the_document_names_its_security_and_its_servers(app: FastAPI) -> None:
     document = app.openapi()
     assert document["openapi"].startswith("3.1")
     assert document["servers"]
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "api_key"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "api_key", "callback_token"}
     assert document["security"] == [{"bearer": []}, {"api_key": []}]
     for _, path, operation in operations(app):
         is_open = OPERATIONS[operation["operationId"]] is None

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import examples
-from app.api.access import Operator, Viewer
+from app.api.access import Operator, Reporter, Viewer
 from app.api.bodies import read_json, read_optional_json
 from app.api.document import IDEMPOTENCY_KEY, LOCATION, READING, WRITING, answers, takes
 from app.api.idempotency import idempotency
@@ -111,11 +111,12 @@ async def cancel_execution(request: Request, caller: Operator, execution_id: Exe
     operation_id="complete_execution",
     summary="Report the end of an execution",
     responses=answers(200, "The execution, ended.", Execution, examples.COMPLETED, errors=(*WRITING, 404)),
-    openapi_extra=takes(CompleteInput, examples.COMPLETE),
+    openapi_extra=takes(CompleteInput, examples.COMPLETE, reports=True),
 )
-async def complete_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
-    """For work that goes on after the 2xx (`completion: callback`). The same report twice changes nothing; one that
-    comes after the execution has ended otherwise is refused.
+async def complete_execution(request: Request, caller: Reporter, execution_id: ExecutionId) -> Response:
+    """For work that goes on after the 2xx (`completion: callback`): with the token that came with the delivery, or as an
+    operator. The same report twice changes nothing; one that comes after the execution has ended otherwise is
+    refused.
     """
     body = read_model(CompleteInput, await read_json(request))
     execution = await parts_of(request).services.executions.complete(
@@ -129,9 +130,9 @@ async def complete_execution(request: Request, caller: Operator, execution_id: E
     operation_id="heartbeat_execution",
     summary="Say that an execution is alive",
     responses=answers(200, "The execution.", Execution, examples.RUNNING, errors=(*WRITING, 404)),
-    openapi_extra=takes(EmptyInput, {}, required=False),
+    openapi_extra=takes(EmptyInput, {}, required=False, reports=True),
 )
-async def heartbeat_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
+async def heartbeat_execution(request: Request, caller: Reporter, execution_id: ExecutionId) -> Response:
     """A running one may go on for `timeout_seconds` from now. Any other is answered as it stands, so that a target
     learns that its execution was cancelled.
     """

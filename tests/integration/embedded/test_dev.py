@@ -114,6 +114,22 @@ async def dev(kept_folder: Path) -> AsyncIterator[Dev]:
     assert await all_gone(descendants, seconds=1) == []
 
 
+async def test_a_target_reports_with_the_token_that_came_with_its_delivery(dev: Dev) -> None:
+    due = datetime.now(UTC) + timedelta(seconds=1)
+    wanted = {"schedule_type": "one_time", "scheduled_time": due.isoformat(), "completion": "callback"}
+    created = await dev.api.post("/api/v1/schedules", json={"workflow_id": WORKFLOW_ID, **wanted})
+    schedule_id = created.json()["schedule_id"]
+    await received_at(dev, schedule_id)
+    items = (await dev.engine.get("/received")).json()["items"]
+    callback = next(item["body"]["callback"] for item in items if item["body"]["schedule_id"] == schedule_id)
+    bearer = {"Authorization": f"Bearer {callback['token']}"}
+    async with httpx.AsyncClient(trust_env=False, headers=bearer) as target:
+        assert (await target.post(f"{callback['url']}/heartbeat")).status_code == 200
+        report = {"status": "succeeded", "result": {"rows": 3}}
+        ended = (await target.post(f"{callback['url']}/complete", json=report)).json()
+    assert (ended["status"], ended["result"]) == ("succeeded", {"rows": 3})
+
+
 async def test_a_second_one_on_the_same_folder_is_refused_in_one_line(dev: Dev, folder: Path) -> None:
     second = await Script.start(*arguments(dev.folder, free_port()), errors=folder / "errors", **UNSET)
     async with asyncio.timeout(20):

@@ -6,8 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from app.core.callbacks import CallbackTokens
 from app.core.clock import from_ms, to_ms
 from app.delivery.body import build_body, utc
+from app.delivery.callback import Callbacks
 from app.delivery.sender import traceparent
 from tests.clocks import START
 from tests.unit.delivery.assignments import SCHEDULE, assignment
@@ -37,6 +39,16 @@ def test_the_body_is_the_documented_one() -> None:
         },
         "metadata": {"trigger_source": "schedule", "session_id": execution},
     }
+
+
+def test_how_to_report_is_said_where_the_target_is_to() -> None:
+    callbacks = Callbacks("https://schedules.example", CallbackTokens([b"k" * 32]))
+    plain = json.loads(build_body(assignment(), to_ms(START)))
+    told = json.loads(build_body(assignment(), to_ms(START), callbacks.of(assignment().execution_id)))
+    callback = told.pop("callback")
+    assert told == plain
+    assert callback["url"] == f"https://schedules.example/api/v1/executions/{assignment().execution_id}"
+    assert CallbackTokens([b"k" * 32]).opens(callback["token"], assignment().execution_id)
 
 
 @pytest.mark.parametrize("field", ["schedule_id", "execution_id", "triggered_at"])
