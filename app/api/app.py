@@ -41,7 +41,15 @@ from app.api.wire.calendars import (
     RefreshInput,
     RefreshResult,
 )
-from app.api.wire.executions import CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage
+from app.api.wire.executions import (
+    CancelInput,
+    CompleteInput,
+    EmptyInput,
+    Execution,
+    ExecutionPage,
+    Retried,
+    RetryInput,
+)
 from app.api.wire.explaining import Explained
 from app.api.wire.health import Health, Liveness, Readiness
 from app.api.wire.occurrences import Occurrences, PreviewInput
@@ -69,7 +77,7 @@ _MODELS = (
     Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage, CalendarReplacement,
     CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
     Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
-    SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult,
+    SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
 )  # fmt: skip
 
 

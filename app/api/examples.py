@@ -295,3 +295,12 @@ REFRESHED: dict[str, Any] = {
     "schedules_affected": 12,
     "revision": 1,
 }
+
+RETRY_INPUT: dict[str, Any] = {"status": "failed", "from": "2026-11-23T17:00:00Z", "to": "2026-11-23T18:00:00Z"}
+RETRIED: dict[str, Any] = {
+    "dry_run": False,
+    "count": 1,
+    "execution_ids": [EXECUTION["execution_id"]],
+    "next_cursor": None,
+}
+RETRIED_DRY_RUN: dict[str, Any] = RETRIED | {"dry_run": True}

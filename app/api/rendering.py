@@ -15,6 +15,7 @@ from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
 from app.service.backfilling import BackfillResult
+from app.service.dead_letters import RetryResult
 
 T = TypeVar("T")
 PREFIX = "/api/v1"
@@ -218,6 +219,17 @@ def backfill_answer(result: BackfillResult) -> Answer:
         "runs": [{"scheduled_for": instant_text(instant), "execution_id": run_id} for instant, run_id in result.runs],
     }
     return Answer(200 if asked.dry_run else 202, {"content-type": _JSON}, _encode(content))
+
+
+def retried(result: RetryResult) -> Answer:
+    """The answer to a retry of all that match: 202, or 200 for a dry run."""
+    content = {
+        "dry_run": result.dry_run,
+        "count": len(result.execution_ids),
+        "execution_ids": result.execution_ids,
+        "next_cursor": result.next_cursor,
+    }
+    return Answer(200 if result.dry_run else 202, {"content-type": _JSON}, _encode(content))
 
 
 def batch_answer(

@@ -14,11 +14,11 @@ from app.core.principal import Principal
 from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
 from app.metrics import Metrics
 from app.service.changes import not_found
-from app.service.paging import gather, id_of, invalid_cursor
+from app.service.dead_letters import RetryRequest, RetryResult, change_of, reopen
+from app.service.paging import Found, gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import ending, executions, history, queueing, schedules
-from app.store.audit import Change
-from app.store.database import Database
+from app.store.database import Connection, Database
 from app.store.looks import Look
 from app.store.queueing import Group
 from app.store.refusals import json_text, refused_values
@@ -68,23 +68,9 @@ class ExecutionService:
         Raises InvalidScheduleException for a cursor that no page has named, ScheduleNotFoundException for a schedule
         that the community never had.
         """
-        start = None if cursor is None else id_of(cursor)
-        if start is not None and recorded_for(start) is None:
-            raise invalid_cursor()
-        community_id, schedule_id = principal.community_id, filter.schedule_id
-        # The executions of one schedule have an index by instant; no other filter has, nor has the community.
-        filtered = schedule_id is None or replace(filter, schedule_id=None, from_at=None) != ExecutionFilter()
         with refused_values():
             async with self._database.connection() as connection:
-                if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
-                    raise not_found(schedule_id)
-
-                async def look(before: UUID | None, wanted: int, window: int) -> Look:
-                    return await history.look(
-                        connection, community_id, filter, before=before, limit=wanted, window=window
-                    )
-
-                found = await gather(look, start=start, limit=limit, filtered=filtered)
+                found = await _matching(connection, principal.community_id, filter, limit=limit, cursor=cursor)
                 page = await history.these(connection, found.ids)
         return Page(tuple(page), found.next_cursor)
 
@@ -201,6 +187,48 @@ class ExecutionService:
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
 
+    async def retry_matching(
+        self,
+        principal: Principal,
+        request: RetryRequest,
+        *,
+        answer: Callable[[RetryResult], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Deliver every failed or timed-out execution that matches again, a part at a time; none for a dry run.
+
+        Raises as `find` does, and IdempotencyKeyReusedException.
+        """
+
+        async def work(unit: Work) -> Answer:
+            found = await _matching(
+                unit.connection, unit.community_id, request.filter, limit=request.limit, cursor=request.cursor
+            )
+            chosen = set(found.ids) if request.dry_run else await reopen(unit, found.ids)
+            ids = tuple(one for one in found.ids if one in chosen)
+            return answer(RetryResult(request.dry_run, ids, found.next_cursor))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+
+async def _matching(
+    connection: Connection, community_id: int, filter_: ExecutionFilter, *, limit: int, cursor: str | None
+) -> Found:
+    """The ids of a page of the executions that match, newest first; raises as `find` does."""
+    start = None if cursor is None else id_of(cursor)
+    if start is not None and recorded_for(start) is None:
+        raise invalid_cursor()
+    schedule_id = filter_.schedule_id
+    # The executions of one schedule have an index by instant; no other filter has, nor has the community.
+    filtered = schedule_id is None or replace(filter_, schedule_id=None, from_at=None) != ExecutionFilter()
+    if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
+        raise not_found(schedule_id)
+
+    async def look(before: UUID | None, wanted: int, window: int) -> Look:
+        return await history.look(connection, community_id, filter_, before=before, limit=wanted, window=window)
+
+    return await gather(look, start=start, limit=limit, filtered=filtered)
+
 
 async def _locked(unit: Work, execution_id: UUID) -> Execution:
     execution = await executions.lock(unit.connection, unit.community_id, execution_id)
@@ -221,13 +249,7 @@ def _cannot_end(execution: Execution) -> str:
 
 
 async def _audit(unit: Work, action: str, before: Execution, after: Execution, reason: str | None) -> None:
-    row = Change(
-        schedule_id=before.schedule_id,
-        execution_id=before.execution_id,
-        before={"status": before.status, "error": before.error},
-        after={"status": after.status},
-    )
-    await unit.audit(action, row, reason=reason, at=unit.now())
+    await unit.audit(action, change_of(before, after), reason=reason, at=unit.now())
 
 
 def _not_found(execution_id: UUID) -> ExecutionNotFoundException:

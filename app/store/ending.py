@@ -3,13 +3,14 @@
 Every one that finishes an execution asks that it is unfinished: only `reopen` goes the other way.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import Execution, ExecutionStatus, Reason
-from app.core.ids import recorded_for
+from app.core.ids import recorded_between, recorded_for
 from app.store.database import Connection
-from app.store.executions import COLUMNS, ROW, one
+from app.store.executions import COLUMNS, ROW, execution_of, one
 
 _CANCEL = f"""
     UPDATE executions
@@ -42,6 +43,21 @@ _REOPEN = f"""
        SET status = 'pending', owner = NULL, wake_at = $4, finished_at = NULL, failures = 0, retry_since = $4,
            error = NULL
      WHERE {ROW} AND status IN ('failed', 'timed_out')
+    RETURNING {COLUMNS}
+"""
+_DEAD = f"""
+    SELECT {COLUMNS} FROM executions
+     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3 AND community_id = $4
+       AND status IN ('failed', 'timed_out')
+     ORDER BY execution_id
+       FOR NO KEY UPDATE
+"""
+_REOPEN_ALL = f"""
+    UPDATE executions
+       SET status = 'pending', owner = NULL, wake_at = $5, finished_at = NULL, failures = 0, retry_since = $5,
+           error = NULL
+     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3 AND community_id = $4
+       AND status IN ('failed', 'timed_out')
     RETURNING {COLUMNS}
 """
 # idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
@@ -106,3 +122,21 @@ async def cancel_waiting(
 async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:
     """Have a locked, failed or timed-out execution delivered again; null in any other state."""
     return await one(connection, _REOPEN, locked.community_id, locked.execution_id, now)
+
+
+async def lock_dead(connection: Connection, community_id: int, execution_ids: Sequence[UUID]) -> list[Execution]:
+    """Lock those of the executions that have failed or timed out, in the order of their ids."""
+    if not execution_ids:
+        return []
+    rows = await connection.fetch(_DEAD, execution_ids, *recorded_between(execution_ids), community_id)
+    return [execution_of(row) for row in rows]
+
+
+async def reopen_all(
+    connection: Connection, community_id: int, locked: Sequence[UUID], *, now: datetime
+) -> list[Execution]:
+    """Have locked, failed or timed-out executions delivered again."""
+    if not locked:
+        return []
+    rows = await connection.fetch(_REOPEN_ALL, locked, *recorded_between(locked), community_id, now)
+    return [execution_of(row) for row in rows]

@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Role | None] = {
     "get_execution": Role.VIEWER,
     "cancel_execution": Role.OPERATOR,
     "retry_execution": Role.OPERATOR,
+    "retry_executions": Role.OPERATOR,
     "complete_execution": Role.OPERATOR,
     "heartbeat_execution": Role.OPERATOR,
     "backfill_schedule": Role.OPERATOR,

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from app.core.execution import ExecutionStatus
-from tests.contract.calls import EXECUTIONS, SCHEDULES, UNKNOWN_ID, Stack, create
+from tests.contract.calls import EXECUTIONS, SCHEDULES, UNKNOWN_ID, Connect, Stack, create
 
 
 async def triggered(client: httpx.AsyncClient, schedule_id: str, times: int = 1) -> list[str]:
@@ -110,3 +110,70 @@ async def test_a_dead_letter_is_shown_with_its_attempts_and_delivered_again(
     assert again.json()["execution_id"] == execution_id
     assert again.json()["status"] in ("pending", "retrying")
     assert (await client.post(f"{path}/retry")).status_code == 409
+
+
+async def test_all_dead_letters_that_match_are_delivered_again(client: httpx.AsyncClient, stack: Stack) -> None:
+    stored, other = await create(client), await create(client)
+    failed = await triggered(client, stored["schedule_id"], 4)
+    elsewhere = await triggered(client, other["schedule_id"], 2)
+    (late,) = await triggered(client, stored["schedule_id"])
+    for execution_id in (*failed, *elsewhere):
+        await end(stack, execution_id, ExecutionStatus.FAILED)
+    await end(stack, late, ExecutionStatus.TIMED_OUT)
+    only = {"schedule_id": stored["schedule_id"]}
+    dry = await client.post(f"{EXECUTIONS}/retry", json=only | {"dry_run": True})
+    assert (dry.status_code, dry.json()["count"], dry.json()["dry_run"]) == (200, 4, True)
+    first = await client.post(f"{EXECUTIONS}/retry", json=only | {"limit": 3})
+    assert (first.status_code, first.json()["count"]) == (202, 3)
+    rest = await client.post(f"{EXECUTIONS}/retry", json=only | {"cursor": first.json()["next_cursor"]})
+    retried = [*first.json()["execution_ids"], *rest.json()["execution_ids"]]
+    assert retried == dry.json()["execution_ids"]
+    assert sorted(retried) == sorted(failed)
+    assert rest.json()["next_cursor"] is None
+    statuses = {each["execution_id"]: each["status"] for each in (await client.get(EXECUTIONS)).json()["items"]}
+    assert {statuses[one] for one in failed} == {"pending"}
+    assert {statuses[one] for one in elsewhere} == {"failed"}
+    assert statuses[late] == "timed_out"
+    timed_out = await client.post(f"{EXECUTIONS}/retry", json={"status": "timed_out"})
+    assert timed_out.json()["execution_ids"] == [late]
+    async with stack.database.connection() as connection:
+        audited = await connection.fetchval(
+            "SELECT count(*) FROM audit_log WHERE action = 'execution_retry' AND execution_id = ANY($1::uuid[])",
+            retried,
+        )
+    assert audited == 4
+
+
+async def test_retrying_what_matches_is_done_once_for_an_idempotency_key(
+    client: httpx.AsyncClient, stack: Stack
+) -> None:
+    (execution_id,) = await triggered(client, (await create(client))["schedule_id"])
+    await end(stack, execution_id, ExecutionStatus.FAILED)
+    key = {"Idempotency-Key": "after the incident"}
+    first = await client.post(f"{EXECUTIONS}/retry", json={}, headers=key)
+    await end(stack, execution_id, ExecutionStatus.FAILED)
+    again = await client.post(f"{EXECUTIONS}/retry", json={}, headers=key)
+    assert (first.json()["execution_ids"], again.json()) == ([execution_id], first.json())
+    assert (await client.get(f"{EXECUTIONS}/{execution_id}")).json()["status"] == "failed"
+
+
+async def test_a_wrong_wish_to_retry_is_refused_field_by_field(client: httpx.AsyncClient) -> None:
+    for body, status, field in (
+        ({"status": "succeeded"}, 400, "status"),
+        ({"limit": 501}, 400, "limit"),
+        ({"schedule_id": "x"}, 400, "schedule_id"),
+        ({"from": "yesterday"}, 400, "from"),
+        ({"cursor": "x"}, 400, "cursor"),
+        ({"unknown": 1}, 422, "unknown"),
+    ):
+        answer = await client.post(f"{EXECUTIONS}/retry", json=body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field), answer.text
+    assert (await client.post(f"{EXECUTIONS}/retry", json={"schedule_id": UNKNOWN_ID})).status_code == 404
+
+
+async def test_another_communitys_dead_letters_are_left_alone(
+    client: httpx.AsyncClient, connect_as: Connect, stack: Stack
+) -> None:
+    (execution_id,) = await triggered(client, (await create(client))["schedule_id"])
+    await end(stack, execution_id, ExecutionStatus.FAILED)
+    assert (await (await connect_as()).post(f"{EXECUTIONS}/retry", json={})).json()["count"] == 0

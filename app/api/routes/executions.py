@@ -14,13 +14,23 @@ from app.api.document import IDEMPOTENCY_KEY, LOCATION, READING, WRITING, answer
 from app.api.idempotency import idempotency
 from app.api.parameters import Cursor, Limit, check_parameters, instant
 from app.api.parts import parts_of
-from app.api.rendering import PREFIX, accepted, answer_response, execution_json, json_response, page_json
+from app.api.rendering import PREFIX, accepted, answer_response, execution_json, json_response, page_json, retried
 from app.api.routes.schedules import ScheduleId
 from app.api.wire.base import read_model
-from app.api.wire.executions import CancelInput, CompleteInput, EmptyInput, Ended, Execution, ExecutionPage
+from app.api.wire.executions import (
+    CancelInput,
+    CompleteInput,
+    EmptyInput,
+    Ended,
+    Execution,
+    ExecutionPage,
+    Retried,
+    RetryInput,
+)
 from app.core.execution import ExecutionStatus
 from app.core.principal import Principal
 from app.core.queries import ExecutionFilter
+from app.service.dead_letters import RetryRequest
 
 router = APIRouter(prefix=PREFIX, tags=["executions"])
 
@@ -114,8 +124,8 @@ async def cancel_execution(request: Request, caller: Operator, execution_id: Exe
     openapi_extra=takes(CompleteInput, examples.COMPLETE, reports=True),
 )
 async def complete_execution(request: Request, caller: Reporter, execution_id: ExecutionId) -> Response:
-    """For work that goes on after the 2xx (`completion: callback`): with the token that came with the delivery, or as an
-    operator. The same report twice changes nothing; one that comes after the execution has ended otherwise is
+    """For work that goes on after the 2xx (`completion: callback`): with the token that came with the delivery, or as
+    an operator. The same report twice changes nothing; one that comes after the execution has ended otherwise is
     refused.
     """
     body = read_model(CompleteInput, await read_json(request))
@@ -157,6 +167,39 @@ async def retry_execution(request: Request, caller: Operator, execution_id: Exec
     read_model(EmptyInput, body)
     executions = parts_of(request).services.executions
     answer = await executions.retry(caller, execution_id, answer=accepted, idempotency=idempotency(request, body))
+    return answer_response(answer)
+
+
+@router.post(
+    "/executions/retry",
+    operation_id="retry_executions",
+    summary="Deliver all failed executions that match",
+    status_code=202,
+    responses={
+        **answers(202, "Recorded, and about to run.", Retried, examples.RETRIED, errors=(*WRITING, 404)),
+        **answers(200, "A dry run: what would be delivered again.", Retried, examples.RETRIED_DRY_RUN),
+    },
+    openapi_extra=takes(RetryInput, examples.RETRY_INPUT, parameters=[IDEMPOTENCY_KEY]),
+)
+async def retry_executions(request: Request, caller: Operator) -> Response:
+    """After an incident: the newest first, up to `limit` of them, each as by its own `retry`. What is more is delivered
+    by calling again with `next_cursor` as `cursor`.
+    """
+    raw = await read_json(request)
+    body = read_model(RetryInput, raw)
+    asked = RetryRequest(
+        ExecutionFilter(
+            None if body.schedule_id is None else UUID(body.schedule_id),
+            ExecutionStatus(body.status),
+            instant(body.from_, "from"),
+            instant(body.to, "to"),
+        ),
+        limit=body.limit,
+        cursor=body.cursor,
+        dry_run=body.dry_run,
+    )
+    executions = parts_of(request).services.executions
+    answer = await executions.retry_matching(caller, asked, answer=retried, idempotency=idempotency(request, raw))
     return answer_response(answer)
 
 

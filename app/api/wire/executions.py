@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.api.wire.base import Shown, Wire
+from app.api.wire.base import InstantText, Shown, UuidText, Wire
 from app.api.wire.schedules import check_size
 from app.core.execution import ExecutionStatus, Trigger
 
@@ -78,6 +78,34 @@ class CompleteInput(Wire):
         None, description="What came of it; at most 64 KiB encoded and 32 deep."
     )
     error: Annotated[str, StringConstraints(max_length=4000)] | None = Field(None, description="What went wrong.")
+
+
+class Dead(StrEnum):
+    """What can be delivered again."""
+
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+class RetryInput(Wire):
+    """Which executions to deliver again; each condition narrows the others."""
+
+    status: Annotated[Dead, Field(strict=False, description="How they ended.")] = Dead.FAILED
+    schedule_id: UuidText | None = Field(None, description="Only those of this schedule, removed or not.")
+    from_: InstantText | None = Field(None, alias="from", description="Only those scheduled for this instant or later.")
+    to: InstantText | None = Field(None, description="Only those scheduled for before this instant.")
+    limit: Annotated[int, Field(ge=1, le=500, description="At most so many in this call.")] = 500
+    cursor: str | None = Field(None, description="The `next_cursor` of the call before.")
+    dry_run: Annotated[bool, Field(description="Say what would be delivered again, and change nothing.")] = False
+
+
+class Retried(Shown):
+    """What is delivered again, or would be."""
+
+    dry_run: bool
+    count: int
+    execution_ids: list[UUID] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Give it as `cursor` for those that are left; null where none is.")
 
 
 class EmptyInput(Wire):
