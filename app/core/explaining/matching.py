@@ -20,9 +20,10 @@ _KINDS = {
 class Match:
     """Whether a rule names an instant, its occurrences around it, and why in words and facts.
 
-    `told` is what is to be said of it: of one that is named what moved it there, mostly nothing; of another why it is
-    not, to follow a colon. `day_off` says that only a calendar is why it is not named, `beyond_bounds` that it lies
-    before `start_at` or after `end_at`. `days` are those that a calendar has to do with.
+    `told` is what is to be said of it: of one that is named what moved it there and what the clock jumped over just
+    then, mostly nothing; of another why it is not, to follow a colon. `day_off` says that only a calendar is why it is
+    not named, `beyond_bounds` that it lies before `start_at` or after `end_at`. `days` are those that a calendar has to
+    do with.
     """
 
     names_it: bool
@@ -41,7 +42,7 @@ def match(timing: Timing, at: datetime) -> Match:
     Raises InvalidScheduleException where it cannot be computed any more, as its zone is gone.
     """
     said = why(timing, at)
-    moved = said.adjustments if said.fires else (*said.not_there, *_of_that_day(timing, said))
+    moved = (*said.adjustments, *said.not_there) if said.fires else (*said.not_there, *_of_that_day(timing, said))
     facts = [*_mismatches(said), *map(_adjustment, moved)]
     return Match(
         names_it=said.fires,
@@ -55,12 +56,15 @@ def match(timing: Timing, at: datetime) -> Match:
     )
 
 
-def _of_that_day(timing: Timing, said: Why) -> Iterator[Adjustment]:
+def _of_that_day(timing: Timing, said: Why) -> tuple[Adjustment, ...]:
     """What moved an occurrence that one may have looked for at the instant: one of the same day, next to it."""
+    told: dict[Adjustment, None] = {}  # both may be showings of one time
     face = Clockface(timing.timezone)
     for occurrence in (said.previous, said.next):
         if occurrence is not None and face.local(occurrence).date() == face.local(said.at).date():
-            yield from (each for each in adjustments(timing, occurrence) if each not in said.not_there)
+            found = adjustments(timing, occurrence, told_of_another=True)
+            told.update((each, None) for each in found if each not in said.not_there)
+    return tuple(told)
 
 
 def _why_not(said: Why, moved: tuple[Adjustment, ...]) -> str:

@@ -15,9 +15,9 @@ from app.core.explaining.counting import counted_before
 from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
-from app.core.explaining.values import Case, Records, Rule, Verdict
+from app.core.explaining.values import Case, Records, Verdict
 from app.core.explaining.wording import Clockface, because, counted, roughly, who
-from app.core.occurrences import Timing, next_occurrence
+from app.core.occurrences import Adjustment, Timing, lost_times, next_occurrence
 from app.core.occurrences.words import listed
 
 MOST_OCCURRENCES = 100
@@ -28,6 +28,7 @@ RECORDS_NEEDED = MOST_OCCURRENCES + 8
 _MILLISECOND = timedelta(milliseconds=1)
 _STAND_IN = 4
 _PAUSES_TOLD = 3
+_GAPS_TOLD = 3
 _WORDS = {
     Verdict.FIRED: "fired",
     Verdict.PENDING: "being delivered",
@@ -96,7 +97,8 @@ def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetim
         told.append(_told(at, found))
         reasons[found.verdict, _reason(found)] += 1
     counts: Counter[Verdict] = Counter(one.verdict for one in told)
-    summary = " ".join(_sentences(case, start, end, reasons, more=following is not None))
+    sentences = _sentences(case, start, end, reasons, more=following is not None)
+    summary = " ".join((*sentences, *_lost(case, start, following or end)))
     return Overview(start, end, summary, tuple(told), dict(counts), following)
 
 
@@ -121,26 +123,27 @@ def _instants(case: Case, own: Sequence[Execution], start: datetime, end: dateti
     schedule = case.schedule
     if schedule is not None and schedule.next_execution_at is not None and start <= schedule.next_execution_at < end:
         found.add(schedule.next_execution_at)
-    named = chain.from_iterable(_walk(*reign) for reign in _reigns(case, start, end))
+    named = chain.from_iterable(
+        _walk(_whole(timing), *reign) for timing, *reign in _reigns(case, start, end - _MILLISECOND)
+    )
     found.update(islice(named, MOST_OCCURRENCES + 1))
     return sorted(found)[: MOST_OCCURRENCES + 1]
 
 
-def _reigns(case: Case, start: datetime, end: datetime) -> Iterator[tuple[Timing, datetime, datetime]]:
-    """Each rule with the part of the span in which it was in force: after the one instant, up to the other."""
+def _reigns(case: Case, start: datetime, until: datetime) -> Iterator[tuple[Timing, datetime, datetime]]:
+    """Each rule with the part of a time, both its ends included, in which it was in force: after one, up to another."""
     first = max(start, case.created_at + _MILLISECOND) - _MILLISECOND
-    last = min(end - _MILLISECOND, case.removed_at or end)
+    last = min(until, case.removed_at or until)
     begins = first
     for rule in case.rules:
         ends = last if rule.until is None else min(last, rule.until)
         if begins < ends:
-            yield _whole(rule), begins, ends
+            yield rule.timing, begins, ends
             begins = ends
 
 
-def _whole(rule: Rule) -> Timing:
+def _whole(timing: Timing) -> Timing:
     """The rule with what a calendar takes out of it: that is told of too, as skipped."""
-    timing = rule.timing
     if timing.days is None or timing.days.moves:
         return timing
     return replace(timing, days=None)
@@ -157,6 +160,20 @@ def _walk(timing: Timing, after: datetime, last: datetime) -> Iterator[datetime]
             return
         yield following
         after = following
+
+
+def _lost(case: Case, start: datetime, end: datetime) -> Iterator[str]:
+    """What the clocks jump over in the span and nothing fires for: no occurrence of it tells that."""
+    reigns = _reigns(case, start, end)
+    found = (each.text for timing, after, last in reigns for each in _lost_to_gaps(timing, after + _MILLISECOND, last))
+    yield from islice(found, _GAPS_TOLD)
+
+
+def _lost_to_gaps(timing: Timing, first: datetime, last: datetime) -> Iterator[Adjustment]:
+    try:
+        yield from lost_times(timing, first, last)
+    except InvalidScheduleException:
+        return  # its zone is gone
 
 
 def _sentences(

@@ -9,6 +9,7 @@ from app.core.occurrences.adjustments import adjustments
 from app.core.occurrences.business_days import BusinessDays, OnDayOff
 from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
+from app.core.occurrences.lost_times import lost_times
 from app.core.occurrences.mismatches import Mismatch
 from app.core.occurrences.one_time import resolve_wall_clock
 from app.core.occurrences.passed_over import PassedOver, passed_over
@@ -40,6 +41,7 @@ __all__ = [
     "describe",
     "due_at",
     "latest_occurrence",
+    "lost_times",
     "next_occurrence",
     "occurrences_after",
     "parse_instant",

@@ -11,28 +11,31 @@ from app.core.occurrences.clock_changes import jumps_near, showings
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.day_sets import DaySet, RuleDays
 from app.core.occurrences.daylight import zoned_cron
-from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, floor_second
+from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, floor_second, from_second
 from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.one_time import moved_wall
 from app.core.occurrences.reasons import Adjustment
+from app.core.occurrences.search import latest_occurrence
 from app.core.occurrences.timing import ScheduleType, Timing
 from app.core.occurrences.words import HANDFUL
 from app.core.occurrences.zones import Zone, load_zone
 
 
-def adjustments(timing: Timing, occurrence: datetime) -> tuple[Adjustment, ...]:
+def adjustments(timing: Timing, occurrence: datetime, *, told_of_another: bool = False) -> tuple[Adjustment, ...]:
     """What moved an occurrence of a timing to where it is, or shows its time twice; empty for an ordinary one.
+
+    Where they are `told_of_another` instant, "this" would not mean the occurrence, and they say when it fires.
 
     Raises as `next_occurrence` does.
     """
     if timing.schedule_type is ScheduleType.CRON:
-        return tuple(_of_cron(timing, floor_second(occurrence)))
+        return tuple(_of_cron(timing, floor_second(occurrence), told_of_another))
     if timing.schedule_type is ScheduleType.ONE_TIME and timing.scheduled_time is not None:
-        return tuple(_of_one_time(timing, timing.scheduled_time, floor_second(occurrence)))
+        return tuple(_of_one_time(timing, timing.scheduled_time, floor_second(occurrence), told_of_another))
     return ()
 
 
-def _of_cron(timing: Timing, second: int) -> Iterator[Adjustment]:
+def _of_cron(timing: Timing, second: int, told_of_another: bool) -> Iterator[Adjustment]:
     zone = load_zone(timing.timezone)
     cron = zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, timing.days)
     first, wall = cron.nominal_at(second)
@@ -48,7 +51,7 @@ def _of_cron(timing: Timing, second: int) -> Iterator[Adjustment]:
         together = cron.wall_clock.next_at(wall) == wall
         yield from _after_gap(zone, second, jumped_over, count, together=together)
     else:
-        yield from _in_fold(zone, wall, second)
+        yield from _in_fold(timing, zone, wall, second, told_of_another)
 
 
 def _moved_onto(days: BusinessDays, rule: DaySet, ordinal: int, times: Sequence[int]) -> Iterator[Adjustment]:
@@ -66,7 +69,7 @@ def _moved_onto(days: BusinessDays, rule: DaySet, ordinal: int, times: Sequence[
     yield reasons.day_off(days, named, count, times, ending)
 
 
-def _of_one_time(timing: Timing, scheduled: datetime, second: int) -> Iterator[Adjustment]:
+def _of_one_time(timing: Timing, scheduled: datetime, second: int, told_of_another: bool) -> Iterator[Adjustment]:
     zone = load_zone(timing.timezone)
     nominal = floor_second(scheduled)
     nominal += zone.offset_at(nominal)
@@ -82,7 +85,7 @@ def _of_one_time(timing: Timing, scheduled: datetime, second: int) -> Iterator[A
     if second + zone.offset_at(second) != wall:
         yield from _after_gap(zone, second, [wall], 1, together=False)
     else:
-        yield from _in_fold(zone, wall, second)
+        yield from _in_fold(timing, zone, wall, second, told_of_another)
 
 
 def _after_gap(zone: Zone, second: int, walls: Sequence[int], count: int, *, together: bool) -> Iterator[Adjustment]:
@@ -92,7 +95,16 @@ def _after_gap(zone: Zone, second: int, walls: Sequence[int], count: int, *, tog
             yield reasons.gap(zone.name, jump, walls, count, ending)
 
 
-def _in_fold(zone: Zone, wall: int, second: int) -> Iterator[Adjustment]:
+def _in_fold(timing: Timing, zone: Zone, wall: int, second: int, told_of_another: bool) -> Iterator[Adjustment]:
     shown = showings(zone, wall)
     if len(shown) > 1 and second in shown:
-        yield reasons.fold(zone.name, wall, len(shown), reasons.this_showing(shown.index(second), len(shown)))
+        ending = reasons.this_showing(shown.index(second), len(shown))
+        if told_of_another:
+            fires = [number for number, at in enumerate(shown) if at == second or _fires(timing, at)]
+            ending = reasons.fires_at(fires, len(shown))
+        yield reasons.fold(zone.name, wall, len(shown), ending)
+
+
+def _fires(timing: Timing, second: int) -> bool:
+    at = from_second(second)
+    return latest_occurrence(timing, at) == at

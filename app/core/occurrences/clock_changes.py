@@ -27,6 +27,20 @@ def jumps_near(zone: Zone, second: int) -> Iterator[Jump]:
             yield Jump(start, start + before, start + offset)
 
 
+def jumps_between(zone: Zone, first: int, last: int) -> Iterator[Jump]:
+    """The clocks' jumps forward from one UTC second up to and at another."""
+    second = first - 1
+    while True:
+        shift = cycles_before(second) * CYCLE
+        index = zone.span_at(second - shift)
+        before, second = zone.offsets[index], zone.starts[index + 1] + shift
+        if second > last:
+            return
+        offset = zone.offset_at(second)
+        if offset > before:
+            yield Jump(second, second + before, second + offset)
+
+
 def showings(zone: Zone, wall: int) -> list[int]:
     """The UTC seconds at which the clocks show a wall-clock second: two in a fold, none in a gap."""
     spans = _spans_near(zone, wall)

@@ -62,6 +62,13 @@ def after_gap(jump: Jump, walls: Sequence[int], count: int, *, together: bool) -
 SKIPPED_IN_GAP = ", and the schedule skips such times."
 
 
+def nothing_instead(count: int, *, with_seconds: bool) -> str:
+    """The ending for times in a gap of a wild expression, which fires at none of them and at nothing else."""
+    place = "its place" if count == 1 else "their place"
+    fields = "second, minute or hour" if with_seconds else "minute or hour"
+    return f"; nothing fires in {place}, as an expression whose {fields} begins with * follows the real clock."
+
+
 def fold(timezone: str, wall: int, showings: int, ending: str) -> Adjustment:
     """A time that the clock shows more than once."""
     often = "twice" if showings == 2 else f"{showings} times"
@@ -75,6 +82,13 @@ def this_showing(number: int, showings: int) -> str:
 
 
 FIRST_SHOWING_ONLY = "it fires at the first."
+
+
+def fires_at(numbers: Sequence[int], showings: int) -> str:
+    """The ending that says at which of the showings, counted from 0, it fires; told of another instant than these."""
+    if len(numbers) == showings:
+        return "it fires at both." if showings == 2 else f"it fires at all {showings}."
+    return f"it fires at the {listed(_NTH[number] for number in numbers)}."
 
 
 def day_off(days: BusinessDays, ordinals: Sequence[int], count: int, times: Iterable[int], ending: str) -> Adjustment:

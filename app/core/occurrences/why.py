@@ -9,15 +9,16 @@ from app.core.clock import to_ms
 from app.core.occurrences import interval, reasons
 from app.core.occurrences.adjustments import adjustments
 from app.core.occurrences.business_days import BusinessDays
-from app.core.occurrences.clock_changes import jumps_near, showings
+from app.core.occurrences.clock_changes import showings
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.day_sets import RuleDays
-from app.core.occurrences.daylight import ZonedCron, zoned_cron
+from app.core.occurrences.daylight import zoned_cron
 from app.core.occurrences.describe import describe
 from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, MIN_SECOND, from_millisecond
 from app.core.occurrences.listed_days import business_day_set
+from app.core.occurrences.lost_times import lost_near
 from app.core.occurrences.mismatches import Mismatch, mismatches
-from app.core.occurrences.policy import Fold, Gap
+from app.core.occurrences.policy import Fold
 from app.core.occurrences.reasons import Adjustment
 from app.core.occurrences.search import interval_grid, latest_occurrence, next_occurrence
 from app.core.occurrences.timing import ScheduleType, Timing
@@ -32,7 +33,8 @@ class Why:
 
     `at` is the instant, `local_time` what the clock of the schedule's zone shows then (ISO 8601 with its offset);
     `fires` says whether it is an occurrence. `mismatches` are empty for one, `adjustments` say why it stands there.
-    `not_there` are times of the rule that do not fire where one may expect them: on the day of the instant, or at it.
+    `not_there` are times of the rule that do not fire where one may expect them: on the day of the instant, or at it;
+    for an occurrence only those that the clock jumps over to come to it.
     `bound` is a sentence where the instant lies before `start_at` or after `end_at`. `previous` and `next` are the
     occurrences around it, in UTC.
     """
@@ -64,7 +66,7 @@ def why(timing: Timing, at: datetime) -> Why:
         fires=fires,
         rule_text=describe(timing),
         mismatches=() if fires else mismatches(timing, instant),
-        not_there=tuple(_not_there(timing, zone, instant)),
+        not_there=tuple(_not_there(timing, zone, instant, fires=fires)),
         adjustments=adjustments(timing, at) if fires else (),
         bound=_bound(timing, zone, instant),
         previous=latest_occurrence(timing, from_millisecond(before)) if before >= MIN_SECOND * 1000 else None,
@@ -80,22 +82,19 @@ def _bound(timing: Timing, zone: Zone, instant: int) -> str | None:
     return None
 
 
-def _not_there(timing: Timing, zone: Zone, instant: int) -> Iterator[Adjustment]:
+def _not_there(timing: Timing, zone: Zone, instant: int, *, fires: bool) -> Iterator[Adjustment]:
     second = instant // 1000
     wall = second + zone.offset_at(second)
     ordinal = wall // DAY_SECONDS + EPOCH_ORDINAL
     if not 1 <= ordinal <= LAST_ORDINAL:
         return
-    if timing.days is not None and _is_dropped(timing.days, ordinal):
+    if not fires and timing.days is not None and _is_dropped(timing.days, ordinal):
         times = list(islice(_times_on(timing, zone, ordinal), HANDFUL))
         if times:
             yield reasons.day_off(timing.days, [ordinal], 1, times, _what_becomes(timing.days, ordinal))
-    if timing.schedule_type is ScheduleType.CRON and not parse_cron(timing.cron_expression or "").wild:
-        cron = zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, timing.days)
-        if timing.dst_policy.gap is Gap.SKIP:
-            yield from _in_gaps(cron, zone, second, wall)
-        if timing.dst_policy.fold is Fold.ONCE and instant % 1000 == 0:
-            yield from _second_showing(cron, zone, second, wall)
+    yield from lost_near(timing, zone, second, at_it=fires)
+    if not fires and instant % 1000 == 0:
+        yield from _second_showing(timing, zone, second, wall)
 
 
 def _is_dropped(days: BusinessDays, ordinal: int) -> bool:
@@ -129,20 +128,14 @@ def _times_on(timing: Timing, zone: Zone, ordinal: int) -> Iterator[int]:
             yield time
 
 
-def _in_gaps(cron: ZonedCron, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
-    """Times of the rule that the clock jumps over: on the day that it shows now, or in the jump that ends now."""
-    midnight = wall - wall % DAY_SECONDS
-    for jump in jumps_near(zone, second):
-        start, stop = jump.wall_from, jump.wall_to
-        if jump.at != second:
-            start, stop = max(start, midnight), min(stop, midnight + DAY_SECONDS)
-        if count := cron.wall_clock.count(start, stop):
-            walls = list(islice(cron.wall_clock.between(start, stop), HANDFUL))
-            yield reasons.gap(zone.name, jump, walls, count, reasons.SKIPPED_IN_GAP)
-
-
-def _second_showing(cron: ZonedCron, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
-    """A time of the rule that the clock shows now, and showed before."""
+def _second_showing(timing: Timing, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
+    """A time of a fixed rule that the clock shows now, and showed before."""
+    if timing.schedule_type is not ScheduleType.CRON or timing.dst_policy.fold is not Fold.ONCE:
+        return
+    expression = timing.cron_expression or ""
+    if parse_cron(expression).wild:
+        return
     shown = showings(zone, wall)
+    cron = zoned_cron(expression, timing.timezone, timing.dst_policy, timing.days)
     if len(shown) > 1 and second > shown[0] and cron.wall_clock.next_at(wall) == wall:
         yield reasons.fold(zone.name, wall, len(shown), reasons.FIRST_SHOWING_ONLY)

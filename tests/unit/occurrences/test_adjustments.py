@@ -155,6 +155,33 @@ def test_a_single_instant_says_where_it_was_moved_from_and_which_showing_it_is()
     ]
 
 
+def _once(instant: str) -> Timing:
+    return Timing(ScheduleType.ONE_TIME, BERLIN, scheduled_time=datetime.fromisoformat(instant).astimezone(UTC))
+
+
+@pytest.mark.parametrize(
+    ("timing", "instant", "ending"),
+    [
+        (cron("30 2 * * *", BERLIN), "2026-10-25T02:30+02:00", "it fires at the first."),
+        (cron("30 2 * * *", BERLIN, dst_policy=TWICE), "2026-10-25T02:30+02:00", "it fires at both."),
+        (cron("30 2 * * *", BERLIN, dst_policy=TWICE), "2026-10-25T02:30+01:00", "it fires at both."),
+        (cron("*/30 2 * * *", BERLIN), "2026-10-25T02:30+01:00", "it fires at both."),
+        (cron("*/30 2 * * *", BERLIN, end_at=datetime(2026, 10, 25, 1, tzinfo=UTC)), "2026-10-25T02:30+02:00",
+         "it fires at the first."),
+        (cron("*/30 2 * * *", BERLIN, start_at=datetime(2026, 10, 25, 1, tzinfo=UTC)), "2026-10-25T02:30+01:00",
+         "it fires at the second."),
+        (_once("2026-10-25T02:30+02:00"), "2026-10-25T02:30+02:00", "it fires at the first."),
+        (_once("2026-10-25T02:30+01:00"), "2026-10-25T02:30+01:00", "it fires at the second."),
+    ],
+)  # fmt: skip
+def test_what_is_told_of_another_instant_names_the_showings_that_fire(
+    timing: Timing, instant: str, ending: str
+) -> None:
+    at = datetime.fromisoformat(instant).astimezone(UTC)
+    (found,) = adjustments(timing, at, told_of_another=True)
+    assert found.text == f"02:30 is shown twice on 2026-10-25 in Europe/Berlin; {ending}"
+
+
 @pytest.mark.parametrize(
     ("timing", "instant"),
     [

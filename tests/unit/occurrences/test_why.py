@@ -184,9 +184,39 @@ def test_a_time_that_a_gap_swallowed_is_told_all_that_day_and_at_the_instant_aft
     (reason,) = why(apia, _utc("2011-12-31T00:00+14:00")).not_there
     assert reason.text.startswith("12:00 does not exist on 2011-12-30 in Pacific/Apia")
     assert why(apia, _utc("2011-12-31T12:00+14:00")).not_there == ()
-    # Where such times fire after the gap, and where the rule follows the real clock, nothing is missing.
-    for other in (cron("30 2 * * *", BERLIN), cron("*/30 2 * * *", BERLIN, dst_policy=SKIP_GAPS)):
-        assert why(other, _utc("2026-03-29T03:00+02:00")).not_there == ()
+    # Where such times fire after the gap, nothing is missing.
+    assert why(cron("30 2 * * *", BERLIN), _utc("2026-03-29T03:00+02:00")).not_there == ()
+
+
+def test_a_wild_rule_says_all_that_day_what_the_gap_takes_from_it_and_that_nothing_stands_in_for_it() -> None:
+    nothing = "as an expression whose minute or hour begins with * follows the real clock."
+    for expression, times in (
+        ("0 */2 * * *", ("02:00 does not exist on 2026-03-29 in Europe/Berlin, where the clock jumps from 02:00 to "
+         "03:00; nothing fires in its place, ")),
+        ("*/20 2 * * *", ("02:00, 02:20 and 02:40 do not exist on 2026-03-29 in Europe/Berlin, where the clock jumps "
+         "from 02:00 to 03:00; nothing fires in their place, ")),
+    ):  # fmt: skip
+        for policy in (DstPolicy(), SKIP_GAPS):
+            timing = cron(expression, BERLIN, dst_policy=policy)
+            for at in ("2026-03-29T03:00+02:00", "2026-03-29T01:00+01:00", "2026-03-29T23:59+02:00"):
+                found = why(timing, _utc(at))
+                assert not found.fires
+                assert [(reason.cause, reason.text) for reason in found.not_there] == [("gap", times + nothing)]
+            for at in ("2026-03-28T23:59+01:00", "2026-03-30T03:00+02:00"):
+                assert why(timing, _utc(at)).not_there == ()
+    # Nothing of these was to fire in that hour, or on that day.
+    for other in ("0 */3 * * *", "*/20 2 * * MON", "*/20 3 * * *"):
+        assert why(cron(other, BERLIN), _utc("2026-03-29T03:01+02:00")).not_there == ()
+
+
+def test_an_occurrence_tells_only_what_is_lost_to_the_jump_that_it_ends() -> None:
+    quarters = cron("*/15 * * * *", BERLIN)
+    (reason,) = why(quarters, _utc("2026-03-29T03:00+02:00")).not_there
+    assert reason.text.startswith("02:00, 02:15, 02:30 and 02:45 do not exist on 2026-03-29")
+    for at in ("2026-03-29T00:00+01:00", "2026-03-29T03:15+02:00", "2026-03-29T18:30+02:00"):
+        assert why(quarters, _utc(at)).not_there == ()
+    (reason,) = why(cron("0 2,3 * * *", BERLIN, dst_policy=SKIP_GAPS), _utc("2026-03-29T03:00+02:00")).not_there
+    assert reason.text.startswith("02:00 does not exist on 2026-03-29")
 
 
 def test_only_what_the_clock_shows_for_the_second_time_is_told_to_have_fired_before() -> None:

@@ -1,0 +1,113 @@
+"""What is read aloud about an instant, and a time span, of a day on which the clocks change."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from app.core.explaining import Case, Overview, Records, explain, overview
+from app.core.occurrences import DEFAULT_POLICY, DstPolicy, Fold, Gap
+from tests.unit.explaining.cases import NOW, WEEKDAYS, case, schedule
+
+NEW_YORK = "America/New_York"
+SKIP_GAPS, TWICE = DstPolicy(gap=Gap.SKIP), DstPolicy(fold=Fold.TWICE)
+TWO, HALF_PAST_TWO = "02:00 does not exist on 2027-03-14", "02:30 does not exist on 2027-03-14"
+TWENTIES = "02:00, 02:20 and 02:40 do not exist on 2027-03-14"
+QUARTERS = "02:00, 02:15, 02:30 and 02:45 do not exist on 2027-03-14"
+JUMPS = f" in {NEW_YORK}, where the clock jumps from 02:00 to 03:00"
+REAL_CLOCK = "as an expression whose minute or hour begins with * follows the real clock."
+AFTER = f"{JUMPS}; it fires at 03:00, the first instant after."
+SKIPPED = f"{JUMPS}, and the schedule skips such times."
+NOT_IT, NOT_THEM = (f"{JUMPS}; nothing fires in {place} place, {REAL_CLOCK}" for place in ("its", "their"))
+SHOWN = f"01:30 is shown twice on 2027-11-07 in {NEW_YORK}; "
+
+
+def _case(expression: str, policy: DstPolicy = DEFAULT_POLICY) -> Case:
+    definition = replace(WEEKDAYS, cron_expression=expression, timezone=NEW_YORK, dst_policy=policy)
+    return case(schedule(definition, next_execution_at=datetime(2026, 12, 1, tzinfo=UTC)))
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(f"2027-{text}Z")
+
+
+@pytest.mark.parametrize(
+    ("known", "at", "ending"),
+    [
+        (_case("0 */2 * * *"), "03-14T07:00", f"the hour is 3, and the expression says */2. {TWO}{NOT_IT}"),
+        (_case("0 */2 * * *"), "03-14T06:00", f"the hour is 1, and the expression says */2. {TWO}{NOT_IT}"),
+        (_case("*/20 2 * * *"), "03-14T07:00", f"the hour is 3, and the expression says 2. {TWENTIES}{NOT_THEM}"),
+        (_case("*/20 2 * * *"), "03-14T16:00", f"the hour is 12, and the expression says 2. {TWENTIES}{NOT_THEM}"),
+        (_case("*/20 2 * * *"), "03-15T16:00", "the hour is 12, and the expression says 2."),
+        (_case("*/15 * * * *"), "03-14T07:00", f"as its rule says: every 15 minutes. {QUARTERS}{NOT_THEM}"),
+        (_case("*/15 * * * *"), "03-14T07:15", "as its rule says: every 15 minutes."),
+        (_case("*/15 * * * *"), "03-14T06:00", "as its rule says: every 15 minutes."),
+        (_case("30 2 * * *"), "03-14T07:00", f"as its rule says: at 02:30. {HALF_PAST_TWO}{AFTER}"),
+        (_case("30 2 * * *", SKIP_GAPS), "03-14T16:30", f"the expression says 2. {HALF_PAST_TWO}{SKIPPED}"),
+        (_case("30 1 * * *"), "11-07T05:30", f"as its rule says: at 01:30. {SHOWN}this is the first of the two."),
+        (_case("30 1 * * *"), "11-07T06:30", f"01:30 UTC-05:00 ({NEW_YORK}): {SHOWN}it fires at the first."),
+        (_case("30 1 * * *"), "11-07T12:30", f"the expression says 1. {SHOWN}it fires at the first."),
+        (_case("30 1 * * *", TWICE), "11-07T06:00", f"the expression says 30. {SHOWN}it fires at both."),
+        (_case("30 1 * * *", TWICE), "11-07T06:30", f"says: at 01:30. {SHOWN}this is the second of the two."),
+        (_case("*/30 1 * * *"), "11-07T12:30", f"the expression says 1. {SHOWN}it fires at both."),
+    ],
+)
+def test_an_instant_of_such_a_day_is_told_what_the_clocks_do(known: Case, at: str, ending: str) -> None:
+    summary = explain(known, Records(), _utc(at), NOW).summary
+    assert summary.endswith(ending)
+    assert summary.count("clock jumps") + summary.count("is shown") == ending.count("clock jumps") + ending.count(
+        "is shown"
+    )
+
+
+def _day(known: Case, start: str, end: str) -> Overview:
+    return overview(known, [], _utc(start), _utc(end), NOW)
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (_case("*/20 2 * * *"), f"{TWENTIES}{NOT_THEM}"),
+        (_case("30 2 * * *", SKIP_GAPS), f"{HALF_PAST_TWO}{SKIPPED}"),
+    ],
+)
+def test_a_day_whose_only_times_are_lost_is_not_without_a_word(known: Case, told: str) -> None:
+    found = _day(known, "03-14T05:00", "03-15T04:00")
+    assert found.occurrences == ()
+    assert found.summary.startswith("No occurrence from Sunday 2027-03-14 at 00:00 to Monday 2027-03-15 at 00:00")
+    assert found.summary.endswith(f". {told}")
+    assert "exist" not in _day(known, "03-13T05:00", "03-14T05:00").summary
+
+
+def test_a_time_span_tells_what_is_lost_in_it_and_what_moves_with_its_occurrence() -> None:
+    assert _day(_case("0 */2 * * *"), "03-14T05:00", "03-15T04:00").summary.endswith(f": 11 to come. {TWO}{NOT_IT}")
+    moved = _day(_case("30 2 * * *"), "03-14T05:00", "03-15T04:00")
+    assert moved.summary.endswith(": 1 to come.")
+    assert [one.summary.endswith(f"{HALF_PAST_TWO}{AFTER}") for one in moved.occurrences] == [True]
+
+
+def test_what_is_lost_after_the_last_occurrence_that_is_told_comes_with_the_next_ones() -> None:
+    minutes = _case("*/5 * * * *")
+    before = _day(minutes, "03-13T05:00", "03-15T04:00")
+    assert before.next_from == _utc("03-13T13:20")
+    assert "exist" not in before.summary
+    later = _day(minutes, "03-14T05:00", "03-15T04:00")
+    assert "02:00, 02:05, 02:10, 02:15, 02:20 and 7 more do not exist" in later.summary
+
+
+@pytest.mark.parametrize(
+    ("known", "showings"), [(_case("30 1 * * *"), ["first"]), (_case("30 1 * * *", TWICE), ["first", "second"])]
+)
+def test_a_time_span_tells_each_showing_that_fires(known: Case, showings: list[str]) -> None:
+    found = _day(known, "11-07T04:00", "11-08T05:00")
+    endings = [
+        one.summary.endswith(f"{SHOWN}this is the {nth} of the two.")
+        for one, nth in zip(found.occurrences, showings, strict=True)
+    ]
+    assert all(endings)
+
+
+def test_a_time_span_of_a_zone_that_is_gone_tells_of_no_clocks() -> None:
+    definition = replace(WEEKDAYS, cron_expression="*/20 2 * * *", timezone="Mars/Base")
+    found = _day(case(schedule(definition)), "03-14T05:00", "03-15T04:00")
+    assert found.summary == "No occurrence from Sunday 2027-03-14 at 05:00 to Monday 2027-03-15 at 04:00 (UTC)."
