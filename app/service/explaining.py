@@ -7,7 +7,18 @@ from uuid import UUID
 from app.core.clock import EPOCH, Clock, from_ms
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
-from app.core.explaining import RECORDS_NEEDED, Case, Event, Explanation, Overview, Records, Rule, explain, overview
+from app.core.explaining import (
+    RECORDS_NEEDED,
+    Case,
+    Event,
+    Explanation,
+    Overview,
+    Records,
+    Rule,
+    explain,
+    overview,
+    spans,
+)
 from app.core.principal import Principal
 from app.core.schedule import Schedule
 from app.service.changes import not_found
@@ -131,7 +142,10 @@ async def _records(connection: Connection, community_id: int, case: Case, at: da
         event.at for event in case.events if event.backfilled and event.backfilled[0] <= at < event.backfilled[1]
     ]
     beside = await explaining.beside(connection, community_id, schedule_id, at, asked_at)
+    before = await explaining.own_before(connection, community_id, schedule_id, at)
     standing = [run for run in own if (run.covers_from or run.scheduled_for) <= at <= run.scheduled_for]
+    if not standing and before is not None and spans(before, at):
+        standing.append(before)
     unfinished: list[Execution] = []
     held_up = next((run for run in (*standing, *beside) if _is_held_up(run)), None)
     if held_up is not None:
@@ -140,7 +154,7 @@ async def _records(connection: Connection, community_id: int, case: Case, at: da
         )
     return Records(
         own=tuple(own),
-        before=await explaining.own_before(connection, community_id, schedule_id, at),
+        before=before,
         beside=tuple(beside),
         unfinished=tuple(unfinished),
         events=tuple(await explaining.done_to(connection, community_id, schedule_id, [*standing, *beside])),

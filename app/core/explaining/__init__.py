@@ -1,10 +1,12 @@
 """Why a schedule did, did not, will or will not fire at an instant, in words and as data. Pure.
 
 `instant` puts the answer together: `outcome` tells what a record says, `absence` why there is none, `ahead` what is to
-come. `matching` asks the rule, `rules` knows which was in force, `life` when it was paused, `counting` how many come
-before. `span` does it for each occurrence of a time span.
+come, `held_back` that a run for an earlier instant was due or sent then. `matching` asks the rule, `rules` knows which
+was in force, `life` when it was paused, `counting` how many come before. `span` does it for each occurrence of a time
+span.
 """
 
+from app.core.explaining.held_back import spans
 from app.core.explaining.instant import explain
 from app.core.explaining.span import RECORDS_NEEDED, Occurrence, Overview, overview
 from app.core.explaining.values import (
@@ -32,4 +34,5 @@ __all__ = [
     "Verdict",
     "explain",
     "overview",
+    "spans",
 ]

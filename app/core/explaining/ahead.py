@@ -50,9 +50,11 @@ class Ahead:
             return Told(Verdict.DUE, self._overdue(due), facts)
         if self.at <= self.now:
             told = f"Its instant, {self.face.named(self.at)}, has come; its jitter holds it back"
-            return Told(Verdict.WILL_FIRE, f"{told} until {self.face.time(due)}, and then it fires.", facts)
+            return Told(Verdict.WILL_FIRE, f"{told} until {self.face.then(due, self.at)}, and then it fires.", facts)
         rule = in_words(self.schedule.timing)
         told = f"It will fire on {self.face.named(self.at)}, {until(self.at, self.now)}, as its rule says: {rule}."
+        if due > self.at:
+            told += f" Its jitter holds it back until {self.face.then(due, self.at)}."
         return Told(Verdict.WILL_FIRE, told, facts)
 
     def _to_be_skipped(self, asked: SkipNext) -> Told:
@@ -92,10 +94,12 @@ class Ahead:
     def _facts(self, due: datetime, number: int | None, left: int | None) -> Iterator[Fact]:
         definition = self.schedule.definition
         if due != self.at:
-            text = (
-                f"It is due at {self.face.time(due)} ({self.face.name}): its jitter of up to "
-                f"{lasting(timedelta(seconds=definition.jitter_seconds))} makes that {lasting(due - self.at)}."
-            )
+            most = lasting(timedelta(seconds=definition.jitter_seconds))
+            why = f"its jitter of up to {most} makes that {lasting(due - self.at)}"
+            if due_at(self.schedule.timing, self.schedule.schedule_id, self.at) != due:
+                # A single instant that had passed when it was accepted is due at once, without jitter.
+                why = f"it was accepted {lasting(due - self.at)} after its instant"
+            text = f"It is due at {self.face.time(due)} ({self.face.name}): {why}."
             yield Fact(FactKind.DUE, text, {"due_at": due, "delay_seconds": (due - self.at) / timedelta(seconds=1)})
         if left is not None:
             yield self._limit_fact(left)

@@ -7,6 +7,7 @@ from datetime import datetime
 from app.core.execution import Execution
 from app.core.explaining.absence import absence
 from app.core.explaining.asked import Asked, ask
+from app.core.explaining.held_back import HeldBack, held_back, remark, told_of
 from app.core.explaining.outcome import Outcome, Told
 from app.core.explaining.rules import in_words, is_kept, rule_fact
 from app.core.explaining.surroundings import calendar_days, changes, neighbours, zone_fact
@@ -44,25 +45,40 @@ def explain(case: Case, records: Records, at: datetime, now: datetime) -> Explan
 def judge(asked: Asked) -> Judged:
     """The verdict: by the instant's own record, else by a run for it that a caller asked for, else by what is missing.
 
-    A caller's run is the answer only where the rule does not name the instant; else it comes beside.
+    A caller's run is the answer only where the rule does not name the instant; else it comes beside. So is a run for an
+    earlier instant that was due, or was sent, at this one.
     """
     beside = [(run, _outcome(asked, run)) for run in asked.records.beside]
+    by_rule = () if asked.found is None else asked.found.facts
+    execution: Execution | None
     if asked.record is not None:
         execution, told = asked.record, _outcome(asked, asked.record)
     elif beside and not asked.is_named:
         (execution, told), *beside = beside
+    elif (held := held_back(asked)) is not None and held.is_of(asked.at):
+        execution, told, by_rule = held.record, told_of(held, asked), ()
     else:
         execution, told = None, absence(asked)
+        told = _with_remark(told, held, asked)
     days, changed = tuple(calendar_days(asked)), tuple(changes(asked))
     remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
     facts = (
-        *(() if asked.found is None else asked.found.facts),
+        *by_rule,
         *days,
         *changed,
         *told.facts,
         *(_beside_fact(run, outcome) for run, outcome in beside),
     )
     return Judged(told.verdict, " ".join((told.summary, *remarks)), execution, facts)
+
+
+def _with_remark(told: Told, held: HeldBack | None, asked: Asked) -> Told:
+    """Also the run that was held back over the instant, or sent late, where that is no answer in itself."""
+    if held is None or told.verdict is not Verdict.NOT_AN_OCCURRENCE:
+        return told
+    text = remark(held, asked)
+    fact = Fact(FactKind.DUE, text, {"occurrence": held.occurrence, "due_at": held.due_at})
+    return Told(told.verdict, f"{told.summary} {text}", (*told.facts, fact))
 
 
 def _outcome(asked: Asked, execution: Execution) -> Told:

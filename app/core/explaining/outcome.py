@@ -39,7 +39,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Tells what became of `at`, which `execution` stands for; `rule_words` is the rule, where it names `at`."""
+    """Tells what became of `at`, which `execution` stands for; `rule_words` is the rule, where it names `at`.
+
+    `opening` is the sentence to begin with where another instant than `at` was asked for.
+    """
 
     at: datetime
     execution: Execution
@@ -48,6 +51,7 @@ class Outcome:
     face: Clockface
     now: datetime
     rule_words: str | None = None
+    opening: str | None = None
 
     def told(self) -> Told:
         """The verdict and its facts."""
@@ -66,10 +70,12 @@ class Outcome:
             )
         else:
             stands_for = self._run_of("came late together, and this run stands for all of them")
-            summary = f"{self._fired()} {self._delivery()}{stands_for}"
+            summary = f"{self._fired()} {self._held_back()}{self._delivery()}{stands_for}"
         return Told(verdict, summary, tuple(self._facts()))
 
     def _fired(self) -> str:
+        if self.opening is not None:
+            return self.opening
         execution, told = self.execution, self.face.named(self.execution.scheduled_for)
         match execution.trigger:
             case Trigger.MANUAL:
@@ -82,6 +88,14 @@ class Outcome:
             return f"It was to fire on {told}{by_rule}."
         fires = "is about to fire" if execution.scheduled_for > self.now else "fired"
         return f"It {fires} on {told}{by_rule}."
+
+    def _held_back(self) -> str:
+        """That it was due later than at its own instant, which the opening names."""
+        execution = self.execution
+        delay = execution.due_at - execution.scheduled_for
+        if not delay or execution.trigger is not Trigger.SCHEDULE or self.opening or execution.due_at > self.now:
+            return ""
+        return f"It was due {self.face.when(execution.due_at, self.at)}, {lasting(delay)} after its instant. "
 
     def _asked(self) -> str:
         """Who asked for a run, of which a backfill is audited as a whole."""

@@ -246,3 +246,54 @@ async def test_jitter_is_told_as_what_holds_it_back(rig: Rig, asking: Asking) ->
     assert found.verdict is Verdict.WILL_FIRE
     assert "its jitter holds it back until" in found.summary
     assert data_of(found, FactKind.DUE)["due_at"] == schedule.next_due_at
+
+
+async def test_the_instants_at_which_a_run_is_due_and_is_sent_are_that_runs(rig: Rig, asking: Asking) -> None:
+    worker = await rig.worker()
+    schedule = await asking.create(interval(600, jitter_seconds=300))
+    (occurrence,), due = next_of(schedule), schedule.next_due_at
+    assert due is not None
+    found = await asking.at(schedule, due)
+    assert (found.verdict, found.previous) == (Verdict.WILL_FIRE, occurrence)
+    async with delivering(worker):
+        await asking.fire(worker, due)
+    found = await asking.at(schedule, due)
+    assert found.verdict is Verdict.FIRED
+    assert found.execution is not None
+    assert (found.execution.scheduled_for, found.execution.due_at) == (occurrence, due)
+    assert "by its jitter, was due then." in found.summary
+    assert found.execution.started_at is not None
+    assert (await asking.at(schedule, found.execution.started_at)).execution == found.execution
+    before = await asking.at(schedule, due - timedelta(milliseconds=1))
+    assert (before.verdict, before.execution) == (Verdict.NOT_AN_OCCURRENCE, None)
+
+
+async def test_a_run_that_was_held_back_names_those_that_stood_in_its_way(rig: Rig, asking: Asking) -> None:
+    worker = await rig.worker()
+    schedule = await asking.create(
+        interval(
+            60, jitter_seconds=30, max_instances=1, overlap_policy=OverlapPolicy.SKIP, completion=Completion.CALLBACK
+        )
+    )
+    first = schedule.next_due_at
+    assert first is not None
+    async with delivering(worker):
+        await asking.fire(worker, first)
+        second = (await rig.schedules.get(ANNA, schedule.schedule_id)).next_due_at
+        assert second is not None
+        await asking.fire(worker, second)
+    found = await asking.at(schedule, second)
+    assert found.verdict is Verdict.SKIPPED
+    assert found.summary.startswith("The run for 12:02, held back ")
+    assert "its run for 12:01 had not ended, and its overlap policy skips what comes meanwhile." in found.summary
+
+
+async def test_a_single_instant_that_was_accepted_late_fired_when_it_was_accepted(rig: Rig, asking: Asking) -> None:
+    worker = await rig.worker()
+    schedule = await asking.create(one_time(START - timedelta(seconds=30)))
+    assert schedule.next_due_at == START
+    async with delivering(worker):
+        await asking.fire(worker, START)
+    found = await asking.at(schedule, START)
+    assert found.verdict is Verdict.FIRED
+    assert "the run for 11:59:30, accepted 30 seconds late, was due then." in found.summary

@@ -1,0 +1,117 @@
+"""The run that an instant belongs to although its rule names an earlier one: held back till then, or sent then."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.core.execution import Execution, ExecutionStatus
+from app.core.explaining.ahead import Ahead
+from app.core.explaining.asked import Asked
+from app.core.explaining.outcome import Outcome, Told
+from app.core.explaining.rules import rule_of
+from app.core.explaining.values import Verdict
+from app.core.explaining.wording import lasting, until
+from app.core.occurrences import ScheduleType, Timing, due_at
+
+_UNTRIGGERED = (ExecutionStatus.MISSED, ExecutionStatus.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """The run for `occurrence`, which came before the instant that is asked for, and was not sent before it.
+
+    `why` says what held it back, empty where it was due at its own instant. `record` is null while there is none.
+    """
+
+    occurrence: datetime
+    due_at: datetime
+    why: str
+    record: Execution | None
+
+    def is_of(self, at: datetime) -> bool:
+        """Whether the instant is the one at which it was due, or was sent."""
+        return at in (self.due_at, None if self.record is None else self.record.started_at)
+
+
+def spans(run: Execution, at: datetime) -> bool:
+    """Whether an instant lies after a run's own, and not after the one at which it was due and sent."""
+    return run.scheduled_for < at <= max(run.due_at, run.started_at or run.due_at)
+
+
+def held_back(asked: Asked) -> HeldBack | None:
+    """The run that spans an instant which is no occurrence itself, if there is one."""
+    if asked.is_named or (asked.found is not None and asked.found.day_off):
+        return None
+    case, at, run = asked.case, asked.at, asked.records.before
+    if run is not None and spans(run, at):
+        timing = (rule_of(case, run.revision) or asked.rule).timing
+        return HeldBack(
+            run.scheduled_for, run.due_at, _why(timing, case.schedule_id, run.scheduled_for, run.due_at), run
+        )
+    schedule, occurrence = case.schedule, None if asked.found is None else asked.found.previous
+    waits_for = None if schedule is None else schedule.next_execution_at
+    if schedule is None or waits_for is None or occurrence is None or occurrence < waits_for:
+        return None
+    due = schedule.next_due_at if occurrence == waits_for else due_at(schedule.timing, schedule.schedule_id, occurrence)
+    if due is None or not occurrence < at <= due:
+        return None
+    return HeldBack(occurrence, due, _why(schedule.timing, schedule.schedule_id, occurrence, due), None)
+
+
+def told_of(held: HeldBack, asked: Asked) -> Told:
+    """The verdict on the instant at which a run was due or sent: that of the run."""
+    at, face = asked.at, asked.face
+    if held.record is not None:
+        run = held.record
+        untriggered = run.status in _UNTRIGGERED
+        opening = None if untriggered else f"{_fires(run, asked)} on {face.named(at)}: {_clause(held, asked)}."
+        told = Outcome(held.occurrence, run, asked.case, asked.records, face, asked.now, opening=opening).told()
+        return told if opening is not None else _led(held, asked, told)
+    schedule = asked.case.schedule
+    assert schedule is not None, "it waits for an occurrence"
+    assert schedule.next_execution_at is not None, "it waits for an occurrence"
+    told = Ahead(held.occurrence, schedule, schedule.next_execution_at, face, asked.now, asked.counted).told()
+    if told.verdict is not Verdict.WILL_FIRE:
+        return _led(held, asked, told)
+    summary = f"It will fire on {face.named(at)}, {until(at, asked.now)}: {_clause(held, asked)}."
+    return Told(told.verdict, summary, told.facts)
+
+
+def remark(held: HeldBack, asked: Asked) -> str:
+    """What is to be known of the run where the instant is another than that at which it was due or sent."""
+    face, run = asked.face, held.record
+    which = f"The run for {face.then(held.occurrence, asked.at)}"
+    if asked.at < held.due_at:
+        verb = "is" if held.due_at > asked.now else "was"
+        return f"{which}, {held.why}, {verb} due {face.when(held.due_at, asked.at)}."
+    assert run is not None, "it was sent later"
+    assert run.started_at is not None, "it was sent later"
+    due = f"due {face.when(held.due_at, asked.at)}"
+    return f"{which}, {due}, was sent {face.when(run.started_at, asked.at)}."
+
+
+def _led(held: HeldBack, asked: Asked, told: Told) -> Told:
+    lead = _clause(held, asked, f"on {asked.face.named(asked.at)}")
+    return Told(told.verdict, f"{lead[:1].upper()}{lead[1:]}. {told.summary}", told.facts)
+
+
+def _clause(held: HeldBack, asked: Asked, when: str = "then") -> str:
+    late = f", {held.why}," if held.why else ""
+    verb = "is" if asked.at > asked.now else "was"
+    became = "due" if asked.at == held.due_at else "sent"
+    return f"the run for {asked.face.then(held.occurrence, asked.at)}{late} {verb} {became} {when}"
+
+
+def _fires(run: Execution, asked: Asked) -> str:
+    if run.status is ExecutionStatus.CANCELLED and not run.attempts:
+        return "It was to fire"
+    return "It is about to fire" if asked.at > asked.now else "It fired"
+
+
+def _why(timing: Timing, schedule_id: UUID, occurrence: datetime, due: datetime) -> str:
+    if due == occurrence:
+        return ""
+    late = lasting(due - occurrence)
+    if timing.jitter_seconds and due_at(timing, schedule_id, occurrence) == due:
+        return f"held back {late} by its jitter"
+    return f"accepted {late} late" if timing.schedule_type is ScheduleType.ONE_TIME else f"held back {late}"
