@@ -67,6 +67,40 @@ async def test_a_preview_follows_the_timing(
 
 
 @pytest.mark.parametrize(
+    ("written", "occurrence", "adjusted"),
+    [
+        (
+            "2027-03-14T02:30:00",
+            "2027-03-14T07:00:00Z",
+            [("gap", ["2027-03-14T02:30:00"], ("02:30 does not exist on 2027-03-14 in America/New_York, where the "
+              "clock jumps from 02:00 to 03:00; it fires at 03:00, the first instant after."))],
+        ),
+        ("2027-03-14T03:00:00", "2027-03-14T07:00:00Z", []),
+        ("2027-03-14T01:59:59.999", "2027-03-14T06:59:59.999Z", []),
+        ("2027-03-14T07:00:00Z", "2027-03-14T07:00:00Z", []),
+        (
+            "2027-11-07T01:30:00",
+            "2027-11-07T05:30:00Z",
+            [("fold", ["2027-11-07T01:30:00"], ("01:30 is shown twice on 2027-11-07 in America/New_York; this is the "
+              "first of the two."))],
+        ),
+    ],
+)  # fmt: skip
+async def test_a_preview_of_a_single_time_says_where_the_clocks_moved_it(
+    client: httpx.AsyncClient, written: str, occurrence: str, adjusted: list[tuple[str, list[str], str]]
+) -> None:
+    timing = {"schedule_type": "one_time", "scheduled_time": written, "timezone": "America/New_York"}
+    answer = await client.post(PREVIEW, json=timing | {"start": "2027-01-01T00:00:00Z"})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["occurrences"] == [occurrence]
+    assert [(one["cause"], one["wall_times"], one["text"]) for one in told["adjusted"]] == adjusted
+    assert {one["occurrence"] for one in told["adjusted"]} <= {occurrence}
+    later = (await client.post(PREVIEW, json=timing | {"start": "2028-01-01T00:00:00Z"})).json()
+    assert (later["occurrences"], later["adjusted"]) == ([], [])
+
+
+@pytest.mark.parametrize(
     ("body", "status", "fields"),
     [
         ({}, 400, ["schedule_type"]),

@@ -19,7 +19,15 @@ from app.api.rendering import PREFIX, instant_text, json_response
 from app.api.routes.schedules import ScheduleId
 from app.api.wire.base import read_model
 from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
-from app.core.occurrences import Timing, adjustments, describe, occurrences_after
+from app.core.occurrences import (
+    Adjustment,
+    Timing,
+    adjustments,
+    describe,
+    occurrences_after,
+    reading_adjusted,
+    wall_reading,
+)
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
 
@@ -40,7 +48,12 @@ async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     timing, start = parts.timings.preview(body, parts.services.clock.now())
     days = await parts.services.calendars.days(caller, calendar_use(body.calendars))
     timing = replace(timing, days=days)
-    return _answer(timing, occurrences_after(timing, start, body.count))
+    read = None if body.scheduled_time is None else wall_reading(body.scheduled_time)
+    return _answer(
+        timing,
+        occurrences_after(timing, start, body.count),
+        of_reading=() if read is None else reading_adjusted(read, timing.timezone),
+    )
 
 
 @router.get(
@@ -62,7 +75,8 @@ async def list_occurrences(
     return _answer(schedule.timing, occurrences)
 
 
-def _answer(timing: Timing, occurrences: Sequence[datetime]) -> Response:
+def _answer(timing: Timing, occurrences: Sequence[datetime], of_reading: tuple[Adjustment, ...] = ()) -> Response:
+    """`of_reading` is what moved the time that a caller wrote to the only instant."""
     adjusted = [
         {
             "occurrence": instant_text(occurrence),
@@ -71,7 +85,7 @@ def _answer(timing: Timing, occurrences: Sequence[datetime]) -> Response:
             "text": each.text,
         }
         for occurrence in occurrences
-        for each in adjustments(timing, occurrence)
+        for each in (*of_reading, *adjustments(timing, occurrence))
     ]
     shown = list(map(instant_text, occurrences))
     return json_response({"occurrences": shown, "adjusted": adjusted, "description": describe(timing)})

@@ -5,7 +5,7 @@ matches of an expression, on days that `listed_days` may have moved) and `zones`
 an expression. `passed_over` counts what days off leave out; `adjustments` and `why` say it all in words.
 """
 
-from app.core.occurrences.adjustments import adjustments
+from app.core.occurrences.adjustments import adjustments, reading_adjusted
 from app.core.occurrences.business_days import BusinessDays, OnDayOff
 from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
@@ -15,7 +15,7 @@ from app.core.occurrences.one_time import resolve_wall_clock
 from app.core.occurrences.passed_over import PassedOver, passed_over
 from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy, Fold, Gap
 from app.core.occurrences.reasons import Adjustment, AdjustmentCause
-from app.core.occurrences.rfc3339 import parse_instant
+from app.core.occurrences.rfc3339 import parse_instant, wall_reading
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
 from app.core.occurrences.why import Why, why
@@ -46,7 +46,9 @@ __all__ = [
     "occurrences_after",
     "parse_instant",
     "passed_over",
+    "reading_adjusted",
     "resolve_wall_clock",
     "tzdata_version",
+    "wall_reading",
     "why",
 ]

@@ -11,7 +11,14 @@ from app.core.occurrences.clock_changes import jumps_near, showings
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.day_sets import DaySet, RuleDays
 from app.core.occurrences.daylight import zoned_cron
-from app.core.occurrences.instants import DAY_SECONDS, EPOCH_ORDINAL, LAST_ORDINAL, floor_second, from_second
+from app.core.occurrences.instants import (
+    DAY_SECONDS,
+    EPOCH_ORDINAL,
+    LAST_ORDINAL,
+    floor_second,
+    from_second,
+    wall_second,
+)
 from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.one_time import moved_wall
 from app.core.occurrences.reasons import Adjustment
@@ -33,6 +40,18 @@ def adjustments(timing: Timing, occurrence: datetime, *, told_of_another: bool =
     if timing.schedule_type is ScheduleType.ONE_TIME and timing.scheduled_time is not None:
         return tuple(_of_one_time(timing, timing.scheduled_time, floor_second(occurrence), told_of_another))
     return ()
+
+
+def reading_adjusted(naive: datetime, timezone: str) -> tuple[Adjustment, ...]:
+    """Where a wall-clock reading was moved to that the clocks of a zone jump over, as `resolve_wall_clock` moves it.
+
+    The instant that this comes to does not show it. Raises InvalidScheduleException for an unknown zone.
+    """
+    zone, wall = load_zone(timezone), wall_second(naive)
+    second = zone.first_showing(wall)
+    if second + zone.offset_at(second) == wall:
+        return ()
+    return tuple(_after_gap(zone, second, [wall], 1, together=False))
 
 
 def _of_cron(timing: Timing, second: int, told_of_another: bool) -> Iterator[Adjustment]:

@@ -25,13 +25,7 @@ def parse_instant(text: str, *, field: str, timezone: str | None) -> datetime:
     Raises:
         InvalidScheduleException: not such a text, no such day or time, or an instant outside the years 0001 to 9999.
     """
-    match = _RFC3339.fullmatch(text) if len(text) <= _MAX_TEXT else None
-    if match is None:
-        raise _refusal(field, text, f"not an RFC 3339 date and time: {_EXAMPLE}")
-    year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
-    _check_numbers(field, text, (year, month, day, hour, minute, second))
-    fraction = match[7] or ""
-    naive = datetime(year, month, day, hour, minute, second, int(fraction[:3].ljust(3, "0")) * 1000)  # noqa: DTZ001
+    match, naive = _read(text, field)
     if match[8]:
         return naive.replace(tzinfo=UTC)
     if match[9]:
@@ -46,6 +40,24 @@ def parse_instant(text: str, *, field: str, timezone: str | None) -> datetime:
     if timezone is None:
         raise _refusal(field, text, f"an offset is needed: {_EXAMPLE}")
     return resolve_wall_clock(naive, timezone, field=field)
+
+
+def wall_reading(text: str) -> datetime | None:
+    """What a text that `parse_instant` accepts says of a wall clock, without an offset; None where it has one."""
+    match, naive = _read(text, "instant")
+    return None if match[8] or match[9] else naive
+
+
+def _read(text: str, field: str) -> tuple[re.Match[str], datetime]:
+    """The parts of a text, and its date and time without the offset."""
+    match = _RFC3339.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    if match is None:
+        raise _refusal(field, text, f"not an RFC 3339 date and time: {_EXAMPLE}")
+    year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))
+    _check_numbers(field, text, (year, month, day, hour, minute, second))
+    fraction = match[7] or ""
+    milliseconds = int(fraction[:3].ljust(3, "0"))
+    return match, datetime(year, month, day, hour, minute, second, milliseconds * 1000)  # noqa: DTZ001
 
 
 def _check_numbers(field: str, text: str, numbers: tuple[int, int, int, int, int, int]) -> None:

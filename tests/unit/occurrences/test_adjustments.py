@@ -19,7 +19,9 @@ from app.core.occurrences import (
     adjustments,
     next_occurrence,
     occurrences_after,
+    reading_adjusted,
     resolve_wall_clock,
+    wall_reading,
 )
 
 from .brute_force import cron, examples
@@ -180,6 +182,27 @@ def test_what_is_told_of_another_instant_names_the_showings_that_fire(
     at = datetime.fromisoformat(instant).astimezone(UTC)
     (found,) = adjustments(timing, at, told_of_another=True)
     assert found.text == f"02:30 is shown twice on 2026-10-25 in Europe/Berlin; {ending}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "reading", "text"),
+    [
+        (BERLIN, "2026-03-29T02:30:15", ("02:30:15 does not exist on 2026-03-29 in Europe/Berlin, where the clock "
+         "jumps from 02:00 to 03:00; it fires at 03:00, the first instant after.")),
+        (APIA, "2011-12-30T12:00:00", ("12:00 does not exist on 2011-12-30 in Pacific/Apia, where the clock jumps from "
+         "00:00 to 00:00 on 2011-12-31; it fires at 00:00 on 2011-12-31, the first instant after.")),
+        (BERLIN, "2026-03-29T03:00:00", None),
+        (BERLIN, "2026-03-29T01:59:59.999", None),
+        (BERLIN, "2026-10-25T02:30:00", None),
+        ("UTC", "9999-12-31T23:59:59", None),
+        ("UTC", "0001-01-01T00:00:00", None),
+    ],
+)  # fmt: skip
+def test_a_reading_that_the_clocks_jump_over_says_where_it_was_moved(zone: str, reading: str, text: str | None) -> None:
+    assert wall_reading(f"{reading}+01:00") is None
+    naive = wall_reading(reading)
+    assert naive == datetime.fromisoformat(reading)
+    assert [found.text for found in reading_adjusted(naive, zone)] == ([] if text is None else [text])
 
 
 @pytest.mark.parametrize(
