@@ -9,6 +9,7 @@ from uuid import UUID
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
+from app.core.clock import EPOCH
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
     DEFAULT_POLICY,
@@ -202,6 +203,8 @@ def _instant(text: str | None, field: str, refused: Refused, timezone: str | Non
     try:
         return parse_instant(text, field=field, timezone=timezone)
     except InvalidScheduleException as wrong:
-        # A naive time in an unknown zone is refused for its zone, which check_timing names.
-        refused.values.extend(each for each in wrong.errors if each.field != "timezone")
-        return None
+        # A naive time in an unknown zone is refused for its zone, which check_timing names. It was given nevertheless:
+        # any instant stands for it, so that it is neither missing nor unseen where it does not go with the rest.
+        own = [each for each in wrong.errors if each.field != "timezone"]
+        refused.values.extend(own)
+        return None if own else EPOCH

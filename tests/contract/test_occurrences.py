@@ -100,6 +100,32 @@ async def test_a_preview_of_a_single_time_says_where_the_clocks_moved_it(
     assert (later["occurrences"], later["adjusted"]) == ([], [])
 
 
+ONCE = {"schedule_type": "one_time", "scheduled_time": "2027-11-07T01:30:00", "timezone": "Mars/Foo"}
+EVERY_NOON = NOON | {"timezone": "Mars/Foo"}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (ONCE, ["timezone"]),
+        (ONCE | {"scheduled_time": "2027-11-07T01:30:00Z"}, ["timezone"]),
+        (ONCE | {"scheduled_time": "2027-11-31T01:30:00"}, ["scheduled_time", "timezone"]),
+        (ONCE | {"scheduled_time": None}, ["scheduled_time", "timezone"]),
+        (ONCE | {"start_at": "2027-11-07T01:30:00"}, ["start_at", "timezone"]),
+        (ONCE | {"start_at": "2027-11-07T01:30:00Z"}, ["start_at", "timezone"]),
+        (EVERY_NOON | {"scheduled_time": "2027-11-07T01:30:00"}, ["scheduled_time", "timezone"]),
+        (EVERY_NOON | {"start_at": "x", "end_at": "2027-11-07T01:30:00Z"}, ["start_at", "timezone"]),
+    ],
+)
+async def test_an_unknown_zone_makes_no_time_missing(
+    client: httpx.AsyncClient, body: dict[str, Any], fields: list[str]
+) -> None:
+    problem = (await client.post(PREVIEW, json=body)).json()
+    assert sorted(fields_of(problem)) == fields
+    given = {name for name, value in body.items() if value is not None}
+    assert [one for one in problem["errors"] if one["field"] in given and "is required" in one["message"]] == []
+
+
 @pytest.mark.parametrize(
     ("body", "status", "fields"),
     [
