@@ -1,6 +1,6 @@
 """A timing in words, for people who read a preview."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta, timezone
 from functools import lru_cache
 
@@ -92,25 +92,61 @@ def _time_of_day(source: CronSource) -> str:
     second, minute, hour = (
         _rewritten(field, items) for field, items in zip((SECOND, MINUTE, HOUR), source.items[:3], strict=True)
     )
-    several_times_an_hour = not minute.isdigit() or not second.isdigit()
     if "-" in hour and second == "0" and minute.isdigit():
         # It would say "between 09:00 and 17:59" of what fires at 17:00 for the last time.
         return "Every hour from " + " to ".join(f"{int(end):02}:{int(minute):02}" for end in hour.split("-"))
-    during = several_times_an_hour and "," in hour
+    if "," in second and minute.isdigit() and hour.isdigit():
+        return "At " + listed([f"{int(hour):02}:{int(minute):02}:{int(each):02}" for each in second.split(",")])
+    minute, hour, during = _during(second, minute, hour)
     options = Options()
     options.locale_code = "en_US"
     options.use_24hour_time_format = True
     try:
-        descriptor = ExpressionDescriptor(f"{second} {minute} {'*' if during else hour} * * *", options)
+        descriptor = ExpressionDescriptor(f"{second} {minute} {hour} * * *", options)
         text = str(descriptor.get_description(DescriptionTypeEnum.TIMEOFDAY))
     except Exception:  # a preview is not refused because words for it are lacking
         return f"At hour {hour}, minute {minute}, second {second}"
     for theirs, ours in _WORDING:
         text = text.replace(theirs, ours)
-    if during:
-        # It would say "at 09:00 and 17:00" of what fires all through these hours.
-        text += f", during hours {listed(hour.split(','))}"
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:] + during
+
+
+def _during(second: str, minute: str, hour: str) -> tuple[str, str, str]:
+    """What cron_descriptor is left to say of minute and hour, and what is said of them here, as times to fire during.
+
+    It would say "at 09:00 and 17:00" of what fires all through these hours, and "every minute, every 2 hours".
+    """
+    finest = minute if second.isdigit() else second
+    if finest.isdigit():
+        return minute, hour, ""
+    every = finest == "*" or "/" in finest
+    minutes = hours = ""
+    if not second.isdigit() and every and minute != "*" and "-" not in minute:
+        minutes, minute = f", during {_minutes(minute)}", "*"
+    if (minutes and hour != "*") or "," in hour or (every and "/" in hour):
+        hours, hour = _hours(hour, within=bool(minutes)), "*"
+    return minute, hour, minutes + hours
+
+
+def _minutes(values: str) -> str:
+    if "/" in values:
+        first, step = values.split("/")
+        return f"every {_nth(int(step))} minute" + (f" from minute {first}" if first != "0" else "")
+    return f"minute{'s' if ',' in values else ''} {listed(values.split(','))}"
+
+
+def _hours(values: str, *, within: bool) -> str:
+    if "/" in values:
+        first, step = values.split("/")
+        return f"{' of' if within else ', during'} every {_nth(int(step))} hour from {int(first):02}:00"
+    if "," in values:
+        return f", during hours {listed(values.split(','))}"
+    first, last = values.split("-") if "-" in values else (values, values)
+    return f", between {int(first):02}:00 and {int(last):02}:59"
+
+
+def _nth(number: int) -> str:
+    return f"{number}{ {2: 'nd', 3: 'rd'}.get(number, 'th') }"
 
 
 def _rewritten(field: Field, items: tuple[Item, ...]) -> str:
@@ -123,42 +159,33 @@ def _rewritten(field: Field, items: tuple[Item, ...]) -> str:
         (only,) = steps
         if only.step == 1:
             return f"{only.low}-{only.high}"
-        if (field.high + 1) % only.step == 0 and only.high + only.step > field.high:
+        # Only what is even round the wrap: 8-20/4 of the hours pauses for twelve, and 45/5 of the minutes for fifty.
+        if (field.high + 1) % only.step == 0 and only.low < only.step and only.high + only.step > field.high:
             return f"{only.low}/{only.step}"
     return ",".join(str(value) for value in values)
 
 
 def _days(source: CronSource) -> str:
     days, weekdays = source.items[3], source.items[5]
-    parts = []
-    if not _is_all(DAY, days):
-        words = listed([_day_words(days), *_special_day_words(days)])
-        parts.append(words if words[0].isdigit() else f"on {words}")
-    if not _is_all(WEEKDAY, weekdays):
-        parts.append(_weekday_words(weekdays))
-    if source.either and len(parts) < 2:
-        return ""  # one of the two fields names every day, and either is enough
-    if not parts:
-        return ""
-    if len(parts) == 1:
-        return ", " + parts[0]
-    return f", {parts[0]}, or {parts[1]}" if source.either else f", {parts[0]}, if that is also {_also(parts[1])}"
-
-
-def _also(words: str) -> str:
-    return words.removeprefix("on ")
+    of_month = "" if _is_all(DAY, days) else _day_words(days)
+    on_weekdays = not _is_all(WEEKDAY, weekdays)
+    if source.either:
+        # Where one of the two fields names every day, either is enough.
+        return f", {of_month}, or {_weekday_words(weekdays)}" if of_month and on_weekdays else ""
+    if of_month and on_weekdays:
+        return f", {of_month}, if that is also {_weekday_words(weekdays, last='or').removeprefix('on ')}"
+    if on_weekdays:
+        return f", {_weekday_words(weekdays)}"
+    return f", {of_month}" if of_month else ""
 
 
 def _day_words(items: tuple[Item, ...]) -> str:
-    plain = [item for item in items if isinstance(item, Steps)]
-    if not plain:
-        return ""
-    several = len(plain) > 1 or plain[0].low != plain[0].high
-    return f"{'days' if several else 'day'} {listed([_steps_words(item, str) for item in plain])} of the month"
-
-
-def _special_day_words(items: tuple[Item, ...]) -> list[str]:
+    plain = _distinct(items)
     words = []
+    if plain:
+        several = len(plain) > 1 or plain[0].low != plain[0].high
+        named = listed(_named(plain, str))
+        words.append(f"{'days' if several else 'day'} {named} of the month")
     for item in items:
         match item:
             case LastDay(days_before):
@@ -170,17 +197,20 @@ def _special_day_words(items: tuple[Item, ...]) -> list[str]:
                 )
             case _:
                 pass
-    return words
+    text = listed(dict.fromkeys(words))
+    return text if text[0].isdigit() else f"on {text}"
 
 
-def _weekday_words(items: tuple[Item, ...]) -> str:
-    words = []
-    for item in items:
-        if isinstance(item, Steps):
-            words.append(_steps_words(item, lambda value: WEEKDAYS[value % 7]))
-        elif isinstance(item, NthWeekday):
-            words.append(f"the {_ORDINALS[item.nth]} {WEEKDAYS[item.weekday]} of the month")
-    text = listed(words)
+def _weekday_words(items: tuple[Item, ...], *, last: str = "and") -> str:
+    plain = _distinct(items, 7)
+    named = {value % 7 for item in plain for value in item.values}
+    words = _named(plain, lambda value: WEEKDAYS[value % 7])
+    words += dict.fromkeys(
+        f"the {_ORDINALS[item.nth]} {WEEKDAYS[item.weekday]} of the month"
+        for item in items
+        if isinstance(item, NthWeekday) and item.weekday not in named
+    )
+    text = listed(words, last=last)
     return text if len(words) == 1 and " to " in text else f"on {text}"
 
 
@@ -188,17 +218,39 @@ def _months(source: CronSource) -> str:
     items = source.items[4]
     if _is_all(MONTH, items):
         return ""
-    steps = [item for item in items if isinstance(item, Steps)]
-    return ", in " + listed([_steps_words(item, lambda value: MONTHS[value - 1]) for item in steps])
+    return ", in " + listed(_named(_distinct(items), lambda value: MONTHS[value - 1]))
 
 
-def _steps_words(item: Steps, word: Callable[[int], str]) -> str:
-    values = item.values
-    if len(values) <= 2 or (item.step > 1 and len(values) <= 6):
-        return listed([word(value) for value in values])
-    if item.step == 1:
-        return f"{word(item.low)} to {word(item.high)}"
-    return f"{word(values[0])}, {word(values[1])}, {word(values[2])}, … {word(values[-1])}"
+def _distinct(items: tuple[Item, ...], cycle: int | None = None) -> list[Steps]:
+    """The plain items of a day field or of the months, so that no value is named twice.
+
+    Values that are `cycle` apart are one, as the two Sundays are. Items that have no value in common stay as they were
+    written; others become the values that they come to, in runs.
+    """
+    plain = [item for item in items if isinstance(item, Steps)]
+    values = [value if cycle is None else value % cycle for item in plain for value in item.values]
+    if len(set(values)) == len(values):
+        return plain
+    runs: list[Steps] = []
+    for value in sorted(set(values)):
+        if runs and runs[-1].high == value - 1:
+            runs[-1] = Steps(runs[-1].low, value)
+        else:
+            runs.append(Steps(value, value))
+    return runs
+
+
+def _named(items: Iterable[Steps], word: Callable[[int], str]) -> list[str]:
+    words: list[str] = []
+    for item in items:
+        values = item.values
+        if len(values) <= 2 or (item.step > 1 and len(values) <= 6):
+            words += map(word, values)
+        elif item.step == 1:
+            words.append(f"{word(item.low)} to {word(item.high)}")
+        else:
+            words.append(f"{word(values[0])}, {word(values[1])}, {word(values[2])}, … {word(values[-1])}")
+    return words
 
 
 def _is_all(field: Field, items: tuple[Item, ...]) -> bool:

@@ -17,12 +17,12 @@ WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "S
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000), ("millisecond", 1))
 
 
-def listed(words: Iterable[str], *, of: int = 0) -> str:
+def listed(words: Iterable[str], *, of: int = 0, last: str = "and") -> str:
     """Words as a list: "a", "a and b", "a, b and c"; where they are some `of` more, "a, b and 7 more"."""
     named = [word for word in words if word]
     if of > len(named):
         named.append(f"{of - len(named)} more")
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} {last} {named[-1]}"
 
 
 def day_in_words(ordinal: int) -> str:

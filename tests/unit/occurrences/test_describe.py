@@ -1,13 +1,15 @@
 """A timing in words."""
 
+import re
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 
 from app.core.occurrences import BusinessDays, OnDayOff, ScheduleType, Timing, describe
 
-from .brute_force import Expression, cron, examples, expressions
+from .brute_force import Expression, cron, daily_expressions, examples, expressions
 
 
 @pytest.mark.parametrize(
@@ -54,15 +56,57 @@ from .brute_force import Expression, cron, examples, expressions
         ("0 0 1-7 * *", "At 00:00, on days 1 to 7 of the month"),
         ("0 0 1 */3 *", "At 00:00, on day 1 of the month, in January, April, July and October"),
         ("0 0 1 JUN-AUG *", "At 00:00, on day 1 of the month, in June to August"),
+        # Only what is even round the wrap goes by its step.
+        ("0 8/4 * * *", "At 08:00, 12:00, 16:00 and 20:00"),
+        ("0 8-20/4 * * *", "At 08:00, 12:00, 16:00 and 20:00"),
+        ("0 1/6 * * *", "Every 6 hours, starting at 01:00"),
+        ("45/5 * * * *", "At 45, 50 and 55 minutes past the hour"),
+        ("1-59/2 * * * *", "Every 2 minutes, starting at 1 minute past the hour"),
+        ("40/5 0 9 * * *", "At 09:00:40, 09:00:45, 09:00:50 and 09:00:55"),
+        ("*/15 8-20/4 * * *", "Every 15 minutes, during hours 8, 12, 16 and 20"),
+        # What fires all through a minute or an hour says so.
+        ("* */2 * * *", "Every minute, during every 2nd hour from 00:00"),
+        ("*/15 */4 * * *", "Every 15 minutes, during every 4th hour from 00:00"),
+        ("* 1/3 * * *", "Every minute, during every 3rd hour from 01:00"),
+        ("* */5 * * * *", "Every second, during every 5th minute"),
+        ("* 1/2 */2 * * *", "Every second, during every 2nd minute from minute 1 of every 2nd hour from 00:00"),
+        ("*/10 30 * * * *", "Every 10 seconds, during minute 30"),
+        ("*/10 0,30 9-17 * * *", "Every 10 seconds, during minutes 0 and 30, between 09:00 and 17:59"),
+        ("*/10 0,30 9 * * *", "Every 10 seconds, during minutes 0 and 30, between 09:00 and 09:59"),
+        ("* 0 9,10 * * *", "Every second, during minute 0, during hours 9 and 10"),
+        ("*/10 15-45 */2 * * *", "Every 10 seconds, minutes 15 to 45 past the hour, during every 2nd hour from 00:00"),
+        ("0,30 */4 * * *", "At 0 and 30 minutes past the hour, every 4 hours"),
+        ("30 */5 * * * *", "At 30 seconds past the minute, every 5 minutes"),
+        # Nothing is named twice.
+        ("0 0 * * 0,7", "At 00:00, on Sunday"),
+        ("0 0 * * MON,1-2", "At 00:00, on Monday and Tuesday"),
+        ("0 0 * * 1-6,3", "At 00:00, Monday to Saturday"),
+        ("0 0 * * SAT-SUN,0", "At 00:00, on Sunday and Saturday"),
+        ("0 0 * * FRIL,5L,L5", "At 00:00, on the last Friday of the month"),
+        ("0 0 * * FRI#2,5,FRI#2", "At 00:00, on Friday"),
+        ("0 0 * * */2,MON#1", "At 00:00, on Sunday, Tuesday, Thursday, Saturday and the first Monday of the month"),
+        ("0 0 1,1 * *", "At 00:00, on day 1 of the month"),
+        ("0 0 1-20,5 * *", "At 00:00, on days 1 to 20 of the month"),
+        (
+            "0 0 L,1,L,1W,01W * *",
+            "At 00:00, on day 1 of the month, the last day of the month and the weekday nearest to day 1 of the month",
+        ),
+        ("0 0 1 1,1 *", "At 00:00, on day 1 of the month, in January"),
+        ("0 0 1 JUN-AUG,7 *", "At 00:00, on day 1 of the month, in June to August"),
         # Either of two restricted day fields; both, where one begins with a star.
         ("0 0 13 * FRI", "At 00:00, on day 13 of the month, or on Friday"),
         ("0 0 */2 * MON", "At 00:00, on days 1, 3, 5, … 31 of the month, if that is also Monday"),
+        (
+            "0 0 */2 * */2",
+            "At 00:00, on days 1, 3, 5, … 31 of the month, if that is also Sunday, Tuesday, Thursday or Saturday",
+        ),
+        ("0 0 */2 * 1-5", "At 00:00, on days 1, 3, 5, … 31 of the month, if that is also Monday to Friday"),
         ("0 0 1-31 * MON", "At 00:00"),
         ("0 0 ? * ?", "At 00:00"),
         ("0 0 */1 1-12 0-7", "At 00:00"),
         ("0 15 10 ? * 6#3", "At 10:15, on the third Saturday of the month"),
     ],
-)
+)  # fmt: skip
 def test_an_expression_is_described_as_it_fires(expression: str, words: str) -> None:
     assert describe(cron(expression)) == words
 
@@ -125,3 +169,29 @@ def test_every_expression_has_a_description(expression: Expression) -> None:
     assert words[0].isupper()
     assert "None" not in words
     assert "?" not in words
+
+
+_SIZES = {"second": 60, "minute": 60, "hour": 24}
+
+
+@settings(max_examples=examples(1500))
+@given(expressions(seconds=True) | expressions(seconds=False))
+def test_what_is_said_to_be_every_so_many_is_even_round_the_wrap(expression: Expression) -> None:
+    words = describe(cron(expression.text)).lower()
+    second = frozenset((0,)) if expression.second is None else expression.second.matches
+    fields = {"second": second, "minute": expression.minute.matches, "hour": expression.hour.matches}
+    for number, unit in re.findall(r"every (?:([0-9]+)(?:nd|rd|th)? )?(second|minute|hour)", words):
+        if (not number and unit == "hour") or (not number and "between" in words):
+            continue  # "every hour from 09:00 to 17:00", "every minute between 09:00 and 09:10"
+        values = sorted(fields[unit])
+        distances = {later - earlier for earlier, later in pairwise([*values, values[0] + _SIZES[unit]])}
+        assert distances == {int(number or 1)}, words
+
+
+@settings(max_examples=examples(500))
+@given(daily_expressions())
+def test_no_day_or_month_is_named_twice(expression: Expression) -> None:
+    words = describe(cron(expression.text))
+    plain = re.sub(r"the (?:last|first|second|third|fourth|fifth) [A-Z][a-z]+ of the month", "", words)
+    names = re.findall(r"[A-Z][a-z]+day|[A-Z][a-z]+(?:ary|ch|il|ber)|May|June|July|August", plain)
+    assert len(names) == len(set(names)), words
