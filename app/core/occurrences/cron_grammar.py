@@ -23,7 +23,7 @@ _ALIASES = {
     "@MIDNIGHT": "0 0 * * *",
     "@HOURLY": "0 * * * *",
 }
-_ITEM = re.compile(r"(?:(\*)|([0-9]+|[A-Z]+)(?:-([0-9]+|[A-Z]+))?)(?:/([0-9]+))?")
+_ITEM = re.compile(r"(?:(\*)|([0-9]+|[A-Za-z]+)(?:-([0-9]+|[A-Za-z]+))?)(?:/([0-9]+))?")
 _LAST = 0  # stands for "last" where a number says which one
 
 
@@ -98,7 +98,7 @@ Item = Steps | LastDay | NearestWeekday | NthWeekday
 
 @dataclass(frozen=True, slots=True)
 class CronSource:
-    """An expression taken apart: its six fields as written (in capitals, seconds first) and their items.
+    """An expression taken apart: its six fields as written (an alias as what it stands for) and their items.
 
     `wild` says how it treats a change of the clocks (see `daylight`), `either` whether a day that matches only one of
     the two day fields fires.
@@ -132,11 +132,13 @@ def _read(expression: str) -> CronSource:
         raise _Refused(f"{len(expression)} characters are too long; at most {LONGEST_EXPRESSION} are allowed")
     if not all(" " <= character <= "~" or character == "\t" for character in expression):
         raise _Refused("only printable ASCII characters, spaces and tabs are allowed")
-    texts = expression.upper().split()
+    texts = expression.split()
     if texts and texts[0].startswith("@"):
         texts = _read_alias(texts)
     if len(texts) == 7:
         raise _Refused("it has 7 fields, and a year field is not supported; bound it by start_at and end_at")
+    if len(texts) == 6:
+        _check_order(texts)
     if len(texts) not in (5, 6):
         raise _Refused(
             f"it has {len(texts)} {'field' if len(texts) == 1 else 'fields'}; 5 (minute, hour, day of month, month, "
@@ -153,12 +155,25 @@ def _read(expression: str) -> CronSource:
     )
 
 
+def _check_order(texts: list[str]) -> None:
+    """Refuse six fields that are meant to be five and a year: by the year, or by a `?` that stands a field too late."""
+    order = "six fields are second, minute, hour, day of month, month, day of week"
+    bound = "a year field is not supported; bound it by start_at and end_at"
+    if re.match(r"[12][0-9]{3}(?![0-9])", texts[5]):
+        raise _Refused(f"the last of its 6 fields, '{texts[5]}', looks like a year: {order}, and {bound}")
+    if texts[4] == "?":
+        raise _Refused(
+            f"month '?' is not valid: '?' stands alone, in day of month or day of week only; {order}; {bound}"
+        )
+
+
 def _read_alias(texts: list[str]) -> list[str]:
-    if len(texts) == 1 and texts[0] in _ALIASES:
-        return _ALIASES[texts[0]].split()
-    if texts[0] == "@REBOOT":
+    alias = texts[0].upper()
+    if len(texts) == 1 and alias in _ALIASES:
+        return _ALIASES[alias].split()
+    if alias == "@REBOOT":
         raise _Refused("'@reboot' is not supported: nothing here reboots; use schedule_type one_time for a single run")
-    if texts[0] == "@EVERY":
+    if alias == "@EVERY":
         raise _Refused("'@every' is not supported; use schedule_type interval with interval_seconds")
     known = ", ".join(alias.lower() for alias in _ALIASES)
     raise _Refused(f"an alias stands alone and is one of {known}")
@@ -178,12 +193,13 @@ def _read_item(field: Field, text: str) -> Item:
     if field is WEEKDAY and (weekday_item := _read_weekday_item(text)) is not None:
         return weekday_item
     match = _ITEM.fullmatch(text)
-    if match is None:
+    if match is None or _is_special(field, text):
         raise _Refused(_advice(field, text))
     star, first, last, step_text = match.groups()
     step = int(step_text) if step_text else 1
     if step == 0:
-        raise _Refused(f"step 0 in {field.name} '{text}' is out of range; a step is at least 1")
+        example = f"{text[: match.start(4)]}1"
+        raise _Refused(f"step 0 in {field.name} '{text}' is out of range; a step is at least 1, as in '{example}'")
     if star:
         return _steps(field.low, field.open_end, step)
     low = _value(field, first)
@@ -192,11 +208,29 @@ def _read_item(field: Field, text: str) -> Item:
             return Steps(low, low)
         return _steps(low % 7 if field is WEEKDAY else low, field.open_end, step)
     high = _value(field, last)
-    if field is WEEKDAY and last == "SUN" and first != "SUN":
+    if field is WEEKDAY and last.upper() == "SUN" and first.upper() != "SUN":
         high = 7
     if high < low:
-        raise _Refused(f"{field.name} range '{first}-{last}' is reversed; write the smaller value first, or a list")
+        raise _Refused(
+            f"{field.name} range '{first}-{last}' is reversed; within {field.range_text} a range rises: write "
+            f"'{_round_the_end(field, first, last, step)}'"
+        )
     return _steps(low, high, step)
+
+
+def _round_the_end(field: Field, first: str, last: str, step: int) -> str:
+    """What a reversed range is meant to name, as it may be written: up to the largest value, and from the smallest."""
+    from_value, to_value, size = _value(field, first), _value(field, last), field.open_end + 1 - field.low
+    if field is WEEKDAY and from_value == 7:
+        return f"0-{last}" + (f"/{step}" if step > 1 else "")
+    if step > 1:
+        meant = range(from_value, to_value + size + 1, step)
+        return ",".join(str((value - field.low) % size + field.low) for value in meant)
+    named = bool(field.names) and not first.isdigit() and not last.isdigit()
+    low_end, high_end = (field.names[0], field.names[-1]) if named else (str(field.low), str(field.open_end))
+    high = first if from_value == field.open_end else f"{first}-{high_end}"
+    low = last if to_value == field.low else f"{low_end}-{last}"
+    return f"{high},{low}"
 
 
 def _steps(low: int, high: int, step: int) -> Steps:
@@ -206,32 +240,38 @@ def _steps(low: int, high: int, step: int) -> Steps:
 
 
 def _read_day_item(text: str) -> Item | None:
-    if text == "L":
+    item = text.upper()
+    if item == "L":
         return LastDay()
-    if text == "LW":
+    if item == "LW":
         return NearestWeekday(31, last=True)
-    if match := re.fullmatch(r"L-([0-9]+)", text):
+    if match := re.fullmatch(r"L-([0-9]+)", item):
         if not 1 <= int(match[1]) <= 30:
             raise _Refused(f"{DAY.name} '{text}': the offset {int(match[1])} is out of range 1-30")
         return LastDay(int(match[1]))
-    if match := re.fullmatch(r"([0-9]+)W", text):
+    if match := re.fullmatch(r"([0-9]+)W", item):
         return NearestWeekday(_value(DAY, match[1]))
     return None
 
 
 def _read_weekday_item(text: str) -> Item | None:
-    if match := re.fullmatch(r"([0-9]+|[A-Z]{3})#([0-9]+)", text):
+    if match := re.fullmatch(r"([0-9]+|[A-Za-z]{3})#([0-9]+)", text):
         if not 1 <= int(match[2]) <= 5:
             raise _Refused(f"{WEEKDAY.name} '{text}': {int(match[2])} after # is out of range 1-5")
         return NthWeekday(_value(WEEKDAY, match[1]) % 7, int(match[2]))
-    if match := re.fullmatch(r"([0-9]+|[A-Z]{3})L|L([0-9]+)", text):
+    if match := re.fullmatch(r"([0-9]+|[A-Za-z]{3})[Ll]|[Ll]([0-9]+)", text):
         return NthWeekday(_value(WEEKDAY, match[1] or match[2]) % 7)
     return None
 
 
+def _is_special(field: Field, text: str) -> bool:
+    """Whether an item has a letter or sign of the special forms, though it is none of them."""
+    return bool((field is DAY and re.search(r"[LW]", text.upper())) or (field is WEEKDAY and re.search(r"[Ll#]", text)))
+
+
 def _value(field: Field, text: str) -> int:
-    if text in field.names:
-        return field.names.index(text) + field.low
+    if (name := text.upper()) in field.names:
+        return field.names.index(name) + field.low
     if not text.isdigit():
         raise _Refused(_advice(field, text))
     value = int(text)
@@ -244,12 +284,14 @@ def _value(field: Field, text: str) -> int:
 def _advice(field: Field, text: str) -> str:
     """What to write instead of an item that is no item of this field."""
     start = f"{field.name} '{text}' is not valid"
-    if "~" in text or re.match(r"[RH](?:\(|/|$)", text):
+    if "~" in text or re.match(r"[RHrh](?:\(|/|$)", text):
         return f"{start}: random and hashed forms are not supported; use jitter_seconds, which stays stable"
     if "?" in text:
         return f"{start}: '?' stands alone, in day of month or day of week only; write '*'"
-    if field is DAY and re.search(r"[LW]", text):
-        return f"{start}: the special forms are L, L-3, 15W and LW, each an item of its own"
-    if field is WEEKDAY and re.search(r"[L#]", text):
-        return f"{start}: the special forms are FRI#2, 5#2, 5L and FRIL, each an item of its own"
-    return f"{start}: it takes {field.range_text}, as *, a, a-b, a-b/step, */step, a/step or a list with commas"
+    takes = f"it takes {field.range_text}, as *, a, a-b, a-b/step, */step, a/step or a list with commas"
+    if _is_special(field, text):
+        forms = "L, L-3, 15W and LW, each an item of its own (L-1 to L-30)"
+        if field is WEEKDAY:
+            forms = "FRI#2, 5#2, 5L and FRIL, each an item of its own (#1 to #5)"
+        return f"{start}: the special forms are {forms}; else {takes}"
+    return f"{start}: {takes}"

@@ -52,11 +52,18 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("* * * 0 *", "month 0 is out of range 1-12 or JAN-DEC"),
         ("* * * * 8", "day of week 8 is out of range 0-7 or SUN-SAT"),
         ("0-60 * * * *", "minute 60 is out of range 0-59"),
-        ("5-1 * * * *", "minute range '5-1' is reversed"),
-        ("0 0 * * FRI-MON", "day of week range 'FRI-MON' is reversed"),
-        ("0 0 * * 7-1", "day of week range '7-1' is reversed"),
-        ("0 0 * DEC-JAN *", "month range 'DEC-JAN' is reversed"),
-        ("*/0 * * * *", "step 0 in minute '*/0' is out of range; a step is at least 1"),
+        ("5-1 * * * *", "minute range '5-1' is reversed; within 0-59 a range rises: write '5-59,0-1'"),
+        ("55-5/2 * * * *", "minute range '55-5' is reversed; within 0-59 a range rises: write '55,57,59,1,3,5'"),
+        ("0 22-2 * * *", "hour range '22-2' is reversed; within 0-23 a range rises: write '22-23,0-2'"),
+        ("0 0 31-1 * *", "day of month range '31-1' is reversed; within 1-31 a range rises: write '31,1'"),
+        ("0 0 * * FRI-MON", "'FRI-MON' is reversed; within 0-7 or SUN-SAT a range rises: write 'FRI-SAT,SUN-MON'"),
+        ("0 0 * * Sat-mon", "range 'Sat-mon' is reversed; within 0-7 or SUN-SAT a range rises: write 'Sat,SUN-mon'"),
+        ("0 0 * * 7-1", "day of week range '7-1' is reversed; within 0-7 or SUN-SAT a range rises: write '0-1'"),
+        ("0 0 * * 07-1/2", "write '0-1/2'"),
+        ("0 0 * * 5-0", "write '5-6,0'"),
+        ("0 0 * * 6-MON", "write '6,0-MON'"),
+        ("0 0 * DEC-JAN *", "month range 'DEC-JAN' is reversed; within 1-12 or JAN-DEC a range rises: write 'DEC,JAN'"),
+        ("*/0 * * * *", "step 0 in minute '*/0' is out of range; a step is at least 1, as in '*/1'"),
         ("5-10/0 * * * *", "step 0 in minute '5-10/0'"),
         ("1,,2 * * * *", "minute has an empty item"),
         (", * * * *", "minute has an empty item"),
@@ -71,8 +78,13 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("*5 * * * *", "minute '*5' is not valid"),
         ("*-5 * * * *", "minute '*-5' is not valid"),
         ("5.5 * * * *", "minute '5.5' is not valid"),
-        ("0x5 * * * *", "minute '0X5' is not valid"),
-        ("a * * * *", "minute 'A' is not valid: it takes 0-59"),
+        ("0x5 * * * *", "minute '0x5' is not valid"),
+        ("a * * * *", "minute 'a' is not valid: it takes 0-59"),
+        ("0 0 * * Foo", "day of week 'Foo' is not valid: it takes 0-7 or SUN-SAT"),
+        ("0 0 * jan-Foo *", "month 'Foo' is not valid: it takes 1-12 or JAN-DEC"),
+        ("0 0 30 feb *", "no day matches day of month 30, month feb and day of week *"),
+        ("0 0 * * Fri#9", "day of week 'Fri#9': 9 after # is out of range 1-5"),
+        ("0 0 l-31 * *", "day of month 'l-31': the offset 31 is out of range 1-30"),
         ("0 0 * * JAN", "day of week 'JAN' is not valid"),
         ("0 0 * MON *", "month 'MON' is not valid"),
         ("0 0 * * MONDAY", "day of week 'MONDAY' is not valid: it takes 0-7 or SUN-SAT"),
@@ -85,6 +97,10 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("0 0 32W * *", "day of month 32 is out of range 1-31"),
         ("0 0 0W * *", "day of month 0 is out of range 1-31"),
         ("0 0 W * *", "the special forms are L, L-3, 15W and LW"),
+        ("0 0 LW-1 * *", ("day of month 'LW-1' is not valid: the special forms are L, L-3, 15W and LW, each an "
+         "item of its own (L-1 to L-30); else it takes 1-31, as")),
+        ("0 0 * * FRI#", ("day of week 'FRI#' is not valid: the special forms are FRI#2, 5#2, 5L and FRIL, each an "
+         "item of its own (#1 to #5); else it takes 0-7 or SUN-SAT, as")),
         ("0 0 W15 * *", "the special forms are"),
         ("0 0 1-15W * *", "the special forms are"),
         ("0 0 L/2 * *", "the special forms are"),
@@ -114,6 +130,11 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("*", "it has 1 field; 5"),
         ("* * * *", "it has 4 fields"),
         ("0 0 12 * * MON 2026", "a year field is not supported; bound it by start_at and end_at"),
+        ("0 0 1 1 ? 2027", ("the last of its 6 fields, '2027', looks like a year: six fields are second, minute, hour, "
+         "day of month, month, day of week, and a year field is not supported; bound it by start_at and end_at")),
+        ("0 12 * * MON 2027-2030", "the last of its 6 fields, '2027-2030', looks like a year"),
+        ("0 12 * * ? *", ("month '?' is not valid: '?' stands alone, in day of month or day of week only; six fields "
+         "are second, minute, hour, day of month, month, day of week; a year field is not supported")),
         ("* * * * * * * *", "it has 8 fields"),
         ("0 12 * * 2026", "day of week 2026 is out of range 0-7 or SUN-SAT; a year field is not supported"),
         ("0 0 * * *\n", "only printable ASCII"),
@@ -132,7 +153,7 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("0 0 30,31 2 ?", "it never occurs"),
         ("0 0 */31 2 SUN#2", "it never occurs"),
     ],
-)
+)  # fmt: skip
 def test_a_cron_expression_outside_the_dialect_is_refused_with_its_reason(expression: str, problem: str) -> None:
     refusal = _refusal(cron(expression))
     (error,) = refusal.errors
@@ -141,6 +162,28 @@ def test_a_cron_expression_outside_the_dialect_is_refused_with_its_reason(expres
     assert problem in error.message
     assert error.message.isascii() or "…" in error.message
     assert len(error.message) < 700
+
+
+@settings(max_examples=examples(200))
+@given(st.data())
+def test_what_is_to_be_written_for_a_reversed_range_is_what_it_meant(data: st.DataObject) -> None:
+    position, low, high = data.draw(st.sampled_from(((0, 0, 59), (1, 0, 23), (2, 1, 31), (3, 1, 12), (4, 0, 6))))
+    last = data.draw(st.integers(low, high - 1))
+    first = data.draw(st.integers(last + 1, high))
+    step = data.draw(st.sampled_from((1, 1, 2, 3, 7)))
+    fields = ["0", "0", "*", "*", "*"]
+    fields[position] = f"{first}-{last}" + (f"/{step}" if step > 1 else "")
+    advice = _refusal(cron(" ".join(fields))).detail.rpartition("write '")[2].removesuffix("'")
+    size = high + 1 - low
+    meant = {(value - low) % size + low for value in range(first, last + size + 1, step)}
+    written: set[int] = set()
+    for item in advice.split(","):
+        start, _, end = item.partition("-")
+        written.update(range(int(start), int(end or start) + 1))
+    assert written == meant
+    # Whether such a day is ever is another question.
+    if position != 2:
+        check_timing(cron(" ".join((*fields[:position], advice, *fields[position + 1 :]))))
 
 
 def test_the_message_of_the_contract_is_word_for_word() -> None:
