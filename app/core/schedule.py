@@ -65,7 +65,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CalendarUse:
-    """The calendars that a schedule keeps, by name, and what becomes of an occurrence on a day that one has off."""
+    """The calendars that a schedule keeps, by name, and what becomes of an occurrence on a day that they have off."""
 
     names: tuple[str, ...]
     on_day_off: OnDayOff = OnDayOff.SKIP

@@ -29,6 +29,12 @@ def resolved(app: FastAPI, schema: dict[str, Any]) -> jsonschema_rs.Draft202012V
     return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
+def test_the_calendars_of_a_schedule_are_described_as_they_are_merged_and_limited(app: FastAPI) -> None:
+    names = app.openapi()["components"]["schemas"]["CalendarUseInput"]["properties"]["names"]
+    assert f"at most {names['maxItems']}:" in names["description"]
+    assert names["description"].endswith("is off, unless one of them has it under `days_worked`.")
+
+
 def test_every_operation_is_described_whole(app: FastAPI) -> None:
     for method, path, operation in operations(app):
         where = f"{method} {path}"

@@ -90,7 +90,13 @@ class DstPolicyInput(Wire):
 class CalendarUseInput(Wire):
     """Whose days off a schedule keeps."""
 
-    names: Annotated[CalendarNames, Field(description="Calendars by name, at most 10: a day that one has off is off.")]
+    names: Annotated[
+        CalendarNames,
+        Field(
+            description=f"Calendars by name, at most {MAX_CALENDARS}: a day that one of them has off is off, unless "
+            "one of them has it under `days_worked`."
+        ),
+    ]
     on_day_off: Annotated[OnDayOff, Choice] | None = Field(
         None, description="What becomes of an occurrence whose day, in `timezone`, is off. Null: skip."
     )
