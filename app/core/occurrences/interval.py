@@ -35,17 +35,20 @@ def count(grid: Grid, after: int, until: int) -> int:
 def next_kept(grid: Grid, off: OffSpans, after: int) -> int | None:
     """As `next_after`, of those that no span holds."""
     found = next_after(grid, after)
-    while found is not None and (span := off.holding(found)) is not None:
-        found = next_after(grid, span[1] - 1)
-    return found
+    if found is None:
+        return None
+    found = off.first_outside(found, grid[2])
+    return found if found <= MAX_MS else None
 
 
 def last_kept(grid: Grid, off: OffSpans, until: int) -> int | None:
     """As `last_until`, of those that no span holds."""
     found = last_until(grid, until)
-    while found is not None and (span := off.holding(found)) is not None:
-        found = last_until(grid, span[0] - 1)
-    return found
+    if found is None:
+        return None
+    anchor, first, interval = grid
+    found = off.last_outside(found, interval)
+    return found if found >= anchor + first * interval else None
 
 
 def count_off(grid: Grid, off: OffSpans, after: int, until: int) -> int:

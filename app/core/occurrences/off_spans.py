@@ -22,10 +22,32 @@ class OffSpans:
         self._starts = array("q", [start for start, _ in spans])
         self._stops = array("q", [stop for _, stop in spans])
 
-    def holding(self, at: int) -> tuple[int, int] | None:
-        """The span that holds a millisecond."""
-        index = bisect_right(self._starts, at) - 1
-        return (self._starts[index], self._stops[index]) if index >= 0 and at < self._stops[index] else None
+    def first_outside(self, at: int, step: int) -> int:
+        """The first of a millisecond and those at whole steps after it that no span holds.
+
+        Every step may come to lie in another span, of which there may be thousands, so each costs as little as can be.
+        """
+        starts, stops = self._starts, self._stops
+        index, last = bisect_right(starts, at) - 1, len(starts) - 1
+        while index >= 0 and at < stops[index]:
+            at -= (at - stops[index]) // step * step
+            if index < last and starts[index + 1] <= at:
+                index += 1
+                if index < last and starts[index + 1] <= at:
+                    index = bisect_right(starts, at, index) - 1
+        return at
+
+    def last_outside(self, at: int, step: int) -> int:
+        """The same before it."""
+        starts, stops = self._starts, self._stops
+        index = bisect_right(starts, at) - 1
+        while index >= 0 and at < stops[index]:
+            at -= ((at - starts[index]) // step + 1) * step
+            if starts[index] > at:
+                index -= 1
+                if index >= 0 and starts[index] > at:
+                    index = bisect_right(starts, at, 0, index) - 1
+        return at
 
     def between(self, after: int, until: int) -> Iterator[tuple[int, int]]:
         """What of the spans lies after one millisecond and at or before another, each as (after, until) again."""

@@ -1,6 +1,8 @@
 """Intervals, one-time schedules, bounds and jitter."""
 
-from datetime import UTC, datetime, timedelta
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.occurrences import (
+    BusinessDays,
+    OnDayOff,
     ScheduleType,
     Timing,
     count_occurrences,
@@ -33,6 +37,40 @@ def test_an_interval_counts_from_start_at_itself_but_after_its_creation() -> Non
     assert next_occurrence(_every(60, anchor=ANCHOR), ANCHOR - timedelta(days=99)) == ANCHOR + timedelta(seconds=60)
     both = _every(60, start_at=ANCHOR, anchor=ANCHOR - timedelta(seconds=17))
     assert next_occurrence(both, ANCHOR) == ANCHOR + timedelta(seconds=60)
+
+
+def _calls(asked: Callable[[], datetime | None]) -> tuple[datetime | None, int]:
+    """The answer, and how many functions of Python were called for it."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        found = asked()
+    finally:
+        sys.setprofile(before)
+    return found, calls
+
+
+@pytest.mark.parametrize("every", [2, 4, 6])
+def test_thousands_of_days_off_on_end_are_not_walked_call_by_call(every: int) -> None:
+    first, number = date(1970, 1, 2), 20_000
+    off = [first + timedelta(days=2 * n) for n in range(number)]
+    days = BusinessDays.merged(OnDayOff.SKIP, days_off=[(day, day) for day in off])
+    noon = datetime(1970, 1, 2, 12, tzinfo=UTC)
+    timing = Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=every * 86_400, start_at=noon, days=days)
+    free = noon + timedelta(days=2 * number)
+    free += timedelta(days=-(free - noon).days % every)
+    assert next_occurrence(timing, free - MS) == free
+    found, calls = _calls(lambda: next_occurrence(timing, noon - MS))
+    assert (found, calls < 100) == (free, True)
+    found, calls = _calls(lambda: latest_occurrence(timing, free - MS))
+    assert (found, calls < 100) == (None, True)
+    assert latest_occurrence(timing, free) == free
 
 
 def test_an_interval_is_real_time_whatever_the_zone() -> None:
