@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.core.clock import DatabaseClock
-from app.core.errors import ConfigurationException
+from app.core.errors import ConfigurationException, StoreUnavailableException
 from app.core.tasks import end
 from app.metrics import Metrics
 from app.settings import Settings
@@ -20,6 +20,7 @@ from app.wheel.wheel import Wheel
 
 CLOCK_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
+_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger()
 
@@ -44,6 +45,7 @@ async def connected(
     """
     settings.need("database_url", "redis_url")
     clock = DatabaseClock()
+    until = clock.monotonic() + _PATIENCE_SECONDS
     await wait_until_up(settings.database_url, clock, patience_seconds=_PATIENCE_SECONDS)
     database = await Database.open(
         settings.database_url,
@@ -67,12 +69,12 @@ async def connected(
 
     metrics.clock_skew_seconds.set_function(lambda: clock.skew_seconds)
     try:
-        async with database.connection() as connection:
-            if not await is_current(connection):
-                raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
+        while not await _begun(database, clock):
+            # It went away again since: a process that comes up in the middle of an outage waits like any other.
+            if clock.monotonic() >= until:
+                raise StoreUnavailableException("Postgres does not answer")
+            await clock.sleep(_AGAIN_SECONDS)
         await wheel.refuse_eviction()
-        # Nothing is computed before the clock was set once.
-        await database.measure(clock)
         following = asyncio.create_task(
             database.follow(clock, every_seconds=CLOCK_SECONDS, stepped=stepped), name="clock"
         )
@@ -94,3 +96,18 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+async def _begun(database: Database, clock: DatabaseClock) -> bool:
+    """Whether the schema was looked at and the clock set once, before which nothing is computed.
+
+    False where Postgres is away. Raises ConfigurationException where the schema is old.
+    """
+    try:
+        async with database.connection() as connection:
+            if not await is_current(connection):
+                raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
+        await database.measure(clock)
+    except StoreUnavailableException:
+        return False
+    return True

@@ -133,11 +133,9 @@ class Worker:
         self._stopped.set()
 
     async def run(self) -> None:
-        """Fire until stopped.
-
-        Raises StoreUnavailableException when Postgres is away at the start.
-        """
-        await self.presence.register()
+        """Fire until stopped; where Postgres is away at the start, that is waited out."""
+        if not await self._registered():
+            return
         self._metrics.running.set(1)
         log.info("scheduler_start", category="SYSTEM", worker_id=str(self.presence.worker_id))
         # The beat outlives the others: a worker that is finishing its work is not dead.
@@ -153,6 +151,17 @@ class Worker:
             await end(claiming, *tasks, beating)
             await self.presence.leave()
             log.info("scheduler_stop", category="SYSTEM", worker_id=str(self.presence.worker_id))
+
+    async def _registered(self) -> bool:
+        """Whether there is a row, without which nothing may be claimed; false: it was stopped before there was one."""
+        while not self._stopped.is_set():
+            try:
+                await self.presence.register()
+            except StoreUnavailableException:
+                await self._clock.sleep(_AFTER_FAILURE_SECONDS)
+            else:
+                return True
+        return False
 
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {

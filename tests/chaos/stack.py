@@ -120,8 +120,8 @@ class Stack:
         slot.started_ms = now_ms()
         environment = {
             **os.environ,
-            "DATABASE_URL": _through(self.postgres.url, slot.postgres),
-            "REDIS_URL": _through(self.valkey.url, slot.redis),
+            "DATABASE_URL": through(self.postgres.url, slot.postgres),
+            "REDIS_URL": through(self.valkey.url, slot.redis),
             "LOG_LEVEL": "WARNING",
             "DATABASE_POOL_SIZE": "8",
             "WORKFLOW_ENGINE_URL": f"{self.target_url}/{slot.life}",
@@ -202,7 +202,8 @@ class Stack:
         return said
 
 
-def _through(url: str, proxy: Proxy) -> str:
+def through(url: str, proxy: Proxy) -> str:
+    """The same server behind a proxy."""
     parts = urlsplit(url)
     credentials = parts.netloc.rpartition("@")[0]
     return urlunsplit(parts._replace(netloc=f"{credentials}@127.0.0.1:{proxy.port}"))
