@@ -51,8 +51,9 @@ def main() -> int:
         out.with_suffix(".json").write_text(as_json(outcome))
         out.with_suffix(".md").write_text(as_markdown(outcome))
     if outcome.verdict.violations:
-        _say(f"What the processes said is in {folder}")
+        _say(f"{len(outcome.verdict.violations)} promises were broken. What the processes said is in {folder}")
         return 1
+    _say("Every promise was kept.")
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 

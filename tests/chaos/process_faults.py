@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from app.workers.signals import Point
 from tests.chaos.history import Harm
-from tests.chaos.runner import signal_for
 from tests.chaos.stack import SHUTDOWN_SECONDS, Slot, Stack
 from tests.chaos.target import now_ms
 
@@ -25,10 +24,7 @@ def kill_at(point: Point) -> Callable[[Stack, random.Random, Slot], Awaitable[No
     async def kill(stack: Stack, rng: random.Random, slot: Slot) -> None:
         assert slot.process is not None
         armed_ms = now_ms()
-        # A process that is still starting has no handler yet, and would die of the signal wherever it is.
-        # One that is gone already is started again below; the checker asks whether it may have gone.
-        with suppress(ProcessLookupError):
-            slot.process.send_signal(signal_for(point))
+        stack.arm(slot, point)
         with suppress(TimeoutError):
             async with asyncio.timeout(_TO_THE_POINT_SECONDS):
                 await slot.process.wait()
@@ -44,11 +40,10 @@ def kill_at(point: Point) -> Callable[[Stack, random.Random, Slot], Awaitable[No
 
 
 async def _freeze(stack: Stack, slot: Slot, seconds: float) -> None:
-    assert slot.process is not None
     from_ms = now_ms()
-    slot.process.send_signal(signal.SIGSTOP)
+    stack.send(slot, signal.SIGSTOP)
     await asyncio.sleep(seconds)
-    slot.process.send_signal(signal.SIGCONT)
+    stack.send(slot, signal.SIGCONT)
     stack.suffer(slot, Harm.FROZEN, from_ms, now_ms())
 
 

@@ -30,6 +30,7 @@ def as_markdown(outcome: Outcome) -> str:
         ("recorded twice", verdict.recorded_twice),
         ("unfinished at the end", verdict.unfinished),
         ("early", verdict.early),
+        ("processes that exited by themselves", len(outcome.exits)),
         ("delivered again", verdict.delivered_again),
         *((f"… because {why}", number) for why, number in sorted(verdict.explained.items())),
         ("… without a reason", verdict.unexplained),
@@ -57,6 +58,6 @@ def _values(outcome: Outcome) -> dict[str, Any]:
         "faults": dict(sorted(outcome.faults.items())),
         "verdict": verdict,
         "requests": outcome.acknowledged.requests,
-        "restarts": outcome.restarts,
+        "exits": [asdict(one) for one in outcome.exits],
         "calm_seconds": round(outcome.calm_seconds, 1),
     }

@@ -15,10 +15,8 @@ from tests.chaos.checker import Circumstances, check_acknowledged, check_schedul
 from tests.chaos.history import Verdict
 from tests.chaos.reading import read_lives, read_records
 from tests.chaos.stack import REQUEST_SECONDS, Slot, Stack
-from tests.chaos.target import Target, now_ms
+from tests.chaos.target import Target
 
-_STARTING_MS = 15_000
-"""A process that comes up while a server is away may give up, and is started again, as an orchestrator would."""
 _AHEAD_SECONDS = 0.6
 """How long before its instant an occurrence may be recorded: half a second, when workers claim from Postgres."""
 _CALM_SECONDS = 60.0
@@ -34,7 +32,6 @@ class Scene:
         self.target = Target(random.Random(f"target-{seed}"), self._report, REQUEST_SECONDS + 2)
         self.callers = Callers(self.stack.api_url, random.Random(f"callers-{seed}"))
         self.verdict = Verdict()
-        self.restarts = 0
         self._held: dict[str, asyncio.Lock] = {}
         self._supervising: asyncio.Task[None] | None = None
         self._parts = AsyncExitStack()
@@ -63,6 +60,10 @@ class Scene:
         async with AsyncExitStack() as stack:
             for thing in sorted(things):
                 await stack.enter_async_context(self._held.setdefault(thing, asyncio.Lock()))
+            # A fault breaks what lives.
+            for slot in self._slots():
+                if slot.name in things and not slot.running:
+                    await self.stack.start(slot)
             yield
 
     async def end(self) -> Verdict:
@@ -76,6 +77,10 @@ class Scene:
         for slot in self._slots():
             if status := await self.stack.stop(slot, seconds=30):
                 self.verdict.broken(f"{slot.life} ended with {status} when it was told to stop")
+        for one in self.stack.exits:
+            self.verdict.broken(
+                f"{one.life} exited by itself after {one.lived_seconds:.1f} s, with {one.status}: {one.last_words}"
+            )
         for line in self.stack.trouble_said():
             self.verdict.broken(line)
         await self._check()
@@ -109,7 +114,7 @@ class Scene:
         return (*self.stack.workers, self.stack.api)
 
     async def _supervise(self) -> None:
-        """Start again what gave up because a server was away while it started; nothing else may ever exit."""
+        """Start again what has exited, so that the run goes on; the stack has noted it, and nothing may ever exit."""
         while True:
             await asyncio.sleep(0.2)
             for slot in self._slots():
@@ -117,14 +122,8 @@ class Scene:
                 if slot.running or held.locked():
                     continue
                 async with held:
-                    await self._start_again(slot)
-
-    async def _start_again(self, slot: Slot) -> None:
-        if now_ms() - slot.started_ms > _STARTING_MS:
-            status = None if slot.process is None else slot.process.returncode
-            self.verdict.broken(f"{slot.life} exited by itself, with {status}")
-        self.restarts += 1
-        await self.stack.start(slot)
+                    if not slot.running:
+                        await self.stack.start(slot)
 
     async def _stop_supervising(self) -> None:
         if self._supervising is None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Set
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,10 @@ from app.embedded.ports import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.store.preparing import prepare
+from app.workers.signals import Point
 from tests.chaos.history import Harm, Jump, Suffering
 from tests.chaos.proxy import Proxy
+from tests.chaos.runner import signal_for
 from tests.chaos.target import now_ms
 from tests.processes import CHECKOUT
 
@@ -41,16 +44,29 @@ _OWN_CLOCK = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A process that ended although nobody had ended it. `status` is negative for a signal, as `subprocess` has it."""
+
+    life: str
+    status: int
+    lived_seconds: float
+    last_words: str
+
+
 @dataclass
 class Slot:
-    """A place for a process, its way to the servers, and the life that it leads at present."""
+    """A place for a process, its way to the servers, and the life that it leads at present.
+
+    `may_end_with` are the statuses with which this life may end: those of whoever ends it. No other is its own.
+    """
 
     name: str
     postgres: Proxy
     redis: Proxy
     process: Process | None = None
     lives: int = 0
-    started_ms: float = 0.0
+    may_end_with: set[int] = field(default_factory=set)
     errors: list[Path] = field(default_factory=list)
 
     @property
@@ -74,10 +90,12 @@ class Stack:
         self.api_port = free_port()
         self.sufferings: list[Suffering] = []
         self.jumps: list[Jump] = []
+        self.exits: list[Exit] = []
         self.workers: list[Slot] = []
         self.api: Slot
         self._folder = folder
         self._number = workers
+        self._watching: set[asyncio.Task[None]] = set()
         self._stack = AsyncExitStack()
 
     @property
@@ -102,9 +120,8 @@ class Stack:
 
     async def __aexit__(self, *_exception: object) -> None:
         for slot in (*self.workers, self.api):
-            if slot.process is not None and slot.running:
-                slot.process.kill()
-                await slot.process.wait()
+            await self.kill(slot)
+        await asyncio.gather(*self._watching)
         await self._stack.aclose()
 
     async def _slot(self, name: str) -> Slot:
@@ -117,7 +134,7 @@ class Stack:
     async def start(self, slot: Slot) -> None:
         """A new life in this place."""
         slot.lives += 1
-        slot.started_ms = now_ms()
+        slot.may_end_with = set()
         environment = {
             **os.environ,
             "DATABASE_URL": through(self.postgres.url, slot.postgres),
@@ -136,12 +153,38 @@ class Stack:
             slot.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", *arguments, stdout=file, stderr=file, cwd=CHECKOUT, env=environment
             )
+        # Whatever it meets and whoever starts the next one: an end that nobody asked for is noted.
+        watching = asyncio.create_task(self._watch(slot.life, slot.process, slot.may_end_with, errors))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
+    async def _watch(self, life: str, process: Process, may_end_with: Set[int], errors: Path) -> None:
+        started_ms = now_ms()
+        status = await process.wait()
+        if status not in may_end_with:
+            self.exits.append(Exit(life, status, (now_ms() - started_ms) / 1000, _last_line(errors)))
+
+    def send(self, slot: Slot, number: int) -> None:
+        """Send its process a signal, which may be its end: one that is still starting has no handler yet.
+
+        Nothing happens to one that is gone; that it is was noted.
+        """
+        assert slot.process is not None
+        if number not in (signal.SIGSTOP, signal.SIGCONT):
+            slot.may_end_with.add(-number)
+        with contextlib.suppress(ProcessLookupError):
+            slot.process.send_signal(number)
+
+    def arm(self, slot: Slot, point: Point) -> None:
+        """Have its process kill itself when it next passes a point."""
+        slot.may_end_with.add(-signal.SIGKILL)
+        self.send(slot, signal_for(point))
 
     async def kill(self, slot: Slot) -> None:
         """SIGKILL, and wait for the end."""
         if slot.process is not None and slot.running:
             self.suffer(slot, Harm.KILLED)
-            slot.process.kill()
+            self.send(slot, signal.SIGKILL)
             await slot.process.wait()
 
     def suffer(self, slot: Slot, harm: Harm, from_ms: float | None = None, until_ms: float | None = None) -> None:
@@ -151,8 +194,8 @@ class Stack:
     async def stop(self, slot: Slot, *, seconds: float = 20) -> int:
         """SIGTERM, and wait for the end; answers the exit status."""
         assert slot.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            slot.process.send_signal(signal.SIGTERM)
+        slot.may_end_with.add(0)
+        self.send(slot, signal.SIGTERM)
         async with asyncio.timeout(seconds):
             return await slot.process.wait()
 
@@ -200,6 +243,11 @@ class Stack:
                     if '"exception":"Traceback' in line and '"event":"library_log"' not in line
                 ]
         return said
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()
+    return lines[-1][:600] if lines else ""
 
 
 def through(url: str, proxy: Proxy) -> str:

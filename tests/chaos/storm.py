@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from tests.chaos.history import Acknowledged, Verdict
 from tests.chaos.plan import Planned, plan
 from tests.chaos.scene import Scene
+from tests.chaos.stack import Exit
 from tests.chaos.target import now_ms
 
 
@@ -37,7 +39,7 @@ class Outcome:
     verdict: Verdict
     acknowledged: Acknowledged
     faults: Counter[str] = field(default_factory=Counter)
-    restarts: int = 0
+    exits: Sequence[Exit] = ()
     calm_seconds: float = 0.0
 
 
@@ -59,7 +61,7 @@ class Storm:
             mended_ms = now_ms()
             await scene.end()
         self._outcome.calm_seconds = (now_ms() - mended_ms) / 1000
-        self._outcome.restarts = scene.restarts
+        self._outcome.exits = scene.stack.exits
         return self._outcome
 
     async def _blow(self) -> None:
@@ -94,7 +96,12 @@ class Storm:
         slot = scene.stack.workers[planned.worker]
         async with scene.holding([slot.name if thing == "worker" else thing for thing in fault.things]):
             began = self._seconds()
-            await fault.does(scene.stack, random.Random(planned.seed), slot)
+            try:
+                await fault.does(scene.stack, random.Random(planned.seed), slot)
+            except Exception as failed:
+                # The run goes on, and says at its end that it did not do all that it was to do.
+                scene.verdict.broken(f"{fault.name} ({slot.name}) at {began:.1f} s ended with {failed!r}")
+                self._say(traceback.format_exc())
         scene.callers.clock_ahead_ms = scene.stack.ahead_ms
         self._outcome.faults[fault.name] += 1
         whom = f" ({slot.name})" if "worker" in fault.things else ""

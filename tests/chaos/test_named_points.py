@@ -13,7 +13,6 @@ from app.workers.signals import Point
 from tests.chaos.definitions import Definitions
 from tests.chaos.history import Harm, Note, Record, Verdict
 from tests.chaos.reading import read_lives, read_records
-from tests.chaos.runner import signal_for
 from tests.chaos.scene import Scene
 from tests.chaos.target import now_ms
 
@@ -52,7 +51,7 @@ async def killed(server_dir: Path) -> AsyncIterator[Killed]:
         for point, slot in zip((Point.CLAIMED, Point.RECORDED, Point.ANSWERED), scene.stack.workers, strict=True):
             async with scene.holding([slot.name]):
                 assert slot.process is not None
-                slot.process.send_signal(signal_for(point))
+                scene.stack.arm(slot, point)
                 await slot.process.wait()
                 deaths[point] = Death(slot.life, now_ms())
                 scene.stack.suffer(slot, Harm.KILLED)
