@@ -4,12 +4,13 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncpg
 import psutil
 
+from app.embedded.postgres import EmbeddedPostgres
 from tests.chaos.history import Harm
 from tests.chaos.proxy import Mode
 from tests.chaos.stack import Slot, Stack
@@ -57,16 +58,22 @@ async def terminate_backends(stack: Stack, rng: random.Random, _slot: Slot) -> N
 
 async def freeze_postgres(stack: Stack, rng: random.Random, _slot: Slot) -> None:
     """As a paused virtual machine; for longer than a worker may be silent, now and then."""
-    await _stopped(psutil.Process(stack.postgres.pid), rng.choice((2.0, 4.0, 17.0)))
+    with frozen(stack.postgres):
+        await asyncio.sleep(rng.choice((2.0, 4.0, 17.0)))
 
 
-async def _stopped(parent: psutil.Process, seconds: float) -> None:
+@contextmanager
+def frozen(postgres: EmbeddedPostgres) -> Iterator[None]:
+    """A Postgres of which no process gets on."""
+    parent = psutil.Process(postgres.pid)
+    # The parent first: it can start no more of them then.
+    parent.suspend()
     processes = [parent, *parent.children(recursive=True)]
-    for process in processes:
+    for process in processes[1:]:
         with suppress(psutil.NoSuchProcess):
             process.suspend()
     try:
-        await asyncio.sleep(seconds)
+        yield
     finally:
         for process in processes:
             with suppress(psutil.NoSuchProcess):
