@@ -6,13 +6,15 @@ import secrets
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.report import as_json, as_markdown
 from tests.chaos.storm import Storm, Weather
 
 
-def _weather() -> tuple[Weather, Path | None]:
+def read_weather(arguments: Sequence[str] | None = None) -> tuple[Weather, Path | None]:
+    """What the command line asks for, and where to write what came of it."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="break the same things again")
     parser.add_argument("--seconds", type=float, default=3600, help="how long faults come")
@@ -21,7 +23,7 @@ def _weather() -> tuple[Weather, Path | None]:
     parser.add_argument("--restless", type=int, default=60, help="schedules of all kinds, which callers change")
     parser.add_argument("--faults", nargs="*", default=[], help="only those whose names begin so")
     parser.add_argument("--out", type=Path, help="also write the result there, as .json and .md")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     weather = Weather(
         seed=given.seed,
         seconds=given.seconds,
@@ -40,7 +42,7 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """Run; 1 where a promise was broken."""
-    weather, out = _weather()
+    weather, out = read_weather()
     _say(f"seed {weather.seed}, {weather.seconds:.0f} s")
     folder = Path(tempfile.mkdtemp(prefix="schedule-service-chaos-"))
     outcome = asyncio.run(Storm(weather, folder, _say).run())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.chaos.__main__ import read_weather
 from tests.chaos.faults import FAULTS
 from tests.chaos.plan import plan
 
@@ -19,8 +20,16 @@ def test_every_kind_comes_before_any_comes_again_and_all_end_in_time(seed: int) 
     assert all(one.at_seconds + one.fault.seconds < 300 for one in planned)
 
 
-def test_an_hour_has_five_hundred_faults() -> None:
-    assert len(plan(1, seconds=3600, gap_seconds=5, workers=3)) >= 500
+@pytest.mark.parametrize(
+    "arguments", [[], ["--seconds", "900", "--gap", "1.7", "--plain", "600"]], ids=["an hour", "a quarter of one"]
+)
+@pytest.mark.parametrize("seed", range(20))
+def test_make_chaos_has_five_hundred_faults_over_half_a_million_occurrences(seed: int, arguments: list[str]) -> None:
+    weather, _ = read_weather(arguments)
+    faults = plan(seed, seconds=weather.seconds, gap_seconds=weather.gap_seconds, workers=3)
+    assert len(faults) >= 500
+    # Those alone that nobody changes: each has one a second.
+    assert weather.plain * weather.seconds >= 500_000
 
 
 def test_only_those_that_are_named_come() -> None:
