@@ -86,7 +86,7 @@ class Storm:
                 task.cancel()
             for done in await asyncio.gather(*calling, return_exceptions=True):
                 if isinstance(done, Exception):
-                    raise done
+                    scene.verdict.broken(f"a caller ended with {done!r}")
 
     def _seconds(self) -> float:
         return (now_ms() - self._began_ms) / 1000
