@@ -13,13 +13,15 @@ from itertools import pairwise
 
 from app.core.clock import to_ms
 from app.core.occurrences import ScheduleType, Timing, next_occurrence
-from tests.chaos.history import Acknowledged, Era, Harm, Jump, Life, Note, Record, Suffering, Verdict
+from tests.chaos.history import Acknowledged, Era, Harm, Jump, Life, Note, Record, Stall, Suffering, Verdict
 
 _LEAST_MS = {Harm.FROZEN: 5_000, Harm.CUT_OFF: 10_000}
 """How long a harm must have lasted to explain anything. An answer that comes to a worker which is frozen past its lease
 is too late for it. One that is cut off from Postgres keeps its answers, until it is declared dead after some 15 s."""
 _CLOCK_KNOWN_AFTER_MS = 90_000
 """A process asks for Postgres's clock every 10 s, and a small correction waits for the last six answers."""
+_AFTER_STALL_MS = 1_000
+"""How long a target that stood still takes to note all that had come meanwhile."""
 _NEVER_SENT = frozenset({"missed", "skipped"})
 _SENT = frozenset({"succeeded", "failed", "timed_out"})
 _SUPERSEDED = frozenset({"paused", "replaced", "removed"})
@@ -27,13 +29,14 @@ _SUPERSEDED = frozenset({"paused", "replaced", "removed"})
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What happened around the deliveries: harms, jumps of the clock, and how the product was set up.
+    """What happened around the deliveries: harms, stalls, jumps of the clock, and how the product was set up.
 
     `ahead` is how long before its instant an occurrence may be recorded, `patience_ms` how long a worker waits for a
     target's answer.
     """
 
     sufferings: Sequence[Suffering] = ()
+    stalls: Sequence[Stall] = ()
     jumps: Sequence[Jump] = ()
     ahead: timedelta = timedelta(milliseconds=50)
     patience_ms: float = 30_000
@@ -194,10 +197,18 @@ def explain(first: Note, second: Note, around: Circumstances) -> str | None:
         return "the connection broke before the answer"
     if first.answered_ms is None or first.answered_ms - first.at_ms > around.patience_ms:
         return "the answer before took too long"
+    if first.answered_ms - _came_ms(first, around.stalls) > around.patience_ms:
+        return "the target stood still, and the answer before took too long"
     for suffering in around.sufferings:
         if _explains(suffering, first, second):
             return f"its worker was {suffering.harm}"
     return None
+
+
+def _came_ms(note: Note, stalls: Sequence[Stall]) -> float:
+    """When it may have come at the earliest: one that is noted after a stall may have waited for the end of it."""
+    waited = (stall.from_ms for stall in stalls if stall.from_ms <= note.at_ms <= stall.until_ms + _AFTER_STALL_MS)
+    return min(waited, default=note.at_ms)
 
 
 def _explains(suffering: Suffering, first: Note, second: Note) -> bool:

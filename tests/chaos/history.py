@@ -92,6 +92,14 @@ class Suffering:
 
 
 @dataclass(frozen=True, slots=True)
+class Stall:
+    """The target itself did not get on: what came meanwhile it took, and noted, only afterwards."""
+
+    from_ms: float
+    until_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Jump:
     """From `at_ms` on Postgres's clock is ahead of this machine's by `ahead_ms`."""
 

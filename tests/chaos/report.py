@@ -31,6 +31,7 @@ def as_markdown(outcome: Outcome) -> str:
         ("unfinished at the end", verdict.unfinished),
         ("early", verdict.early),
         ("processes that exited by themselves", len(outcome.exits)),
+        ("times the target stood still by itself", len(outcome.stalls)),
         ("delivered again", verdict.delivered_again),
         *((f"… because {why}", number) for why, number in sorted(verdict.explained.items())),
         ("… without a reason", verdict.unexplained),
@@ -58,6 +59,7 @@ def _values(outcome: Outcome) -> dict[str, Any]:
         "faults": dict(sorted(outcome.faults.items())),
         "verdict": verdict,
         "requests": outcome.acknowledged.requests,
+        "stalls_seconds": [round((one.until_ms - one.from_ms) / 1000, 2) for one in outcome.stalls],
         "exits": [asdict(one) for one in outcome.exits],
         "calm_seconds": round(outcome.calm_seconds, 1),
     }

@@ -162,6 +162,7 @@ class Scene:
         aheads = [0.0, *(jump.ahead_ms for jump in self.stack.jumps)]
         around = Circumstances(
             sufferings=self.stack.sufferings,
+            stalls=self.target.stalls,
             jumps=self.stack.jumps,
             # By two clocks of which one does not know of a jump yet.
             ahead=timedelta(seconds=_AHEAD_SECONDS, milliseconds=max(aheads) - min(aheads)),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.history import Acknowledged, Verdict
+from tests.chaos.history import Acknowledged, Stall, Verdict
 from tests.chaos.plan import Planned, plan
 from tests.chaos.scene import Scene
 from tests.chaos.stack import Exit
@@ -40,6 +40,7 @@ class Outcome:
     acknowledged: Acknowledged
     faults: Counter[str] = field(default_factory=Counter)
     exits: Sequence[Exit] = ()
+    stalls: Sequence[Stall] = ()
     calm_seconds: float = 0.0
 
 
@@ -62,6 +63,7 @@ class Storm:
             await scene.end()
         self._outcome.calm_seconds = (now_ms() - mended_ms) / 1000
         self._outcome.exits = scene.stack.exits
+        self._outcome.stalls = scene.target.stalls
         return self._outcome
 
     async def _blow(self) -> None:

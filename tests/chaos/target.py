@@ -16,7 +16,10 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 
-from tests.chaos.history import Note
+from tests.chaos.history import Note, Stall
+
+_LOOKS_SECONDS = 0.05
+_STALL_SECONDS = 0.2
 
 
 def now_ms() -> float:
@@ -31,6 +34,7 @@ class Target:
         self, rng: random.Random, report: Callable[[str], Coroutine[Any, Any, None]], hang_seconds: float
     ) -> None:
         self.notes: dict[str, list[Note]] = {}
+        self.stalls: list[Stall] = []
         self.url = ""
         self.number = 0
         self._rng = rng
@@ -38,6 +42,7 @@ class Target:
         self._hang_seconds = hang_seconds
         self._reports: set[asyncio.Task[None]] = set()
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application()
@@ -46,14 +51,26 @@ class Target:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._watching = asyncio.create_task(self._watch_itself())
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
         assert self._runner is not None
+        assert self._watching is not None
         await self._runner.cleanup()
-        for task in list(self._reports):
+        ending = [self._watching, *self._reports]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._reports, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _watch_itself(self) -> None:
+        """Note when this loop stood still: a machine that others share may keep it waiting for seconds."""
+        before_ms = now_ms()
+        while True:
+            await asyncio.sleep(_LOOKS_SECONDS)
+            if now_ms() - before_ms > (_LOOKS_SECONDS + _STALL_SECONDS) * 1000:
+                self.stalls.append(Stall(before_ms, now_ms()))
+            before_ms = now_ms()
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         at_ms = now_ms()

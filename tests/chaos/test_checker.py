@@ -18,6 +18,7 @@ from tests.chaos.history import (
     Life,
     Note,
     Record,
+    Stall,
     Suffering,
     Verdict,
 )
@@ -237,6 +238,25 @@ def test_early_is_by_the_one_clock_and_by_what_a_worker_could_know_of_it(second:
 def test_an_old_jump_excuses_nothing() -> None:
     jumps = (Jump(ms(-500), 1_000), Jump(ms(-200), 0))
     assert judge(ALL, notes={"x5": [delivered(4.5)]}, around=replace(NOBODY_HARMED, jumps=jumps)).early == 1
+
+
+@pytest.mark.parametrize(
+    ("stalls", "explained"),
+    [
+        ((), False),
+        ((Stall(ms(3), ms(5)),), True),
+        ((Stall(ms(4.5), ms(5)),), False),
+        ((Stall(ms(1), ms(3)),), False),
+    ],
+    ids=["none", "long enough", "too short", "over before it came"],
+)
+def test_a_target_that_stood_still_had_what_came_meanwhile_for_longer_than_it_noted(
+    stalls: tuple[Stall, ...], explained: bool
+) -> None:
+    taken_late = Note("w0.1", ms(5.1), ms(6.6), 202, "m")
+    around = replace(NOBODY_HARMED, stalls=stalls)
+    verdict = judge(ALL, notes={"x5": [taken_late, delivered(7, worker="w1.1")]}, around=around)
+    assert (verdict.unexplained == 0) is explained
 
 
 TWICE = [delivered(5), delivered(25, worker="w1.1")]
