@@ -235,6 +235,7 @@ async def test_looking_at_what_waits_opens_the_days_of_the_batch_alone(filled: D
     ids = await _ids(filled, f"wake_at > '{START - timedelta(hours=20)}'", 20)
     assert len(await taking.lock_waiting(_as_connection(plans), ids)) == 20
     assert await taking.still_waiting(_as_connection(plans), ids) == set(ids)
+    assert await upkeep.executions_still_due(_as_connection(plans), ids, START) == set(ids)
     assert {name for name in plans.opened if name.startswith("executions_")} == {TODAY, YESTERDAY}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.execution import ExecutionStatus, Reason
 from app.core.firing import Decision, Recording, Standing, Waiting
-from app.core.ids import execution_id
+from app.core.ids import execution_id, new_id
 from app.core.schedule import ScheduleStatus
 from app.store import firing
 from app.store.database import Connection, Database
@@ -41,9 +41,10 @@ async def _locked(connection: Connection, schedule_id: UUID) -> LockedSchedule:
 
 async def test_active_schedules_are_locked_in_the_order_of_their_ids(database: Database) -> None:
     async with database.transaction() as connection:
-        ids = [await add_schedule(connection) for _ in range(20)]
+        # Written in the opposite order: the table's own is not that of the ids.
+        ids = [await add_schedule(connection, schedule_id=new_id(number)) for number in range(20, 0, -1)]
         others = [await add_schedule(connection, status=status) for status in ("paused", "completed", "failed")]
-        locked = await firing.lock_due(connection, [*reversed(ids), *others, uuid4()])
+        locked = await firing.lock_due(connection, [*ids, *others, uuid4()])
         assert [row["schedule_id"] for row in locked] == sorted(ids)
 
 
