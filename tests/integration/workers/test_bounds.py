@@ -1,0 +1,96 @@
+"""How much a worker takes in, holds and sends at once, and how soon it writes what became of it."""
+
+import asyncio
+
+from aiohttp import web
+
+from app.core.clock import to_ms
+from app.core.execution import ExecutionStatus
+from app.wheel.entries import Entry
+from app.workers.loop import Worker
+from tests.integration.workers.rig import CALLER, Rig, next_of
+from tests.integration.workers.stages import delivering, look_again, turn
+from tests.integration.workers.test_bursts import burst, neighbour
+from tests.receiver import Received
+
+
+async def _claimed(worker: Worker) -> int:
+    worker.claimer.wake(None)
+    return sum(len(claim.members) for claim in await worker.claimer.run_once())
+
+
+async def test_a_thousand_are_on_their_way_or_held_at_most(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=400)
+    await burst(rig, to_ms(rig.clock.now()))
+    rig.clock.move(0.1)
+    # What is claimed and not recorded yet counts, too.
+    assert [await _claimed(worker) for _ in range(6)] == [250] * 4 + [0] * 2
+
+
+async def test_nothing_is_claimed_before_there_is_room_for_a_batch(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=10)
+    schedules = [await rig.create(max_executions=1) for _ in range(32)]
+    rig.clock.move_to(next_of(schedules[30])[0])
+    assert worker.deliverer.room() == 40
+    assert len((await look_again(rig, worker)).assignments) >= 31
+    # A transaction for the few that would fit costs as much as one for many.
+    assert worker.deliverer.room() == 0
+
+
+async def test_the_room_is_shared_among_the_shards(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=10)
+    due_ms = to_ms(rig.clock.now())
+    for community_id in (CALLER.community_id, neighbour(rig).community_id):
+        members = [f"s:00000000-0000-7000-8000-{community_id:04x}{number:08x}" for number in range(100)]
+        await rig.wheel.put([Entry(community_id, member, due_ms) for member in members])
+    rig.clock.move(0.1)
+    claimed: dict[int, int] = {}
+    for claim in await worker.claimer.run_once():
+        claimed[claim.shard] = claimed.get(claim.shard, 0) + len(claim.members)
+    assert list(claimed.values()) == [20, 20]
+
+
+async def test_no_more_are_under_way_at_once_than_may_be(rig: Rig) -> None:
+    release = asyncio.Event()
+    under_way = most = 0
+
+    async def slow(_received: Received) -> web.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await release.wait()
+        under_way -= 1
+        return web.Response(status=202)
+
+    rig.receiver.behaviour = slow
+    worker = await rig.worker(concurrency=2)
+    schedules = [await rig.create(max_executions=1) for _ in range(6)]
+    rig.clock.move_to(next_of(schedules[-1])[0])
+    async with delivering(worker):
+        assert len((await look_again(rig, worker)).assignments) == 6
+        await rig.receiver.wait_for(2)
+        # Round trips to Postgres, in each of which another would have been sent.
+        for schedule in schedules:
+            await rig.history(schedule)
+        assert len(rig.receiver.received) == 2
+        release.set()
+        await rig.receiver.wait_for(6)
+    assert most == 2
+
+
+async def test_an_outcome_is_written_within_milliseconds(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    async with delivering(worker):
+        (assignment,) = (await look_again(rig, worker)).assignments
+        async with asyncio.timeout(20):
+            while not worker.settler.busy:
+                await turn()
+            # It gathers: others may be about to come.
+            for _ in range(20):
+                await turn()
+            rig.clock.move(0.01)
+            while worker.deliverer.knows(assignment.execution_id):
+                await turn()
+    assert [one.status for one in await rig.history(schedule)] == [ExecutionStatus.SUCCEEDED]
