@@ -1,0 +1,136 @@
+"""A worker's row: there before its first claim and until its last settle, and beaten; who is not seen is not dead."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from app.core.errors import StoreUnavailableException
+from app.core.tasks import end
+from app.workers.keepers.reclaim import UNKNOWN_AFTER_SECONDS
+from app.workers.signals import Point, Signals
+from tests.integration.definitions import one_time
+from tests.integration.workers.asking import no_answer
+from tests.integration.workers.rig import CALLER, Rig
+from tests.integration.workers.running import running_worker
+from tests.integration.workers.stages import turn
+from tests.receiver import Received
+
+_TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+_REGISTERING = """
+    SELECT FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO workers%'
+"""
+
+
+class Claims(Signals):
+    """Knows whether something was claimed."""
+
+    claimed = False
+
+    async def reached(self, point: Point) -> None:
+        self.claimed = self.claimed or point is Point.CLAIMED
+
+
+async def test_a_worker_has_its_row_before_its_first_claim(rig: Rig, database_url: str, redis_url: str) -> None:
+    """Else what it records at once would be taken from it, as a dead worker's."""
+    await rig.create()
+    await rig.execute(
+        "UPDATE workflow_schedules SET next_due_at = now(), next_execution_at = now(), searched_to = now()"
+    )
+    claims = Claims()
+    async with rig.database.connection() as connection:
+        lock = connection.transaction()
+        await lock.start()
+        # Whoever reads passes, whoever registers or beats waits.
+        await connection.execute("LOCK TABLE workers IN SHARE MODE")
+        async with running_worker(database_url, redis_url, claims) as running:
+            try:
+                async with asyncio.timeout(5):
+                    while not claims.claimed and not await rig.execute(_REGISTERING):
+                        await turn()
+                assert not claims.claimed
+            finally:
+                await lock.rollback()
+            await running.receiver.wait_for(1, within_seconds=10)
+
+
+async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
+    database_url: str, redis_url: str
+) -> None:
+    """Else it would be taken for dead, and what it is waiting for delivered again."""
+    answer = asyncio.Event()
+
+    async def hang(_received: Received) -> web.Response:
+        await answer.wait()
+        return web.Response(status=202)
+
+    async with running_worker(database_url, redis_url, shutdown_grace_seconds=20) as running:
+        running.receiver.behaviour = hang
+        at = running.clock.now() + timedelta(milliseconds=200)
+        await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
+        await running.receiver.wait_for(1)
+        running.worker.stop()
+        async with asyncio.timeout(10), running.database.connection() as connection:
+            while not running.worker.claimer.stopping:
+                await turn()
+            for _ in range(20):
+                assert await connection.fetchval("SELECT count(*) FROM workers") == 1
+            answer.set()
+            while await connection.fetchval("SELECT count(*) FROM workers"):
+                await turn()
+            assert await connection.fetchval("SELECT status FROM executions") == "succeeded"
+
+
+async def test_a_worker_beats_every_three_seconds(rig: Rig) -> None:
+    worker = await rig.worker()
+    beating = asyncio.create_task(worker.presence.run_forever())
+    try:
+        for number in (1, 2, 3):
+            async with asyncio.timeout(20):
+                while (await rig.execute("SELECT beat FROM workers"))[0][0] < number:
+                    await turn()
+            rig.clock.move(3)
+    finally:
+        await end(beating)
+
+
+@pytest.mark.fault("14a")
+async def test_what_was_not_seen_because_postgres_was_away_is_no_silence(rig: Rig) -> None:
+    """Passes that Postgres did not answer saw nobody, and so nobody who was silent."""
+    _silent, watcher = await rig.worker(), await rig.worker()
+    for _ in range(10):
+        await watcher.bury.run_once()
+        rig.clock.move(1)
+    for _ in range(3):
+        async with rig.database.transaction() as connection:
+            await connection.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
+            watching = asyncio.create_task(watcher.bury.run_once())
+            async with asyncio.timeout(20):
+                while not await rig.execute(_TERMINATE):
+                    await turn()
+            with suppress(StoreUnavailableException):
+                await watching
+            assert watching.exception() is not None
+        rig.clock.move(2)
+    await watcher.bury.run_once()
+    assert len(await rig.execute("SELECT FROM workers")) == 2
+
+
+async def test_no_session_holds_its_locks_for_long(rig: Rig) -> None:
+    async with rig.database.connection() as connection:
+        shown = {
+            name: timedelta(milliseconds=int(milliseconds))
+            for name, milliseconds in await connection.fetch(
+                "SELECT name, setting FROM pg_settings WHERE name LIKE '%_timeout'"
+            )
+        }
+    # A keeper, or a batch, that is frozen within its transaction is ended, and its locks are free.
+    assert timedelta(0) < shown["idle_in_transaction_session_timeout"] <= timedelta(seconds=10)
+    # What has run for longer than that is not under way any more, and may be given back.
+    assert timedelta(0) < shown["lock_timeout"] < shown["statement_timeout"] < timedelta(seconds=UNKNOWN_AFTER_SECONDS)
