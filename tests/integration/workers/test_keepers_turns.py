@@ -1,0 +1,101 @@
+"""Keepers take turns, reach both columns and every page, and say that a shard is complete when it is."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from app.store import upkeep
+from app.workers.keepers import scan, window
+from app.workers.keepers.scan import Kind
+from app.workers.loop import Worker
+from tests.integration.store.rows import add_execution, add_schedule
+from tests.integration.workers.rig import Rig
+
+
+async def _window(worker: Worker) -> bool:
+    return await worker.window.run_once() > 0
+
+
+async def _sweep(worker: Worker) -> bool:
+    return await worker.sweep.run_once() > 0
+
+
+async def _bury(worker: Worker) -> bool:
+    return await worker.bury.run_once() > 0
+
+
+async def _retention(worker: Worker) -> bool:
+    return await worker.retention.run_once() != (0, 0)
+
+
+async def _zones(worker: Worker) -> bool:
+    await worker.zones.run_once()
+    worker.zones._look_at = 0.0
+    async with worker._database.connection() as connection:
+        return bool(await connection.fetchval("SELECT bool_and(tzdata_version > '1999a') FROM workflow_schedules"))
+
+
+async def _scan(worker: Worker) -> bool:
+    return Kind.WAKE_OVERDUE in await worker.scan.run_once()
+
+
+@pytest.mark.parametrize(
+    ("keeper", "pass_once"),
+    [(1, _window), (2, _sweep), (3, _bury), (4, _retention), (5, _zones), (scan.KEEPER, _scan)],
+    ids=["window", "sweep", "bury", "retention", "zones", "scan"],
+)
+async def test_a_pass_is_left_to_who_has_the_turn(
+    rig: Rig, keeper: int, pass_once: Callable[[Worker], Awaitable[bool]]
+) -> None:
+    worker = await rig.worker()
+    if keeper != 1:
+        await worker.window.run_once()
+    async with rig.database.transaction() as connection:
+        await add_schedule(connection, tzdata_version="1999a")
+        await add_execution(connection, owner=worker.presence.worker_id, attempt=1)
+        await connection.execute("UPDATE executions SET owner = gen_random_uuid()")
+    rig.clock.move(3)
+    async with rig.database.transaction() as another:
+        assert await upkeep.take_turn(another, keeper)
+        assert not await pass_once(worker)
+    assert await pass_once(worker)
+
+
+async def test_a_load_finds_what_waits_in_either_column_page_by_page(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "_PAGE", 3)
+    worker = await rig.worker()
+    at = rig.clock.now() + timedelta(seconds=60)
+    async with rig.database.transaction() as connection:
+        for _ in range(8):
+            await add_schedule(connection, next_due_at=at, next_execution_at=at)
+            await add_execution(connection, status="retrying", attempt=1, wake_at=at)
+    assert await worker.window.run_once() == 16
+
+
+@pytest.fixture
+async def offers(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How far the shard was said to be loaded, at each offer."""
+    found: list[int] = []
+    offer = rig.wheel.offer
+
+    async def watched(shard: int, epoch: str, due_ms: list[tuple[str, int]]) -> int | None:
+        mark = (await rig.wheel.marks())[shard]
+        found.append(-1 if mark is None else mark.loaded_until_ms)
+        return await offer(shard, epoch, due_ms)
+
+    monkeypatch.setattr(rig.wheel, "offer", watched)
+    return found
+
+
+async def test_a_shard_is_complete_after_its_last_page_and_not_before(
+    rig: Rig, offers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "_PAGE", 2)
+    worker = await rig.worker()
+    async with rig.database.transaction() as connection:
+        for _ in range(5):
+            await add_schedule(connection)
+    await worker.window.run_once()
+    assert offers == [0, 0, 0]
+    assert all(mark is not None and mark.loaded_until_ms > 0 for mark in await rig.wheel.marks())
