@@ -12,6 +12,7 @@ from app.core.principal import Principal, Role
 from app.core.schedule import Completion, RetryPolicy, Schedule
 from app.store import settling
 from app.store.settling import Outcome
+from tests.integration.store.rows import add_execution
 from tests.integration.workers.rig import CALLER, Rig, next_of, seconds
 from tests.integration.workers.stages import delivering, look_again, settled
 from tests.receiver import Received
@@ -144,6 +145,18 @@ async def test_a_heartbeat_for_what_does_not_run_changes_nothing_and_tells_what_
     cancelled = await rig.executions.cancel(CALLER, execution.execution_id, reason=None)
     rig.clock.move(1)
     assert await rig.executions.heartbeat(CALLER, execution.execution_id) == cancelled
+
+
+@pytest.mark.parametrize("status", ["pending", "retrying", "queued"])
+async def test_a_heartbeat_moves_no_other_time_than_a_deadline(rig: Rig, status: str) -> None:
+    schedule = await rig.create()
+    wake_at = rig.clock.now() + seconds(5)
+    async with rig.database.transaction() as connection:
+        waits = await add_execution(
+            connection, at=rig.clock.now(), schedule_id=schedule.schedule_id, status=status, attempt=1, wake_at=wake_at
+        )
+    assert (await rig.executions.heartbeat(CALLER, waits)).status == status
+    assert (await rig.executions.get(CALLER, waits)).wake_at == wake_at
 
 
 async def test_a_deadline_counts_by_the_definition_that_was_in_force(rig: Rig) -> None:
