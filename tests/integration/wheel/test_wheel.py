@@ -269,6 +269,12 @@ async def test_a_mark_is_raised_by_the_load_that_began_it(wheel: Wheel) -> None:
     expected: list[Mark | None] = [None] * SHARDS
     expected[SHARD] = Mark("epoch", NOW + 7, SHARDS)
     assert await wheel.marks() == expected
+    # A load that was overtaken has not read what was lost since.
+    assert not await wheel.raise_mark(SHARD, "an earlier one", NOW + 9)
+    assert await wheel.marks() == expected
+    await wheel.drop_marks()
+    assert not await wheel.raise_mark(SHARD, "epoch", NOW + 9)
+    assert await wheel.marks() == [None] * SHARDS
 
 
 async def test_a_mark_for_another_number_of_shards_is_none(wheel: Wheel) -> None:

@@ -6,9 +6,13 @@ from datetime import timedelta
 import pytest
 
 from app.store import upkeep
+from app.store.upkeep import FIRST_ID
+from app.wheel.entries import Entry
+from app.wheel.wheel import Wheel
 from app.workers.keepers import scan, window
 from app.workers.keepers.scan import Kind
 from app.workers.loop import Worker
+from tests.clocks import ManualClock
 from tests.integration.store.rows import add_execution, add_schedule
 from tests.integration.workers.rig import Rig
 
@@ -99,3 +103,23 @@ async def test_a_shard_is_complete_after_its_last_page_and_not_before(
     await worker.window.run_once()
     assert offers == [0, 0, 0]
     assert all(mark is not None and mark.loaded_until_ms > 0 for mark in await rig.wheel.marks())
+
+
+async def test_each_minute_the_wheel_is_brought_to_the_windows_end(rig: Rig) -> None:
+    worker = await rig.worker()
+    for _ in range(3):
+        await worker.window.run_once()
+        until_ms = rig.clock.now_ms() + rig.wheel.window_ms
+        assert [mark is not None and mark.loaded_until_ms for mark in await rig.wheel.marks()] == [until_ms] * 4
+        rig.clock.move(window.PASS_SECONDS)
+
+
+async def test_what_is_put_by_a_clock_that_is_behind_is_in_the_window_too(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.window.run_once()
+    end_ms = rig.clock.now_ms() + rig.wheel.window_ms
+    # By its own clock it lies beyond the window, and the keeper has just passed there.
+    clock = ManualClock(rig.clock.now() - timedelta(seconds=100))
+    behind = Wheel(rig.wheel.client, clock, shards=4, window_seconds=3600, claim_ahead_ms=50)
+    await behind.put([Entry(1, f"s:{FIRST_ID}", end_ms)])
+    assert (await rig.wheel.state()).entries == 1
