@@ -53,6 +53,29 @@ async def test_what_is_held_is_sent_at_its_instant_and_not_before(rig: Rig) -> N
     assert body["next_execution_at"] is not None
 
 
+async def test_a_timer_that_fires_early_has_nothing_sent_early(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = rig.clock.wait
+
+    async def early(event: asyncio.Event, until_ms: int) -> None:
+        await wait(event, until_ms - 1)
+
+    monkeypatch.setattr(rig.clock, "wait", early)
+    worker = await rig.worker()
+    schedule = await rig.create()
+    rig.clock.move_to(next_of(schedule)[0])
+    rig.clock.step_back(0.04)
+    async with delivering(worker):
+        await look_again(rig, worker)
+        rig.clock.move(0.039)
+        for _ in range(10):
+            await turn()
+        assert rig.receiver.received == []
+        rig.clock.move(0.001)
+        await rig.receiver.wait_for(1)
+        await settled(rig, worker)
+    assert (await only(rig, schedule)).lateness_ms == 0
+
+
 async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_letter(rig: Rig) -> None:
     async def broken(_request: Received) -> web.StreamResponse:
         return web.Response(status=503, text="not today")

@@ -87,6 +87,27 @@ async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
             assert await connection.fetchval("SELECT status FROM executions") == "succeeded"
 
 
+async def test_a_stopping_worker_waits_no_longer_than_its_grace(database_url: str, redis_url: str) -> None:
+    never = asyncio.Event()
+
+    async def hang(_received: Received) -> web.Response:
+        await never.wait()
+        return web.Response(status=202)
+
+    async with running_worker(database_url, redis_url, shutdown_grace_seconds=0.5) as running:
+        running.receiver.behaviour = hang
+        at = running.clock.now() + timedelta(milliseconds=200)
+        await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
+        await running.receiver.wait_for(1)
+        running.worker.stop()
+        async with asyncio.timeout(10), running.database.connection() as connection:
+            while await connection.fetchval("SELECT count(*) FROM workers"):
+                await turn()
+            # Without a living owner it is another's to deliver.
+            assert await connection.fetchval("SELECT status FROM executions") == "pending"
+        never.set()
+
+
 async def test_a_worker_beats_every_three_seconds(rig: Rig) -> None:
     worker = await rig.worker()
     beating = asyncio.create_task(worker.presence.run_forever())

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.core.tasks import end
+from app.store.database import Database
 from tests.integration.workers.rig import Rig, next_of
-from tests.integration.workers.running import Running, running_worker
+from tests.integration.workers.running import Running, SettableClock, running_worker
 
 HOUR = 3_600.0
 STEPS = [-HOUR, -90.0, -2.0, -0.7, 0.7, HOUR]
@@ -62,6 +64,26 @@ async def test_what_is_held_waits_for_its_instant_and_no_longer(running: Running
     await running.set_clock(+HOUR)
     await running.receiver.wait_for(sent + 3, within_seconds=5)
     assert max(running.receiver.deliveries().values()) == 1
+
+
+async def test_the_clock_is_followed_and_a_step_back_is_told(database_url: str) -> None:
+    database, clock = await Database.open(database_url), SettableClock()
+    await database.measure(clock)
+    told: asyncio.Queue[float] = asyncio.Queue()
+    following = asyncio.create_task(database.follow(clock, every_seconds=0.01, stepped=told.put_nowait))
+    try:
+        for step in (-30.0, +30.0, -90.0):
+            before = clock.now_ms()
+            clock.set_by += step
+            async with asyncio.timeout(10):
+                if step < 0:
+                    assert abs(await told.get() + step) < 5
+                while abs(clock.now_ms() - before - step * 1000) > 5_000:
+                    await asyncio.sleep(0.002)
+    finally:
+        await end(following)
+        await database.close()
+    assert told.empty()
 
 
 # Stage by stage
