@@ -8,14 +8,15 @@ import pytest
 from aiohttp import web
 
 from app.core.errors import StoreUnavailableException
+from app.core.schedule import OverlapPolicy
 from app.core.tasks import end
 from app.workers.keepers.reclaim import UNKNOWN_AFTER_SECONDS
 from app.workers.signals import Point, Signals
 from tests.integration.definitions import one_time
 from tests.integration.workers.asking import no_answer
-from tests.integration.workers.rig import CALLER, Rig
+from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.running import running_worker
-from tests.integration.workers.stages import turn
+from tests.integration.workers.stages import look_again, turn
 from tests.receiver import Received
 
 _TERMINATE = """
@@ -155,3 +156,25 @@ async def test_no_session_holds_its_locks_for_long(rig: Rig) -> None:
     assert timedelta(0) < shown["idle_in_transaction_session_timeout"] <= timedelta(seconds=10)
     # What has run for longer than that is not under way any more, and may be given back.
     assert timedelta(0) < shown["lock_timeout"] < shown["statement_timeout"] < timedelta(seconds=UNKNOWN_AFTER_SECONDS)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "completed", "made way", "answered"])
+async def test_only_what_is_pending_has_an_owner(rig: Rig, how: str) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(overlap_policy=OverlapPolicy.CANCEL_RUNNING, max_instances=1)
+    first, second = next_of(schedule, 2)
+    rig.clock.move_to(first)
+    (held,) = (await look_again(rig, worker)).assignments
+    if how == "cancelled":
+        await rig.executions.cancel(CALLER, held.execution_id, reason=None)
+    elif how == "completed":
+        await rig.executions.complete(CALLER, held.execution_id, failed=False, result=None, error=None)
+    elif how == "made way":
+        rig.clock.move_to(second)
+        await look_again(rig, worker)
+    else:
+        worker.settler.add(await worker.deliverer._sender.send(held))
+        assert await worker.settler.run_once() == 1
+    (row,) = await rig.execute("SELECT status, owner FROM executions WHERE execution_id = $1", held.execution_id)
+    assert row["status"] in ("cancelled", "succeeded")
+    assert row["owner"] is None

@@ -146,15 +146,19 @@ async def test_removing_is_bounded_and_passes_over_what_is_locked(database: Data
 
 async def test_a_definition_is_forgotten_when_it_is_old_and_nothing_unfinished_names_it(database: Database) -> None:
     async with database.transaction() as connection:
-        old, new, busy = uuid4(), uuid4(), uuid4()
+        old, new, busy, dead, late, done = (uuid4() for _ in range(6))
         await connection.executemany(
             "INSERT INTO schedule_revisions VALUES ($1, 1, 1, '{}', $2)",
-            [(old, START - DAY), (new, START), (busy, START - DAY)],
+            [(new, START), *((one, START - DAY) for one in (old, busy, dead, late, done))],
         )
         await add_execution(connection, schedule_id=busy)
+        # An operator may have these delivered once more.
+        await add_execution(connection, schedule_id=dead, status="failed", finished_at=START)
+        await add_execution(connection, schedule_id=late, status="timed_out", finished_at=START)
+        await add_execution(connection, schedule_id=done, status="succeeded", finished_at=START)
         await retention.forget_revisions(connection, superseded_before=START, limit=100)
         left = await connection.fetch("SELECT schedule_id FROM schedule_revisions")
-        assert {row[0] for row in left} == {new, busy}
+        assert {row[0] for row in left} == {new, busy, dead, late}
 
 
 async def test_a_repeated_request_is_known_for_a_day(database: Database) -> None:
