@@ -206,6 +206,8 @@ async def test_a_manual_run_waits_its_turn_where_it_asks_for_it(rig: Rig) -> Non
         await trigger(rig, schedule, OverlapPolicy.QUEUE)
         await trigger(rig, schedule, OverlapPolicy.QUEUE)
         assert await statuses(rig, schedule) == [RUNNING, QUEUED, SKIPPED]
+        waits = (await rig.history(schedule))[1]
+        assert waits.wake_at == waits.created_at + queueing.HEAD_LOOKS_AFTER
         # The schedule itself does not queue: it is the mark on the run that has its end wake the other.
         await complete(rig, first)
         await look_and_send(rig, worker)
