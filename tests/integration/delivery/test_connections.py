@@ -38,6 +38,18 @@ def answers(*answers: bytes) -> Behaviour:
     return behaviour
 
 
+def together(number: int) -> Behaviour:
+    """Answer so many requests at the same time, and keep their connections."""
+    all_came = asyncio.Barrier(number)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await all_came.wait()
+        writer.write(ANSWER)
+        await reader.read()
+
+    return behaviour
+
+
 async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing(transport: PooledTransport) -> None:
     async with target(sends(ANSWER)) as here:
         for _ in range(3):
@@ -192,14 +204,7 @@ async def test_what_is_no_url_of_a_target_is_a_failure(transport: PooledTranspor
 
 
 async def test_no_more_connections_are_kept_than_asked_for(transport: PooledTransport) -> None:
-    together = asyncio.Barrier(10)
-
-    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await together.wait()
-        writer.write(ANSWER)
-        await reader.read()
-
-    async with target(behaviour) as here:
+    async with target(together(10)) as here:
         await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(10)))
         assert here.connections == 10
         assert len(transport.idle) == 4
@@ -212,14 +217,7 @@ async def _until_idle(transport: PooledTransport, number: int) -> None:
 
 
 async def test_connections_that_were_made_ahead_are_used_by_what_is_then_sent(transport: PooledTransport) -> None:
-    together = asyncio.Barrier(3)
-
-    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await together.wait()
-        writer.write(ANSWER)
-        await reader.read()
-
-    async with target(behaviour) as here:
+    async with target(together(3)) as here:
         transport.prepare(here.url, 3)
         await _until_idle(transport, 3)
         # What is there already, or on its way, is not made again.

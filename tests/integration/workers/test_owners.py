@@ -15,7 +15,7 @@ from app.workers.signals import Point, Signals
 from tests.integration.definitions import one_time
 from tests.integration.workers.asking import no_answer
 from tests.integration.workers.rig import CALLER, Rig, next_of
-from tests.integration.workers.running import running_worker
+from tests.integration.workers.running import Running, running_worker
 from tests.integration.workers.stages import look_again, turn
 from tests.receiver import Received
 
@@ -61,22 +61,27 @@ async def test_a_worker_has_its_row_before_its_first_claim(rig: Rig, database_ur
             await running.receiver.wait_for(1, within_seconds=10)
 
 
-async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
-    database_url: str, redis_url: str
-) -> None:
-    """Else it would be taken for dead, and what it is waiting for delivered again."""
-    answer = asyncio.Event()
+async def _stop_while_its_target_works(running: Running, answer: asyncio.Event) -> None:
+    """Tell a worker to stop that has sent something, which its target answers when it is told to."""
 
     async def hang(_received: Received) -> web.Response:
         await answer.wait()
         return web.Response(status=202)
 
+    running.receiver.behaviour = hang
+    at = running.clock.now() + timedelta(milliseconds=200)
+    await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
+    await running.receiver.wait_for(1)
+    running.worker.stop()
+
+
+async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
+    database_url: str, redis_url: str
+) -> None:
+    """Else it would be taken for dead, and what it is waiting for delivered again."""
+    answer = asyncio.Event()
     async with running_worker(database_url, redis_url, shutdown_grace_seconds=20) as running:
-        running.receiver.behaviour = hang
-        at = running.clock.now() + timedelta(milliseconds=200)
-        await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
-        await running.receiver.wait_for(1)
-        running.worker.stop()
+        await _stop_while_its_target_works(running, answer)
         async with asyncio.timeout(10), running.database.connection() as connection:
             while not running.worker.claimer.stopping:
                 await turn()
@@ -90,17 +95,8 @@ async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
 
 async def test_a_stopping_worker_waits_no_longer_than_its_grace(database_url: str, redis_url: str) -> None:
     never = asyncio.Event()
-
-    async def hang(_received: Received) -> web.Response:
-        await never.wait()
-        return web.Response(status=202)
-
     async with running_worker(database_url, redis_url, shutdown_grace_seconds=0.5) as running:
-        running.receiver.behaviour = hang
-        at = running.clock.now() + timedelta(milliseconds=200)
-        await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
-        await running.receiver.wait_for(1)
-        running.worker.stop()
+        await _stop_while_its_target_works(running, never)
         async with asyncio.timeout(10), running.database.connection() as connection:
             while await connection.fetchval("SELECT count(*) FROM workers"):
                 await turn()
