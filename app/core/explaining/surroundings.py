@@ -41,9 +41,10 @@ def changes(asked: Asked) -> Iterator[Fact]:
     before, after = change_before(case, rule), change_after(case, rule)
     if before is not None and names_it(before, at) is not asked.is_named:
         would = "would not" if asked.is_named else "would"
-        yield change_fact(
-            case, before, rule, asked.face, relevance=f"By the rule before, that {would} have been an occurrence."
-        )
+        relevance = f"By the rule before, that {would} have been an occurrence."
+        # Not the rule's own revision: those in between may have changed something else, as a pause does.
+        changed = case.rules[case.rules.index(before) + 1]
+        yield change_fact(case, before, changed, asked.face, relevance=relevance)
     if after is not None and names_it(after, at) is not asked.is_named:
         relevance = "By the rule after, that would not be an occurrence."
         if not asked.is_named:

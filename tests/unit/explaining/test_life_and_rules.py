@@ -135,6 +135,27 @@ def test_a_change_is_told_by_what_differs(changed: dict[str, Any], told: str) ->
     )
 
 
+def test_a_change_is_dated_by_the_revision_that_made_it_and_not_by_what_came_after() -> None:
+    rules = ruled((CREATED, P, "0 12 * * *"), (P, Q, "0 13 * * *"), (Q, R, "0 13 * * *"), (R, None, "0 13 * * *"))
+    events = (
+        change(P, "schedule_update", ACTIVE, ACTIVE, revision=2, reason="later"),
+        change(Q, "schedule_pause", ACTIVE, PAUSED, revision=3, reason="lunch"),
+        change(R, "schedule_resume", PAUSED, ACTIVE, revision=4, reason="back", by="bob"),
+    )
+    known = case(schedule(revision=4), *events, rules=rules)
+    for at in (NOON, berlin("11-27 12:00"), berlin("11-26 13:00")):
+        (fact,) = [fact for fact in explain(known, Records(), at, NOW).facts if fact.kind is FactKind.CHANGED]
+        assert fact.text.startswith(
+            'On Monday 2026-11-23 at 10:00 (Europe/Berlin) its rule was changed by anna ("later"): from at 12:00, to '
+            "at 13:00. By the rule before, that would "
+        )
+        assert (fact.data["at"], fact.data["by"], fact.data["revision"]) == (P, "anna", 2)
+    # Of one that was changed back and forth, it is the last change that counts.
+    again = replace(known, rules=(*ruled((CREATED, P, "0 13 * * *"), (P, Q, "0 12 * * *")), *rules[2:]))
+    (fact,) = [fact for fact in explain(again, Records(), NOON, NOW).facts if fact.kind is FactKind.CHANGED]
+    assert (fact.data["at"], fact.data["revision"]) == (Q, 3)
+
+
 def test_what_else_a_rule_says_is_told_with_it() -> None:
     use = CalendarUse(("firm", "country"), OnDayOff.NEXT_BUSINESS_DAY)
     bounded = replace(WEEKDAYS, start_at=CREATED, end_at=berlin("12-24 00:00"), jitter_seconds=90, calendars=use)
