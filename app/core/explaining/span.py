@@ -9,13 +9,13 @@ from itertools import chain, islice
 from uuid import UUID
 
 from app.core.errors import InvalidScheduleException
-from app.core.execution import Execution
+from app.core.execution import Execution, Reason
 from app.core.explaining.asked import ask
 from app.core.explaining.counting import counted_before
 from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
-from app.core.explaining.values import Case, Records, Verdict
+from app.core.explaining.values import Case, FactKind, Records, Verdict
 from app.core.explaining.wording import Clockface, because, counted, roughly, who
 from app.core.occurrences import Adjustment, Timing, lost_times, next_occurrence
 from app.core.occurrences.words import listed
@@ -111,7 +111,10 @@ def _reason(found: Judged) -> str | None:
     """Why it did not run, where the verdict alone does not say it."""
     if found.execution is not None:
         return found.execution.reason
-    return "calendar" if found.verdict in (Verdict.SKIPPED, Verdict.WILL_BE_SKIPPED) else None
+    if found.verdict not in (Verdict.SKIPPED, Verdict.WILL_BE_SKIPPED):
+        return None
+    is_asked_for = any(fact.kind is FactKind.SKIP_NEXT for fact in found.facts)
+    return Reason.SKIP_NEXT if is_asked_for else Reason.CALENDAR
 
 
 def _instants(case: Case, own: Sequence[Execution], start: datetime, end: datetime) -> list[datetime]:

@@ -1,7 +1,7 @@
 """What a schedule was at an instant, and which of its rules was in force."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +9,8 @@ import pytest
 from app.core.explaining import Event, FactKind, Records, Rule, Verdict, explain, overview
 from app.core.explaining.life import pauses_within, stage_at
 from app.core.explaining.rules import rule_at
-from app.core.occurrences import OnDayOff
-from app.core.schedule import CalendarUse, ScheduleStatus
+from app.core.occurrences import BusinessDays, OnDayOff
+from app.core.schedule import CalendarUse, ScheduleStatus, SkipNext
 from tests.unit.explaining.cases import CREATED, NOON, NOW, WEEKDAYS, berlin, case, change, resting, run, schedule
 
 ACTIVE, PAUSED = ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED
@@ -173,6 +173,15 @@ def test_a_time_span_follows_the_rules_as_they_changed() -> None:
     assert [one.at for one in span.occurrences] == [
         *map(berlin, ("11-21 12:00", "11-22 12:00", "11-23 13:00", "11-24 12:00", "11-25 12:00")),
     ]
+
+
+def test_a_time_span_tells_what_is_to_be_skipped_by_why() -> None:
+    days = BusinessDays.merged(OnDayOff.SKIP, days_off=[(date(2026, 11, 27), date(2026, 11, 27))])
+    firm = replace(WEEKDAYS, calendars=CalendarUse(("firm",), OnDayOff.SKIP))
+    row = schedule(firm, business_days=days, skip_next=SkipNext("anna", "fair", NOW))
+    span = overview(case(row), [], berlin("11-26 00:00"), berlin("11-28 00:00"), NOW)
+    assert span.counts == {Verdict.WILL_BE_SKIPPED: 2}
+    assert span.summary.endswith(": 1 to be skipped (calendar) and 1 to be skipped (skip_next).")
 
 
 def test_a_time_span_keeps_to_the_schedules_life() -> None:
