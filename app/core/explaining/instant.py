@@ -92,6 +92,9 @@ def _remarks(
     """What belongs to the summary beside the verdict: what moved the occurrence, and what else became of it."""
     if asked.is_named and asked.found is not None and asked.found.told:
         yield asked.found.told
+    elif asked.record is not None and asked.found is not None and asked.found.day_off:
+        # The record says that the day was off, and nothing of the clock.
+        yield from (fact.text for fact in asked.found.facts if fact.kind is FactKind.DAYLIGHT)
     yield from (day.text for day in days[:2])
     if told.verdict is Verdict.NOT_AN_OCCURRENCE:
         yield from (change.text for change in changed[:1])

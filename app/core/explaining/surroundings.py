@@ -8,6 +8,7 @@ from app.core.explaining.days import days_off
 from app.core.explaining.rules import change_after, change_before, change_fact
 from app.core.explaining.values import Fact, FactKind
 from app.core.explaining.wording import offset_text
+from app.core.occurrences import nominal_days
 
 _BECAME = {
     ExecutionStatus.PENDING: "it fired, and its delivery is under way",
@@ -56,8 +57,9 @@ def calendar_days(asked: Asked) -> Iterator[Fact]:
     """What the calendars call the days that they have off and that bear on the instant."""
     found, record = asked.found, asked.record
     days = [] if found is None else list(found.days)
-    if (found is not None and found.day_off) or (record is not None and record.reason == Reason.CALENDAR):
-        days.append(asked.face.local(asked.at).date())
+    if record is not None and record.reason == Reason.CALENDAR:
+        local = (asked.face.local(asked.at).date(),)
+        days += local if found is None else nominal_days(asked.rule.timing, asked.at)
     yield from days_off(asked.case.calendars, asked.rule, days)
 
 

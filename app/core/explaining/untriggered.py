@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.explaining.rules import rule_of
 from app.core.explaining.values import Case, Event
 from app.core.explaining.wording import Clockface, because, lasting, one_line, roughly, who
-from app.core.occurrences.words import listed
+from app.core.occurrences import nominal_days
+from app.core.occurrences.words import day_in_words, listed
 
 
 def untriggered(
@@ -48,7 +50,7 @@ def _skipped(at: datetime, execution: Execution, case: Case, unfinished: Sequenc
             asked = "" if execution.reason_detail is None else f", as asked {one_line(execution.reason_detail)}"
             return f"it was to be skipped{asked}"
         case Reason.CALENDAR:
-            return f"that day is off{_calendars(execution, case)}"
+            return f"{_days_off(at, execution, case, face)} off{_calendars(execution, case)}"
         case Reason.OVERLAP:
             return f"{_in_the_way(at, unfinished, face)}, and its overlap policy skips what comes meanwhile"
         case Reason.QUEUE_FULL:
@@ -67,6 +69,18 @@ def _interrupted(how: str, at: datetime, execution: Execution, case: Case, face:
 
 def _made_by(execution: Execution, case: Case) -> Event | None:
     return next((event for event in case.events if event.at == execution.created_at), None)
+
+
+def _days_off(at: datetime, execution: Execution, case: Case, face: Clockface) -> str:
+    """The day of the time that its rule names, which is another than the clock shows where a gap ended at midnight."""
+    rule = rule_of(case, execution.revision)
+    try:
+        days = () if rule is None else nominal_days(rule.timing, at)
+    except InvalidScheduleException:
+        days = ()
+    if not days or days == (face.local(at).date(),):
+        return "that day is"
+    return f"{listed(day_in_words(day.toordinal()) for day in days)} {'is' if len(days) == 1 else 'are'}"
 
 
 def _calendars(execution: Execution, case: Case) -> str:

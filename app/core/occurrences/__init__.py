@@ -18,7 +18,7 @@ from app.core.occurrences.reasons import Adjustment, AdjustmentCause
 from app.core.occurrences.rfc3339 import parse_instant, wall_reading
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
-from app.core.occurrences.why import Why, why
+from app.core.occurrences.why import Why, nominal_days, why
 from app.core.occurrences.zones import tzdata_version
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "latest_occurrence",
     "lost_times",
     "next_occurrence",
+    "nominal_days",
     "occurrences_after",
     "parse_instant",
     "passed_over",

@@ -28,15 +28,19 @@ from app.core.occurrences.words import HANDFUL
 from app.core.occurrences.zones import Zone, load_zone
 
 
-def adjustments(timing: Timing, occurrence: datetime, *, told_of_another: bool = False) -> tuple[Adjustment, ...]:
+def adjustments(
+    timing: Timing, occurrence: datetime, *, told_of_another: bool = False, hypothetical: bool = False
+) -> tuple[Adjustment, ...]:
     """What moved an occurrence of a timing to where it is, or shows its time twice; empty for an ordinary one.
 
     Where they are `told_of_another` instant, "this" would not mean the occurrence, and they say when it fires.
+    Where they are `hypothetical`, something that the timing does not have stands in the way, and they say where it
+    would fire.
 
     Raises as `next_occurrence` does.
     """
     if timing.schedule_type is ScheduleType.CRON:
-        return tuple(_of_cron(timing, floor_second(occurrence), told_of_another))
+        return tuple(_of_cron(timing, floor_second(occurrence), told_of_another, hypothetical))
     if timing.schedule_type is ScheduleType.ONE_TIME and timing.scheduled_time is not None:
         return tuple(_of_one_time(timing, timing.scheduled_time, floor_second(occurrence), told_of_another))
     return ()
@@ -54,7 +58,7 @@ def reading_adjusted(naive: datetime, timezone: str) -> tuple[Adjustment, ...]:
     return tuple(_after_gap(zone, second, [wall], 1, together=False))
 
 
-def _of_cron(timing: Timing, second: int, told_of_another: bool) -> Iterator[Adjustment]:
+def _of_cron(timing: Timing, second: int, told_of_another: bool, hypothetical: bool) -> Iterator[Adjustment]:
     zone = load_zone(timing.timezone)
     cron = zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, timing.days)
     first, wall = cron.nominal_at(second)
@@ -68,7 +72,7 @@ def _of_cron(timing: Timing, second: int, told_of_another: bool) -> Iterator[Adj
     if jumped_over:
         count = cron.wall_clock.count(first, wall)
         together = cron.wall_clock.next_at(wall) == wall
-        yield from _after_gap(zone, second, jumped_over, count, together=together)
+        yield from _after_gap(zone, second, jumped_over, count, together=together, hypothetical=hypothetical)
     else:
         yield from _in_fold(timing, zone, wall, second, told_of_another)
 
@@ -107,10 +111,12 @@ def _of_one_time(timing: Timing, scheduled: datetime, second: int, told_of_anoth
         yield from _in_fold(timing, zone, wall, second, told_of_another)
 
 
-def _after_gap(zone: Zone, second: int, walls: Sequence[int], count: int, *, together: bool) -> Iterator[Adjustment]:
+def _after_gap(
+    zone: Zone, second: int, walls: Sequence[int], count: int, *, together: bool, hypothetical: bool = False
+) -> Iterator[Adjustment]:
     for jump in jumps_near(zone, second):
         if jump.at == second:
-            ending = reasons.after_gap(jump, walls, count, together=together)
+            ending = reasons.after_gap(jump, walls, count, together=together, hypothetical=hypothetical)
             yield reasons.gap(zone.name, jump, walls, count, ending)
 
 

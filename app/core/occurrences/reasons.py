@@ -52,9 +52,14 @@ def gap(timezone: str, jump: Jump, walls: Sequence[int], count: int, ending: str
     return Adjustment(AdjustmentCause.GAP, tuple(map(wall_iso, walls)), text)
 
 
-def after_gap(jump: Jump, walls: Sequence[int], count: int, *, together: bool) -> str:
-    """The ending for times that fire at the first instant after a gap; `together` with that instant's own time."""
+def after_gap(jump: Jump, walls: Sequence[int], count: int, *, together: bool, hypothetical: bool = False) -> str:
+    """The ending for times that fire at the first instant after a gap; `together` with that instant's own time.
+
+    `hypothetical`: they would, if something else did not stand in the way.
+    """
     fires = "it fires" if count == 1 else "they fire"
+    if hypothetical:
+        fires = "it would fire" if count == 1 else "they would fire"
     at = "together with" if together else "at"
     return f"; {fires} {at} {_time_on_day(jump.wall_to, walls[-1] // DAY_SECONDS)}, the first instant after."
 
@@ -82,6 +87,7 @@ def this_showing(number: int, showings: int) -> str:
 
 
 FIRST_SHOWING_ONLY = "it fires at the first."
+WOULD_AT_FIRST_SHOWING_ONLY = "it would fire at the first."
 
 
 def fires_at(numbers: Sequence[int], showings: int) -> str:

@@ -1,13 +1,16 @@
 """What is read aloud about an instant, and a time span, of a day on which the clocks change."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
-from app.core.explaining import Case, Overview, Records, explain, overview
-from app.core.occurrences import DEFAULT_POLICY, DstPolicy, Fold, Gap
-from tests.unit.explaining.cases import NOW, WEEKDAYS, case, schedule
+from app.core.calendars import Contents, Days
+from app.core.execution import ExecutionStatus, Reason
+from app.core.explaining import Case, FactKind, Overview, Records, Verdict, explain, overview
+from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, OnDayOff
+from app.core.schedule import CalendarUse
+from tests.unit.explaining.cases import NOW, WEEKDAYS, calendar, case, run, schedule
 
 NEW_YORK = "America/New_York"
 SKIP_GAPS, TWICE = DstPolicy(gap=Gap.SKIP), DstPolicy(fold=Fold.TWICE)
@@ -111,3 +114,58 @@ def test_a_time_span_of_a_zone_that_is_gone_tells_of_no_clocks() -> None:
     definition = replace(WEEKDAYS, cron_expression="*/20 2 * * *", timezone="Mars/Base")
     found = _day(case(schedule(definition)), "03-14T05:00", "03-15T04:00")
     assert found.summary == "No occurrence from Sunday 2027-03-14 at 05:00 to Monday 2027-03-15 at 04:00 (UTC)."
+
+
+SUNDAY_OFF = BusinessDays.merged(OnDayOff.SKIP, days_off=[(date(2027, 3, 14), date(2027, 3, 14))])
+SATURDAY_OFF = BusinessDays.merged(OnDayOff.SKIP, days_off=[(date(2027, 3, 27), date(2027, 3, 27))])
+
+
+def _firm(expression: str, timezone: str, days: BusinessDays, *off: date) -> Case:
+    use = CalendarUse(("firm",), OnDayOff.SKIP)
+    definition = replace(WEEKDAYS, cron_expression=expression, timezone=timezone, calendars=use)
+    row = schedule(definition, business_days=days, next_execution_at=datetime(2026, 12, 1, tzinfo=UTC))
+    entries = tuple(Days(day, day, "Fair") for day in off)
+    return case(row, calendars=(calendar(contents=Contents(entries, (), None, None)),))
+
+
+def test_a_day_off_on_which_the_clocks_jump_is_told_with_the_time_that_does_not_exist() -> None:
+    known = _firm("30 2 * * *", NEW_YORK, SUNDAY_OFF, date(2027, 3, 14))
+    found = explain(known, Records(), _utc("03-14T07:00"), NOW)
+    assert (found.verdict, found.execution) == (Verdict.WILL_BE_SKIPPED, None)
+    assert found.summary == (
+        f"It will not fire on Sunday 2027-03-14 at 03:00 ({NEW_YORK}): Sunday 2027-03-14 is a day off, and the "
+        f"schedule skips days off. {HALF_PAST_TWO}{JUMPS}; it would fire at 03:00, the first instant after. In the "
+        "calendar firm 2027-03-14 is Fair."
+    )
+    kinds = [fact.kind for fact in found.facts]
+    assert FactKind.MISMATCH not in kinds
+    assert kinds.count(FactKind.DAYLIGHT) == 1
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_gap_that_ends_at_midnight_is_told_by_the_day_that_is_off(*, recorded: bool) -> None:
+    at = _utc("03-28T01:00")
+    known = _firm("30 23 * * *", "America/Nuuk", SATURDAY_OFF, date(2027, 3, 27), date(2027, 3, 28))
+    record = run(at, ExecutionStatus.SKIPPED, reason=Reason.CALENDAR, attempts=())
+    found = explain(known, Records(own=(record,) if recorded else ()), at, at if recorded else NOW)
+    assert found.verdict is (Verdict.SKIPPED if recorded else Verdict.WILL_BE_SKIPPED)
+    because = "Saturday 2027-03-27 is off in its calendar firm."
+    if not recorded:
+        because = "Saturday 2027-03-27 is a day off, and the schedule skips days off."
+    did = "did" if recorded else "will"
+    assert found.summary == (
+        f"It {did} not fire on Sunday 2027-03-28 at 00:00 (America/Nuuk): {because} 23:30 does not exist on 2027-03-27 "
+        "in America/Nuuk, where the clock jumps from 23:00 to 00:00 on 2027-03-28; it would fire at 00:00 on "
+        "2027-03-28, the first instant after. In the calendar firm 2027-03-27 is Fair."
+    )
+    assert [fact.data["day"] for fact in found.facts if "day" in fact.data] == ["2027-03-27"]
+
+
+def test_the_second_showing_of_a_time_on_a_day_off_is_not_the_one_that_the_day_off_took() -> None:
+    days = BusinessDays.merged(OnDayOff.SKIP, days_off=[(date(2027, 11, 7), date(2027, 11, 7))])
+    known = _firm("30 1 * * *", NEW_YORK, days)
+    found = explain(known, Records(), _utc("11-07T06:30"), NOW)
+    assert found.verdict is Verdict.NOT_AN_OCCURRENCE
+    assert found.summary.endswith(
+        f": {SHOWN}it would fire at the first. Sunday 2027-11-07 is a day off, and the schedule skips days off."
+    )

@@ -1,5 +1,6 @@
 """What a rule says about an instant: why it fires then, or everything that keeps it from firing."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from app.core.errors import InvalidScheduleException
 from app.core.occurrences import (
     BusinessDays,
     DstPolicy,
+    Fold,
     Gap,
     OnDayOff,
     ScheduleType,
@@ -17,6 +19,7 @@ from app.core.occurrences import (
     Why,
     check_timing,
     next_occurrence,
+    nominal_days,
     why,
 )
 from app.core.occurrences.zones import load_zone
@@ -227,6 +230,75 @@ def test_only_what_the_clock_shows_for_the_second_time_is_told_to_have_fired_bef
         assert why(timing, _utc(at)).not_there == ()
 
 
+NEW_YORK, NUUK = "America/New_York", "America/Nuuk"
+SPRING, AUTUMN = "Sunday 2027-03-14", "Sunday 2027-11-07"
+JUMPS = f"02:30 does not exist on 2027-03-14 in {NEW_YORK}, where the clock jumps from 02:00 to 03:00; it"
+SHOWN = f"01:30 is shown twice on 2027-11-07 in {NEW_YORK}; "
+WHOLE_DAY, LAST_HOUR = (
+    f"where the clock jumps from {start} to 00:00 on {day}; it would fire at 00:00 on {day}, the first instant after."
+    for start, day in (("00:00", "2011-12-31"), ("23:00", "2027-03-28"))
+)
+SKIPS = "is a day off, and the schedule skips days off."
+
+
+def _off(day: str, rule: OnDayOff = OnDayOff.SKIP) -> BusinessDays:
+    return BusinessDays.merged(rule, days_off=[(date.fromisoformat(day), date.fromisoformat(day))])
+
+
+@pytest.mark.parametrize(
+    ("timing", "at", "told"),
+    [
+        (cron("30 2 * * *", NEW_YORK, days=_off("2027-03-14")), "2027-03-14T07:00Z",
+         [f"{SPRING} {SKIPS}", f"{JUMPS} would fire at 03:00, the first instant after."]),
+        (cron("30 2 * * *", NEW_YORK, days=_off("2027-03-14", OnDayOff.NEXT_BUSINESS_DAY)), "2027-03-14T07:00Z",
+         [f"{SPRING} is a day off; it fires on the next business day, Monday 2027-03-15.",
+          f"{JUMPS} would fire at 03:00, the first instant after."]),
+        (cron("0 12 * * *", "Pacific/Apia", days=_off("2011-12-30")), "2011-12-30T10:00Z",
+         [f"Friday 2011-12-30 {SKIPS}", f"12:00 does not exist on 2011-12-30 in Pacific/Apia, {WHOLE_DAY}"]),
+        (cron("0 12 * * *", "Pacific/Fakaofo", days=_off("2011-12-30")), "2011-12-30T11:00Z",
+         [f"Friday 2011-12-30 {SKIPS}", f"12:00 does not exist on 2011-12-30 in Pacific/Fakaofo, {WHOLE_DAY}"]),
+        (cron("30 23 * * *", NUUK, days=_off("2027-03-27")), "2027-03-28T01:00Z",
+         [f"Saturday 2027-03-27 {SKIPS}", f"23:30 does not exist on 2027-03-27 in {NUUK}, {LAST_HOUR}"]),
+        (cron("30 1 * * *", NEW_YORK, days=_off("2027-11-07")), "2027-11-07T05:30Z",
+         [f"{AUTUMN} {SKIPS}", f"{SHOWN}this is the first of the two."]),
+        (cron("30 1 * * *", NEW_YORK, days=_off("2027-11-07")), "2027-11-07T06:30Z",
+         [f"{SHOWN}it would fire at the first.", f"{AUTUMN} {SKIPS}"]),
+        (cron("30 1 * * *", NEW_YORK, days=_off("2027-11-07"), dst_policy=DstPolicy(fold=Fold.TWICE)),
+         "2027-11-07T06:30Z", [f"{AUTUMN} {SKIPS}", f"{SHOWN}this is the second of the two."]),
+        (cron("30 2 * * *", NEW_YORK, end_at=_utc("2027-03-14T06:00Z")), "2027-03-14T07:00Z",
+         [f"{JUMPS} would fire at 03:00, the first instant after.",
+          "it is after end_at, 2027-03-14T01:00:00-05:00, the last instant that may fire"]),
+        (cron("30 1 * * *", NEW_YORK, start_at=_utc("2027-11-07T06:00Z")), "2027-11-07T06:30Z",
+         [f"{SHOWN}it would fire at the first."]),
+        (cron("30 1 * * *", NEW_YORK, end_at=_utc("2027-11-07T06:00Z")), "2027-11-07T06:30Z",
+         [f"{SHOWN}it fires at the first.",
+          "it is after end_at, 2027-11-07T01:00:00-05:00, the last instant that may fire"]),
+    ],
+)  # fmt: skip
+def test_what_a_day_off_or_a_bound_keeps_from_firing_is_told_with_what_the_clocks_do(
+    timing: Timing, at: str, told: list[str]
+) -> None:
+    found = why(timing, _utc(at))
+    assert not found.fires
+    assert found.mismatches == ()
+    assert _said(found) == told
+
+
+def test_the_days_that_decide_whether_an_instant_is_off_are_those_of_the_times_that_come_to_it() -> None:
+    at = _utc("2027-03-28T01:00Z")
+    saturday, sunday = date(2027, 3, 27), date(2027, 3, 28)
+    for expression, days in (
+        ("30 23 * * *", (saturday,)),
+        ("0 0 * * *", (sunday,)),
+        ("0 0,23 * * *", (saturday, sunday)),
+        ("*/30 23 * * *", (sunday,)),
+        ("7 7 * * *", (sunday,)),
+    ):
+        assert nominal_days(cron(expression, NUUK), at) == days
+    assert nominal_days(_every(7, anchor=ANCHOR), at) == (sunday,)
+    assert nominal_days(_once("2027-03-28T01:00Z"), at) == (sunday,)
+
+
 def test_a_day_off_without_a_time_of_the_rule_is_not_mentioned() -> None:
     assert why(cron("0 9 * * MON", BERLIN, days=SKIP), _utc("2026-12-25T09:00+01:00")).not_there == ()
     weekly = _every(7 * 86_400, start_at=ANCHOR, days=SKIP)
@@ -307,6 +379,14 @@ def test_every_instant_fires_or_has_a_reason_not_to(
         wall = instant + offset(zone, instant)
         day = EPOCH.date() + timedelta(days=wall // 86_400)
         named = expression.matches_time(wall % 86_400) and expression.matches_day(day)
+        without_days = why(replace(timing, days=None), moment)
+        if without_days.fires:
+            # A day off alone is in the way of what would have fired there, and the clocks are told as without it.
+            assert found.mismatches == ()
+            assert found.fires or any(reason.cause == "calendar" for reason in found.not_there)
+            if not found.fires:
+                causes = [reason.cause for reason in found.not_there]
+                assert all(reason.cause in causes for reason in without_days.adjustments)
         if found.fires:
             assert found.mismatches == ()
             assert named or found.adjustments != ()
