@@ -25,7 +25,7 @@ from app.core.occurrences.cron_grammar import (
 )
 from app.core.occurrences.instants import floor_second
 from app.core.occurrences.timing import ScheduleType, Timing
-from app.core.occurrences.words import MONTHS, WEEKDAYS, duration_in_words, listed
+from app.core.occurrences.words import MONTHS, WEEKDAYS, duration_in_words, listed, time_in_words
 from app.core.occurrences.zones import load_zone
 
 _ORDINALS = ("last", "first", "second", "third", "fourth", "fifth")
@@ -37,6 +37,8 @@ _WORDING = (
     ("at 1 minutes", "at 1 minute"),
     ("at 1 seconds", "at 1 second"),
 )
+_MOST_TIMES = 6
+"""How many times of day are named one by one where an hour has several."""
 _ON_DAYS_OFF = {
     OnDayOff.SKIP: ", except on days off",
     OnDayOff.NEXT_BUSINESS_DAY: ", moved to the next business day",
@@ -95,8 +97,8 @@ def _time_of_day(source: CronSource) -> str:
     if "-" in hour and second == "0" and minute.isdigit():
         # It would say "between 09:00 and 17:59" of what fires at 17:00 for the last time.
         return "Every hour from " + " to ".join(f"{int(end):02}:{int(minute):02}" for end in hour.split("-"))
-    if "," in second and minute.isdigit() and hour.isdigit():
-        return "At " + listed([f"{int(hour):02}:{int(minute):02}:{int(each):02}" for each in second.split(",")])
+    if times := _few_times(second, minute, hour):
+        return "At " + listed(times)
     minute, hour, during = _during(second, minute, hour)
     options = Options()
     options.locale_code = "en_US"
@@ -111,6 +113,18 @@ def _time_of_day(source: CronSource) -> str:
     return text[:1].upper() + text[1:] + during
 
 
+def _few_times(second: str, minute: str, hour: str) -> list[str]:
+    """The times of day of plain values, where they are few, or where each hour has one; else none."""
+    fields = [field.split(",") for field in (hour, minute, second)]
+    hours, minutes, seconds = fields
+    if not all(value.isdigit() for field in fields for value in field):
+        return []
+    each_hour = len(minutes) * len(seconds)
+    if each_hour > 1 and len(hours) * each_hour > _MOST_TIMES:
+        return []
+    return [time_in_words((int(h) * 60 + int(m)) * 60 + int(s)) for h in hours for m in minutes for s in seconds]
+
+
 def _during(second: str, minute: str, hour: str) -> tuple[str, str, str]:
     """What cron_descriptor is left to say of minute and hour, and what is said of them here, as times to fire during.
 
@@ -119,6 +133,9 @@ def _during(second: str, minute: str, hour: str) -> tuple[str, str, str]:
     finest = minute if second.isdigit() else second
     if finest.isdigit():
         return minute, hour, ""
+    if hour.isdigit() and ("/" not in finest and finest != "*") and not (second == "0" and "-" in minute):
+        # It would say "at 22:00" of what fires at some minutes of that hour.
+        return minute, "*", _hours(hour, within=False)
     every = finest == "*" or "/" in finest
     minutes = hours = ""
     if not second.isdigit() and every and minute != "*" and "-" not in minute:

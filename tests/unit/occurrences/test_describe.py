@@ -77,6 +77,30 @@ from .brute_force import Expression, cron, daily_expressions, examples, expressi
         ("*/10 15-45 */2 * * *", "Every 10 seconds, minutes 15 to 45 past the hour, during every 2nd hour from 00:00"),
         ("0,30 */4 * * *", "At 0 and 30 minutes past the hour, every 4 hours"),
         ("30 */5 * * * *", "At 30 seconds past the minute, every 5 minutes"),
+        # A time of day is named only where it fires; few of them one by one.
+        ("15 30 9,17 * * *", "At 09:30:15 and 17:30:15"),
+        ("14 42 */7 * * *", "At 00:42:14, 07:42:14, 14:42:14 and 21:42:14"),
+        ("25,50 22 * * *", "At 22:25 and 22:50"),
+        ("*/30 2 * * *", "At 02:00 and 02:30"),
+        ("0,30 9,17 * * *", "At 09:00, 09:30, 17:00 and 17:30"),
+        ("1,2 30 9,17 * * *", "At 09:30:01, 09:30:02, 17:30:01 and 17:30:02"),
+        ("0,25,30,50 9,17 * * *", "At 0, 25, 30 and 50 minutes past the hour, during hours 9 and 17"),
+        (
+            "3-59/7 9 * * *",
+            "At 3, 10, 17, 24, 31, 38, 45, 52 and 59 minutes past the hour, between 09:00 and 09:59",
+        ),
+        (
+            "51 10-49 15 * * *",
+            "At 51 seconds past the minute, minutes 10 to 49 past the hour, between 15:00 and 15:59",
+        ),
+        (
+            "16-34 35 2 * * *",
+            "Seconds 16 to 34 past the minute, at 35 minutes past the hour, between 02:00 and 02:59",
+        ),
+        (
+            "29-39 1 13-21/9 * * *",
+            "Seconds 29 to 39 past the minute, at 1 minute past the hour, between 13:00 and 13:59",
+        ),
         # Nothing is named twice.
         ("0 0 * * 0,7", "At 00:00, on Sunday"),
         ("0 0 * * MON,1-2", "At 00:00, on Monday and Tuesday"),
@@ -186,6 +210,21 @@ def test_what_is_said_to_be_every_so_many_is_even_round_the_wrap(expression: Exp
         values = sorted(fields[unit])
         distances = {later - earlier for earlier, later in pairwise([*values, values[0] + _SIZES[unit]])}
         assert distances == {int(number or 1)}, words
+
+
+@settings(max_examples=examples(1500))
+@given(expressions(seconds=True) | expressions(seconds=False))
+def test_a_time_of_day_is_named_only_where_it_fires(expression: Expression) -> None:
+    second = frozenset((0,)) if expression.second is None else expression.second.matches
+    words = describe(cron(expression.text))
+    lists = re.findall(
+        r"\bat ((?:(?:, | and )?[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)+)", words.replace("starting at", ""), re.I
+    )
+    named = re.findall(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?", " ".join(lists))
+    for hour, minute, at_second in named:
+        assert int(hour) in expression.hour.matches, words
+        assert int(minute) in expression.minute.matches, words
+        assert int(at_second or 0) in second, words
 
 
 @settings(max_examples=examples(500))
