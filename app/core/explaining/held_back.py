@@ -7,13 +7,13 @@ from uuid import UUID
 from app.core.execution import Execution, ExecutionStatus
 from app.core.explaining.ahead import Ahead
 from app.core.explaining.asked import Asked
-from app.core.explaining.outcome import Outcome, Told
+from app.core.explaining.outcome import Outcome, Told, is_stopped, is_untriggered
 from app.core.explaining.rules import rule_of
 from app.core.explaining.values import Verdict
 from app.core.explaining.wording import lasting, until
 from app.core.occurrences import ScheduleType, Timing, due_at
 
-_UNTRIGGERED = (ExecutionStatus.MISSED, ExecutionStatus.SKIPPED)
+_WILL_NOT_BE = {Verdict.WILL_BE_SKIPPED: "is to be skipped", Verdict.LIMIT_REACHED: "is beyond its limit of runs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +63,13 @@ def told_of(held: HeldBack, asked: Asked) -> Told:
     at, face = asked.at, asked.face
     if held.record is not None:
         run = held.record
-        untriggered = run.status in _UNTRIGGERED
+        untriggered = run.status in (ExecutionStatus.MISSED, ExecutionStatus.SKIPPED)
         opening = None if untriggered else f"{_fires(run, asked)} on {face.named(at)}: {_clause(held, asked)}."
         told = Outcome(held.occurrence, run, asked.case, asked.records, face, asked.now, opening=opening).told()
         return told if opening is not None else _led(held, asked, told)
-    schedule = asked.case.schedule
-    assert schedule is not None, "it waits for an occurrence"
-    assert schedule.next_execution_at is not None, "it waits for an occurrence"
-    told = Ahead(held.occurrence, schedule, schedule.next_execution_at, face, asked.now, asked.counted).told()
+    told = _ahead(held, asked)
+    if told.verdict in _WILL_NOT_BE:
+        return _led(held, asked, told, verb="would be")
     if told.verdict is not Verdict.WILL_FIRE:
         return _led(held, asked, told)
     summary = f"It will fire on {face.named(at)}, {until(at, asked.now)}: {_clause(held, asked)}."
@@ -82,24 +81,42 @@ def remark(held: HeldBack, asked: Asked) -> str:
     face, run = asked.face, held.record
     which = f"The run for {face.then(held.occurrence, asked.at)}"
     if asked.at < held.due_at:
-        verb = "is" if held.due_at > asked.now else "was"
-        return f"{which}, {held.why}, {verb} due {face.when(held.due_at, asked.at)}."
+        due = f"due {face.when(held.due_at, asked.at)}"
+        if run is None and (instead := _WILL_NOT_BE.get(_ahead(held, asked).verdict)):
+            return f"{which}, {held.why}, would be {due}, but {instead}."
+        verb, instead = _verb(held, held.due_at, asked.now), ""
+        if run is not None and is_untriggered(run):
+            instead = f", {'but' if is_stopped(run) else 'and'} was {run.status}"
+        return f"{which}, {held.why}, {verb} {due}{instead}."
     assert run is not None, "it was sent later"
     assert run.started_at is not None, "it was sent later"
     due = f"due {face.when(held.due_at, asked.at)}"
     return f"{which}, {due}, was sent {face.when(run.started_at, asked.at)}."
 
 
-def _led(held: HeldBack, asked: Asked, told: Told) -> Told:
-    lead = _clause(held, asked, f"on {asked.face.named(asked.at)}")
+def _ahead(held: HeldBack, asked: Asked) -> Told:
+    schedule = asked.case.schedule
+    assert schedule is not None, "it waits for an occurrence"
+    assert schedule.next_execution_at is not None, "it waits for an occurrence"
+    return Ahead(held.occurrence, schedule, schedule.next_execution_at, asked.face, asked.now, asked.counted).told()
+
+
+def _led(held: HeldBack, asked: Asked, told: Told, verb: str | None = None) -> Told:
+    lead = _clause(held, asked, f"on {asked.face.named(asked.at)}", verb)
     return Told(told.verdict, f"{lead[:1].upper()}{lead[1:]}. {told.summary}", told.facts)
 
 
-def _clause(held: HeldBack, asked: Asked, when: str = "then") -> str:
+def _clause(held: HeldBack, asked: Asked, when: str = "then", verb: str | None = None) -> str:
     late = f", {held.why}," if held.why else ""
-    verb = "is" if asked.at > asked.now else "was"
     became = "due" if asked.at == held.due_at else "sent"
+    verb = verb or _verb(held, asked.at, asked.now)
     return f"the run for {asked.face.then(held.occurrence, asked.at)}{late} {verb} {became} {when}"
+
+
+def _verb(held: HeldBack, at: datetime, now: datetime) -> str:
+    if held.record is not None and is_stopped(held.record):
+        return "would have been"
+    return "is" if at > now else "was"
 
 
 def _fires(run: Execution, asked: Asked) -> str:

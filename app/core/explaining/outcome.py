@@ -37,6 +37,17 @@ class Told:
     facts: tuple[Fact, ...]
 
 
+def is_untriggered(run: Execution) -> bool:
+    """Whether it came to nothing: missed, skipped, or cancelled before anything was sent."""
+    return run.status in _UNTRIGGERED or (run.status is ExecutionStatus.CANCELLED and not run.attempts)
+
+
+def is_stopped(run: Execution) -> bool:
+    """Whether that was decided before it was due, so that it never was."""
+    decided_at = run.created_at if run.status in _UNTRIGGERED else run.finished_at
+    return is_untriggered(run) and decided_at is not None and decided_at < run.due_at
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Tells what became of `at`, which `execution` stands for; `rule_words` is the rule, where it names `at`.
@@ -133,7 +144,8 @@ class Outcome:
         execution, face = self.execution, self.face
         delay = execution.due_at - execution.scheduled_for
         if delay and execution.trigger is Trigger.SCHEDULE and execution.scheduled_for == self.at:
-            text = f"It was due at {face.time(execution.due_at)} ({face.name}), {lasting(delay)} after its instant."
+            was = "would have been" if is_stopped(execution) else "is" if execution.due_at > self.now else "was"
+            text = f"It {was} due at {face.time(execution.due_at)} ({face.name}), {lasting(delay)} after its instant."
             yield Fact(FactKind.DUE, text, {"due_at": execution.due_at, "delay_seconds": delay / timedelta(seconds=1)})
         if execution.status in _UNTRIGGERED:
             yield Fact(_UNTRIGGERED[execution.status], sentence(self._untriggered()), self._reason_data())

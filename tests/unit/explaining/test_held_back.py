@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,9 @@ def test_what_lies_after_it_was_sent_has_nothing_to_do_with_it(at: datetime) -> 
 
 
 def test_a_run_that_was_not_triggered_says_that_it_was_due_then() -> None:
-    skipped = replace(RAN, status=ExecutionStatus.SKIPPED, reason=Reason.OVERLAP, attempts=(), started_at=None)
+    skipped = replace(
+        RAN, status=ExecutionStatus.SKIPPED, reason=Reason.OVERLAP, attempts=(), started_at=None, created_at=DUE
+    )
     found = _asked(DUE, before=skipped, unfinished=(run(berlin("11-24 12:00")),))
     assert (found.verdict, found.execution) == (Verdict.SKIPPED, skipped)
     assert found.summary == (
@@ -103,10 +106,49 @@ def test_a_run_that_was_not_triggered_says_that_it_was_due_then() -> None:
         "on Wednesday 2026-11-25 at 12:00 (Europe/Berlin): its run for Tuesday 2026-11-24 at 12:00 had not ended, and "
         "its overlap policy skips what comes meanwhile."
     )
-    cancelled = replace(RAN, status=ExecutionStatus.CANCELLED, reason=Reason.REMOVED, attempts=(), started_at=None)
+    cancelled = replace(
+        RAN, status=ExecutionStatus.CANCELLED, reason=Reason.REMOVED, attempts=(), started_at=None, finished_at=NOW
+    )
     found = _asked(DUE, before=cancelled)
     assert found.verdict is Verdict.CANCELLED
     assert found.summary.startswith(f"It was to fire {DUE_THEN} It was cancelled")
+
+
+@pytest.mark.parametrize(
+    ("stopped", "became", "why"),
+    [
+        ({"status": ExecutionStatus.SKIPPED, "reason": Reason.PAUSED, "created_at": DUE - SECOND}, "skipped",
+         "the schedule was paused at 12:30:44, before it was recorded."),
+        ({"status": ExecutionStatus.SKIPPED, "reason": Reason.REPLACED, "created_at": DUE - SECOND}, "skipped",
+         "the schedule was changed at 12:30:44, before it was recorded."),
+        ({"status": ExecutionStatus.SKIPPED, "reason": Reason.SKIP_NEXT, "created_at": DUE - MILLISECOND}, "skipped",
+         "it was to be skipped."),
+        ({"status": ExecutionStatus.CANCELLED, "reason": Reason.REMOVED, "finished_at": DUE - SECOND}, "cancelled",
+         "It was cancelled at 12:30:44, when the schedule was removed; nothing had been sent."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("now", [DUE - MILLISECOND, NOW])
+def test_a_run_that_was_stopped_before_it_was_due_never_was(
+    stopped: dict[str, Any], became: str, why: str, now: datetime
+) -> None:
+    ran = replace(RAN, attempts=(), started_at=None, **stopped)
+    between = explain(WAITING, Records(before=ran), DUE - 500 * MILLISECOND, now)
+    assert between.summary.endswith(
+        f"The run for 12:00, {HELD}, would have been due at 12:30:45.777, but was {became}."
+    )
+    at_due = explain(WAITING, Records(before=ran), DUE, now)
+    assert "12:00, held back 30 minutes and 46 seconds by its jitter, would have been due " in at_due.summary
+    assert at_due.summary.endswith(why)
+    assert " was due" not in at_due.summary
+    own = explain(WAITING, Records(own=(ran,)), NOON, now)
+    (due,) = [fact.text for fact in own.facts if fact.kind is FactKind.DUE]
+    assert due.startswith("It would have been due at 12:30:45.777 ")
+
+
+def test_a_run_that_was_due_and_missed_says_both() -> None:
+    missed = replace(RAN, status=ExecutionStatus.MISSED, reason=Reason.GRACE, attempts=(), started_at=None)
+    found = _asked(DUE - MILLISECOND, before=replace(missed, created_at=NOW))
+    assert found.summary.endswith(f"The run for 12:00, {HELD}, was due at 12:30:45.777, and was missed.")
 
 
 def test_a_run_that_is_recorded_ahead_is_about_to_fire() -> None:
@@ -135,18 +177,26 @@ def test_the_instant_at_which_a_run_to_come_is_due_will_fire(occurrence: datetim
 
 
 @pytest.mark.parametrize(
-    ("known", "at", "verdict"),
+    ("known", "at", "verdict", "is_due", "instead"),
     [
         (case(schedule(JITTER, next_due_at=NEXT_DUE, skip_next=SkipNext("anna", None, NOW))), NEXT_DUE,
-         Verdict.WILL_BE_SKIPPED),
-        (case(schedule(replace(JITTER, max_executions=4), next_due_at=NEXT_DUE)), _due(FRIDAY), Verdict.LIMIT_REACHED),
-        (case(schedule(JITTER, next_execution_at=NOON, next_due_at=DUE)), DUE, Verdict.DUE),
+         Verdict.WILL_BE_SKIPPED, "would be due", ", but is to be skipped"),
+        (case(schedule(replace(JITTER, max_executions=4), next_due_at=NEXT_DUE)), _due(FRIDAY), Verdict.LIMIT_REACHED,
+         "would be due", ", but is beyond its limit of runs"),
+        (case(schedule(JITTER, next_execution_at=NOON, next_due_at=DUE)), DUE, Verdict.DUE, "was due", ""),
     ],
 )  # fmt: skip
-def test_a_run_to_come_that_will_not_be_says_why(known: Case, at: datetime, verdict: Verdict) -> None:
+def test_a_run_to_come_that_will_not_be_says_why(
+    known: Case, at: datetime, verdict: Verdict, is_due: str, instead: str
+) -> None:
     found = _asked(at, known)
     assert found.verdict is verdict
     assert found.summary.startswith("The run for 12:00, held back ")
+    assert f" by its jitter, {is_due} on " in found.summary
+    between = _asked(at - MILLISECOND, known)
+    assert between.verdict is Verdict.NOT_AN_OCCURRENCE
+    due = f"{at + timedelta(hours=1):%H:%M:%S.%f}"[:-3]
+    assert between.summary.endswith(f" by its jitter, {is_due} at {due}{instead}.")
 
 
 def test_a_schedule_that_waits_for_nothing_has_no_run_to_come() -> None:
