@@ -37,10 +37,22 @@ class Asked:
         return self.found is not None and self.found.names_it
 
 
-def ask(case: Case, records: Records, at: datetime, now: datetime, counted: Counted | None = None) -> Asked:
-    """The question, with the rule that was in force: by what was recorded, or where nothing was by the time."""
-    recorded = next((execution for execution in records.own if _reaches(execution, at)), None)
-    rule = (None if recorded is None else rule_of(case, recorded.revision)) or rule_at(case, at)
+def ask(
+    case: Case,
+    records: Records,
+    at: datetime,
+    now: datetime,
+    counted: Counted | None = None,
+    *,
+    rule: Rule | None = None,
+) -> Asked:
+    """The question, with the rule that was in force: by what was recorded, or where nothing was by the time.
+
+    It may be asked by another `rule`: that of a run which was due then.
+    """
+    if rule is None:
+        recorded = next((execution for execution in records.own if _reaches(execution, at)), None)
+        rule = (None if recorded is None else rule_of(case, recorded.revision)) or rule_at(case, at)
     face = Clockface(rule.timing.timezone)
     found, refused = None, None
     try:

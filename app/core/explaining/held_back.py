@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.core.execution import Execution, ExecutionStatus
 from app.core.explaining.ahead import Ahead
-from app.core.explaining.asked import Asked
+from app.core.explaining.asked import Asked, ask
 from app.core.explaining.outcome import Outcome, Told, is_stopped, is_untriggered
 from app.core.explaining.rules import rule_of
 from app.core.explaining.values import Verdict
@@ -56,6 +56,28 @@ def held_back(asked: Asked) -> HeldBack | None:
     if due is None or not occurrence < at <= due:
         return None
     return HeldBack(occurrence, due, _why(schedule.timing, schedule.schedule_id, occurrence, due), None)
+
+
+def by_its_own_rule(asked: Asked) -> Asked:
+    """The question by the rule of the recorded run that was due, or sent, at the instant; else as it is.
+
+    The rule may have been changed between the run's own instant and that one. What the new one names around it has
+    nothing to do with the run.
+    """
+    held = _answering(asked)
+    rule = None if held is None or held.record is None else rule_of(asked.case, held.record.revision)
+    if rule is None or rule == asked.rule:
+        return asked
+    again = ask(asked.case, asked.records, asked.at, asked.now, asked.counted, rule=rule)
+    return again if _answering(again) is not None else asked
+
+
+def _answering(asked: Asked) -> HeldBack | None:
+    """The run that is the answer: nothing was recorded for the very instant, and it was due or sent then."""
+    if asked.record is not None or asked.records.beside:
+        return None
+    held = held_back(asked)
+    return held if held is not None and held.is_of(asked.at) else None
 
 
 def told_of(held: HeldBack, asked: Asked) -> Told:

@@ -7,7 +7,7 @@ from datetime import datetime
 from app.core.execution import Execution
 from app.core.explaining.absence import absence
 from app.core.explaining.asked import Asked, ask
-from app.core.explaining.held_back import HeldBack, held_back, remark, told_of
+from app.core.explaining.held_back import HeldBack, by_its_own_rule, held_back, remark, told_of
 from app.core.explaining.outcome import Outcome, Told
 from app.core.explaining.rules import in_words, is_kept, rule_fact
 from app.core.explaining.surroundings import calendar_days, changes, neighbours, zone_fact
@@ -30,7 +30,7 @@ def explain(case: Case, records: Records, at: datetime, now: datetime) -> Explan
     What was recorded counts for more than what today's rules say: a record is told even where the rules of the time
     zone have changed since, or the definition of that time is not kept any more.
     """
-    asked = ask(case, records, at, now)
+    asked = by_its_own_rule(ask(case, records, at, now))
     judged = judge(asked)
     facts = (
         rule_fact(asked.rule, kept=is_kept(case, asked.rule, at), face=asked.face),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.core.execution import ExecutionStatus, Reason
-from app.core.explaining import Case, Explanation, FactKind, Records, Verdict, explain, spans
+from app.core.explaining import Case, Explanation, FactKind, Records, Rule, Verdict, explain, spans
 from app.core.occurrences import ScheduleType, due_at
 from app.core.schedule import ScheduleStatus, SkipNext
 from tests.unit.explaining.cases import (
@@ -197,6 +197,30 @@ def test_a_run_to_come_that_will_not_be_says_why(
     assert between.verdict is Verdict.NOT_AN_OCCURRENCE
     due = f"{at + timedelta(hours=1):%H:%M:%S.%f}"[:-3]
     assert between.summary.endswith(f" by its jitter, {is_due} at {due}{instead}.")
+
+
+@pytest.mark.parametrize("at", [DUE, SENT])
+@pytest.mark.parametrize("expression", ["0 9 * * *", "0 12 * * MON-FRI", "* 13 * * *"])
+def test_a_run_that_was_due_after_its_rule_was_changed_is_told_by_its_own_rule(at: datetime, expression: str) -> None:
+    changed_at = NOON + SECOND
+    later = replace(WEEKDAYS, cron_expression=expression, jitter_seconds=60)
+    rules = (
+        Rule(JITTER.timing(CREATED, None), None, 1, CREATED, changed_at),
+        Rule(later.timing(CREATED, None), None, 2, changed_at, None),
+    )
+    known = case(schedule(later, revision=2), rules=rules)
+    found = _asked(at, known, before=RAN)
+    assert (found.verdict, found.execution) == (Verdict.FIRED, RAN)
+    assert (found.previous, found.next) == (NOON, THURSDAY)
+    assert (found.facts[0].kind, found.facts[0].data["revision"]) == (FactKind.RULE, 1)
+    # What the run only spans is told by the rule of that time.
+    assert _asked(at - MILLISECOND, known, before=RAN).facts[0].data["revision"] == 2
+    # Nor does it take what the new rule names from it.
+    every = replace(later, cron_expression="* * * * * *", jitter_seconds=0)
+    rules = (rules[0], Rule(every.timing(CREATED, None), None, 2, changed_at, None))
+    second = NOON + 2 * SECOND
+    found = _asked(second, case(schedule(every, revision=2), rules=rules), before=replace(RAN, due_at=second))
+    assert found.verdict is Verdict.UNEXPLAINED
 
 
 def test_a_schedule_that_waits_for_nothing_has_no_run_to_come() -> None:
