@@ -197,25 +197,29 @@ def _read_item(field: Field, text: str) -> Item:
         raise _Refused(_advice(field, text))
     star, first, last, step_text = match.groups()
     step = int(step_text) if step_text else 1
+    low, high = (field.low, field.open_end) if star else _ends(field, first, last, stepped=bool(step_text))
+    if high < low:
+        raise _Refused(
+            f"{field.name} range '{text}' is reversed; within {field.range_text} a range rises: write "
+            f"'{_round_the_end(field, first, last, max(step, 1))}'"
+        )
+    # Only after its ends, or what it is to be instead would be refused for these.
     if step == 0:
         example = f"{text[: match.start(4)]}1"
         raise _Refused(f"step 0 in {field.name} '{text}' is out of range; a step is at least 1, as in '{example}'")
-    if star:
-        return _steps(field.low, field.open_end, step)
+    return _steps(low, high, step)
+
+
+def _ends(field: Field, first: str, last: str | None, *, stepped: bool) -> tuple[int, int]:
+    """The first value of `a`, `a/s` and `a-b`, and the largest that may be reached."""
     low = _value(field, first)
     if last is None:
-        if not step_text:
-            return Steps(low, low)
-        return _steps(low % 7 if field is WEEKDAY else low, field.open_end, step)
-    high = _value(field, last)
+        if not stepped:
+            return low, low
+        return low % 7 if field is WEEKDAY else low, field.open_end
     if field is WEEKDAY and last.upper() == "SUN" and first.upper() != "SUN":
-        high = 7
-    if high < low:
-        raise _Refused(
-            f"{field.name} range '{first}-{last}' is reversed; within {field.range_text} a range rises: write "
-            f"'{_round_the_end(field, first, last, step)}'"
-        )
-    return _steps(low, high, step)
+        return low, 7
+    return low, _value(field, last)
 
 
 def _round_the_end(field: Field, first: str, last: str, step: int) -> str:

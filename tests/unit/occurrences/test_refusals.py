@@ -1,5 +1,6 @@
 """What is not acceptable is refused, in words that name the field, the value and what would be right."""
 
+import re
 import string
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -53,7 +54,7 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("* * * * 8", "day of week 8 is out of range 0-7 or SUN-SAT"),
         ("0-60 * * * *", "minute 60 is out of range 0-59"),
         ("5-1 * * * *", "minute range '5-1' is reversed; within 0-59 a range rises: write '5-59,0-1'"),
-        ("55-5/2 * * * *", "minute range '55-5' is reversed; within 0-59 a range rises: write '55,57,59,1,3,5'"),
+        ("55-5/2 * * * *", "minute range '55-5/2' is reversed; within 0-59 a range rises: write '55,57,59,1,3,5'"),
         ("0 22-2 * * *", "hour range '22-2' is reversed; within 0-23 a range rises: write '22-23,0-2'"),
         ("0 0 31-1 * *", "day of month range '31-1' is reversed; within 1-31 a range rises: write '31,1'"),
         ("0 0 * * FRI-MON", "'FRI-MON' is reversed; within 0-7 or SUN-SAT a range rises: write 'FRI-SAT,SUN-MON'"),
@@ -63,6 +64,12 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("0 0 * * 5-0", "write '5-6,0'"),
         ("0 0 * * 6-MON", "write '6,0-MON'"),
         ("0 0 * DEC-JAN *", "month range 'DEC-JAN' is reversed; within 1-12 or JAN-DEC a range rises: write 'DEC,JAN'"),
+        (
+            "0 0 * NOV-FEB/2 *",
+            "month range 'NOV-FEB/2' is reversed; within 1-12 or JAN-DEC a range rises: write '11,1'",
+        ),
+        ("5-1/0 * * * *", "minute range '5-1/0' is reversed; within 0-59 a range rises: write '5-59,0-1'"),
+        ("99/0 * * * *", "minute 99 is out of range 0-59"),
         ("*/0 * * * *", "step 0 in minute '*/0' is out of range; a step is at least 1, as in '*/1'"),
         ("5-10/0 * * * *", "step 0 in minute '5-10/0'"),
         ("1,,2 * * * *", "minute has an empty item"),
@@ -184,6 +191,34 @@ def test_what_is_to_be_written_for_a_reversed_range_is_what_it_meant(data: st.Da
     # Whether such a day is ever is another question.
     if position != 2:
         check_timing(cron(" ".join((*fields[:position], advice, *fields[position + 1 :]))))
+
+
+_ITEMS = st.sampled_from(
+    (
+        (0, ("59-0", "55-5/2", "5-1/0", "*/0", "7/0", "3-9/00", "?", "5?")),
+        (1, ("22-2", "23-0/7", "9-8/1", "?/2", "4-20/0")),
+        (2, ("31-1", "30-2/5", "9-8/3", "*/0")),
+        (3, ("DEC-JAN", "NOV-FEB/2", "nov-2", "12-1/3", "9-8/0", "?")),
+        (4, ("FRI-MON", "Sat-tue/2", "7-1", "07-1/2", "6-0/3", "sun-sat/0", "FRI-2", "SAT-MON/1")),
+    )
+)
+
+
+@settings(max_examples=examples(200))
+@given(_ITEMS, st.data())
+def test_what_is_to_be_written_takes_the_place_of_what_is_quoted(
+    item: tuple[int, tuple[str, ...]], data: st.DataObject
+) -> None:
+    position, items = item
+    beside = data.draw(st.sampled_from(("{}", "1,{}", "{},2", "1,{},3")))
+    fields = ["0", "0", "*", "*", "*"]
+    fields[position] = beside.format(data.draw(st.sampled_from(items)))
+    detail = _refusal(cron(" ".join(fields))).detail.partition(": ")[2]
+    quoted = re.findall(r"'([^']+)'", detail)
+    instead = re.findall(r"(?:write|as in) '([^']+)'$", detail)
+    assert len(instead) == 1, detail
+    fields[position] = fields[position].replace(quoted[0], instead[0])
+    check_timing(cron(" ".join(fields)))
 
 
 def test_the_message_of_the_contract_is_word_for_word() -> None:
