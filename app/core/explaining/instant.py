@@ -10,7 +10,7 @@ from app.core.explaining.asked import Asked, ask
 from app.core.explaining.held_back import HeldBack, by_its_own_rule, held_back, remark, told_of
 from app.core.explaining.outcome import Outcome, Told
 from app.core.explaining.rules import in_words, is_kept, rule_fact
-from app.core.explaining.surroundings import calendar_days, changes, neighbours, zone_fact
+from app.core.explaining.surroundings import calendar_days, changes, neighbours, other_days, zone_fact
 from app.core.explaining.values import Case, Explanation, Fact, FactKind, Records, Verdict
 
 
@@ -61,6 +61,9 @@ def judge(asked: Asked) -> Judged:
         execution, told = None, absence(asked)
         told = _with_remark(told, held, asked)
     days, changed = tuple(calendar_days(asked)), tuple(changes(asked))
+    if others := tuple(other_days(asked)):
+        by_rule = tuple(fact for fact in by_rule if fact.kind is not FactKind.CALENDAR)
+        days = others
     remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
     facts = (
         *by_rule,

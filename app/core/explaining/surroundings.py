@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.explaining.asked import Asked, names_it
-from app.core.explaining.days import days_off
+from app.core.explaining.days import changes_since, days_off
 from app.core.explaining.rules import change_after, change_before, change_fact
 from app.core.explaining.values import Fact, FactKind
 from app.core.explaining.wording import offset_text
@@ -61,6 +61,26 @@ def calendar_days(asked: Asked) -> Iterator[Fact]:
         local = (asked.face.local(asked.at).date(),)
         days += local if found is None else nominal_days(asked.rule.timing, asked.at)
     yield from days_off(asked.case.calendars, asked.rule, days)
+
+
+def other_days(asked: Asked) -> Iterator[Fact]:
+    """Where a record was made by other days off than those of today: that it was, and what is known of the change.
+
+    The record is told as it was, and what today's days say of the instant would contradict it.
+    """
+    record, found, rule = asked.record, asked.found, asked.rule
+    if record is None or found is None or rule.calendars is None:
+        return
+    if (record.reason == Reason.CALENDAR) is not found.names_it:
+        return
+    changed = tuple(changes_since(asked.case.calendars, rule, asked.at, asked.face))
+    if not (found.names_it or changed or found.days):
+        return
+    # A rule that was changed is kept with the days that it had then.
+    days = "are off today" if rule.until is None else "were off when that rule ended"
+    text = f"By the days that {days} it would {'' if found.names_it else 'not '}be an occurrence."
+    yield Fact(FactKind.CALENDAR, text, {"is_an_occurrence": found.names_it})
+    yield from changed
 
 
 def neighbours(asked: Asked) -> Iterator[Fact]:

@@ -156,6 +156,8 @@ async def test_what_fired_stays_told_as_fired_though_its_day_is_off_since(rig: R
     found = await asking.at(schedule, noon)
     assert found.verdict is Verdict.FIRED
     assert "as its rule says" not in found.summary
+    assert " By the days that are off today it would not be an occurrence. The calendar firm was last" in found.summary
+    assert not [fact.text for fact in found.facts if "is a day off" in fact.text or "is off" in fact.text]
     assert datetime(2026, 11, 24, 12, tzinfo=UTC) == noon
 
 
@@ -180,6 +182,7 @@ async def test_a_holiday_that_its_calendar_lost_since_is_not_told_as_a_defect(
     )
     assert {"calendar": "holidays", "changed_at": rig.clock.now()} in [fact.data for fact in friday.facts]
     assert monday.verdict is Verdict.FIRED
+    assert " it would not be an occurrence. The calendar holidays was last changed on Monday" in monday.summary
 
 
 async def test_a_day_off_after_the_last_run_is_told_by_the_limit(rig: Rig, asking: Asking, holidays: str) -> None:
