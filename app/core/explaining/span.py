@@ -16,7 +16,7 @@ from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
 from app.core.explaining.values import Case, FactKind, Records, Verdict
-from app.core.explaining.wording import Clockface, because, counted, roughly, who
+from app.core.explaining.wording import Clockface, because, counted, roughly, times, who
 from app.core.occurrences import Adjustment, Timing, lost_times, next_occurrence
 from app.core.occurrences.words import listed
 
@@ -166,10 +166,16 @@ def _walk(timing: Timing, after: datetime, last: datetime) -> Iterator[datetime]
 
 
 def _lost(case: Case, start: datetime, end: datetime) -> Iterator[str]:
-    """What the clocks jump over in the span and nothing fires for: no occurrence of it tells that."""
-    reigns = _reigns(case, start, end)
+    """What the clocks jump over in the span and nothing fires for: no occurrence of it tells that.
+
+    A jump comes after the times that it takes, so one at the very end belongs to the span, and one at its start to the
+    span before.
+    """
+    reigns = _reigns(case, start + _MILLISECOND, end)
     found = (each.text for timing, after, last in reigns for each in _lost_to_gaps(timing, after + _MILLISECOND, last))
     yield from islice(found, _GAPS_TOLD)
+    if next(found, None) is not None:
+        yield "The clocks jump over more of its times after that."
 
 
 def _lost_to_gaps(timing: Timing, first: datetime, last: datetime) -> Iterator[Adjustment]:
@@ -193,7 +199,10 @@ def _sentences(
         yield f"{first}{counted(number, 'occurrence')} {within}: {became}."
     if start <= case.created_at:
         yield f"The schedule was created on {face.day_and_time(roughly(case.created_at))} {who(case.created_by)}."
-    yield from (f"The schedule {pause_text(pause, face)}." for pause in pauses_within(case, start, end)[:_PAUSES_TOLD])
+    pauses = pauses_within(case, start, end)
+    yield from (f"The schedule {pause_text(pause, face)}." for pause in pauses[:_PAUSES_TOLD])
+    if len(pauses) > _PAUSES_TOLD:
+        yield f"It was paused {times(len(pauses) - _PAUSES_TOLD)} more in that time."
     if case.removed_at is not None and case.removed_at < end:
         event = removal(case)
         by = who(None, automatic=True) if event is None else f"{who(event.by)}{because(event.reason)}"

@@ -7,8 +7,8 @@ import pytest
 
 from app.core.calendars import Contents, Days
 from app.core.execution import ExecutionStatus, Reason
-from app.core.explaining import Case, FactKind, Overview, Records, Verdict, explain, overview
-from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, OnDayOff
+from app.core.explaining import Case, FactKind, Overview, Records, Rule, Verdict, explain, overview
+from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, OnDayOff, Timing
 from app.core.schedule import CalendarUse
 from tests.unit.explaining.cases import NOW, WEEKDAYS, calendar, case, run, schedule
 
@@ -96,6 +96,29 @@ def test_what_is_lost_after_the_last_occurrence_that_is_told_comes_with_the_next
     assert "exist" not in before.summary
     later = _day(minutes, "03-14T05:00", "03-15T04:00")
     assert "02:00, 02:05, 02:10, 02:15, 02:20 and 7 more do not exist" in later.summary
+
+
+@pytest.mark.parametrize("jump", ["03-14T07:00", "03-28T01:00"])
+def test_a_jump_between_two_time_spans_is_told_with_the_times_that_it_takes_and_only_there(jump: str) -> None:
+    nuuk = replace(WEEKDAYS, cron_expression="*/20 23 * * *", timezone="America/Nuuk")
+    known = case(schedule(nuuk)) if jump.startswith("03-28") else _case("*/20 2 * * *")
+    before, after = _day(known, "03-13T12:00", jump), _day(known, jump, "03-29T12:00")
+    assert before.summary.count("do not exist") == 1
+    assert "exist" not in after.summary
+
+
+def test_a_time_span_of_years_says_that_the_clocks_jump_over_more() -> None:
+    known = _case("30 2 * * *", SKIP_GAPS)
+    only_gaps = replace(known, rules=tuple(replace(rule, timing=_second_sundays(rule)) for rule in known.rules))
+    three, four = (overview(only_gaps, [], _utc("01-01T00:00"), datetime(year, 6, 1, tzinfo=UTC), NOW).summary
+                   for year in (2029, 2030))  # fmt: skip
+    assert (three.count("exist"), four.count("exist")) == (3, 3)
+    assert "more of its times" not in three
+    assert four.endswith(" The clocks jump over more of its times after that.")
+
+
+def _second_sundays(rule: Rule) -> Timing:
+    return replace(rule.timing, cron_expression="30 2 * 3 SUN#2")
 
 
 @pytest.mark.parametrize(

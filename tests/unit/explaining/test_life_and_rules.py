@@ -73,6 +73,18 @@ def test_only_pauses_that_overlap_a_time_span_are_told() -> None:
     assert pauses_within(known, CREATED, P) == []
 
 
+@pytest.mark.parametrize(
+    ("pauses", "more"), [(3, None), (4, "It was paused once more in that time."), (6, "It was paused 3 times more in")]
+)
+def test_a_time_span_says_that_there_were_more_pauses(pauses: int, more: str | None) -> None:
+    hours = [CREATED + timedelta(hours=hour) for hour in range(2 * pauses)]
+    events = [moved(at, *((PAUSED, ACTIVE) if number % 2 else (ACTIVE, PAUSED))) for number, at in enumerate(hours)]
+    summary = overview(case(None, *events), [], CREATED, NOW, NOW).summary
+    assert summary.count("The schedule was paused on ") == 3
+    assert (" more in that time." in summary) == (more is not None)
+    assert more is None or more in summary
+
+
 def ruled(*changes: tuple[datetime | None, datetime | None, str]) -> tuple[Rule, ...]:
     """Rules by (since, until, expression), revisions counted up to that of the row."""
     return tuple(
