@@ -100,6 +100,30 @@ async def test_a_preview_of_a_single_time_says_where_the_clocks_moved_it(
     assert (later["occurrences"], later["adjusted"]) == ([], [])
 
 
+async def test_a_preview_of_a_single_time_in_a_gap_on_a_day_off_says_that_it_would_fire_there(
+    client: httpx.AsyncClient,
+) -> None:
+    made = await client.post(PREVIEW.replace("schedules/preview", "calendars"), json=SPRING_OFF)
+    assert made.status_code == 201, made.text
+    timing = {
+        "schedule_type": "one_time",
+        "scheduled_time": "2027-03-14T02:30:00",
+        "timezone": "America/New_York",
+        "start": "2027-01-01T00:00:00Z",
+        "calendars": {"names": ["spring"], "on_day_off": "next_business_day"},
+    }
+    told = (await client.post(PREVIEW, json=timing)).json()
+    assert told["occurrences"] == ["2027-03-15T07:00:00Z"]
+    assert [one["text"] for one in told["adjusted"]] == [
+        (
+            "02:30 does not exist on 2027-03-14 in America/New_York, where the clock jumps from 02:00 to 03:00; it "
+            "would fire at 03:00, the first instant after."
+        ),
+        "Sunday 2027-03-14 is a day off; it fires on the next business day, Monday 2027-03-15.",
+    ]
+
+
+SPRING_OFF = {"name": "spring", "days_off": ["2027-03-14"]}
 ONCE = {"schedule_type": "one_time", "scheduled_time": "2027-11-07T01:30:00", "timezone": "Mars/Foo"}
 EVERY_NOON = NOON | {"timezone": "Mars/Foo"}
 

@@ -21,6 +21,7 @@ from app.api.wire.base import read_model
 from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
 from app.core.occurrences import (
     Adjustment,
+    AdjustmentCause,
     Timing,
     adjustments,
     describe,
@@ -49,11 +50,7 @@ async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     days = await parts.services.calendars.days(caller, calendar_use(body.calendars))
     timing = replace(timing, days=days)
     read = None if body.scheduled_time is None else wall_reading(body.scheduled_time)
-    return _answer(
-        timing,
-        occurrences_after(timing, start, body.count),
-        of_reading=() if read is None else reading_adjusted(read, timing.timezone),
-    )
+    return _answer(timing, occurrences_after(timing, start, body.count), read)
 
 
 @router.get(
@@ -75,8 +72,8 @@ async def list_occurrences(
     return _answer(schedule.timing, occurrences)
 
 
-def _answer(timing: Timing, occurrences: Sequence[datetime], of_reading: tuple[Adjustment, ...] = ()) -> Response:
-    """`of_reading` is what moved the time that a caller wrote to the only instant."""
+def _answer(timing: Timing, occurrences: Sequence[datetime], read: datetime | None = None) -> Response:
+    """`read` is what a caller wrote for the only instant, where that is the reading of a clock."""
     adjusted = [
         {
             "occurrence": instant_text(occurrence),
@@ -85,7 +82,16 @@ def _answer(timing: Timing, occurrences: Sequence[datetime], of_reading: tuple[A
             "text": each.text,
         }
         for occurrence in occurrences
-        for each in (*of_reading, *adjustments(timing, occurrence))
+        for each in _adjustments(timing, occurrence, read)
     ]
     shown = list(map(instant_text, occurrences))
     return json_response({"occurrences": shown, "adjusted": adjusted, "description": describe(timing)})
+
+
+def _adjustments(timing: Timing, occurrence: datetime, read: datetime | None) -> tuple[Adjustment, ...]:
+    found = adjustments(timing, occurrence)
+    if read is None:
+        return found
+    # It does not fire where a gap moved it to if a day off moves it on.
+    moved_on = any(each.cause is AdjustmentCause.CALENDAR for each in found)
+    return (*reading_adjusted(read, timing.timezone, hypothetical=moved_on), *found)

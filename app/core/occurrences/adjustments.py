@@ -46,16 +46,17 @@ def adjustments(
     return ()
 
 
-def reading_adjusted(naive: datetime, timezone: str) -> tuple[Adjustment, ...]:
+def reading_adjusted(naive: datetime, timezone: str, *, hypothetical: bool = False) -> tuple[Adjustment, ...]:
     """Where a wall-clock reading was moved to that the clocks of a zone jump over, as `resolve_wall_clock` moves it.
 
-    The instant that this comes to does not show it. Raises InvalidScheduleException for an unknown zone.
+    The instant that this comes to does not show it. `hypothetical` where a day off moves it further. Raises
+    InvalidScheduleException for an unknown zone.
     """
     zone, wall = load_zone(timezone), wall_second(naive)
     second = zone.first_showing(wall)
     if second + zone.offset_at(second) == wall:
         return ()
-    return tuple(_after_gap(zone, second, [wall], 1, together=False))
+    return tuple(_after_gap(zone, second, [wall], 1, together=False, hypothetical=hypothetical))
 
 
 def _of_cron(timing: Timing, second: int, told_of_another: bool, hypothetical: bool) -> Iterator[Adjustment]:
