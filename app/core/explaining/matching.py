@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from app.core.explaining.values import Fact, FactKind
-from app.core.explaining.wording import Clockface, sentence
-from app.core.occurrences import Adjustment, AdjustmentCause, Timing, Why, adjustments, passed_over, why
+from app.core.explaining.wording import sentence
+from app.core.occurrences import Adjustment, AdjustmentCause, Timing, Why, adjusted_that_day, passed_over, why
 
 _MILLISECOND = timedelta(milliseconds=1)
 _KINDS = {
@@ -42,7 +42,12 @@ def match(timing: Timing, at: datetime) -> Match:
     Raises InvalidScheduleException where it cannot be computed any more, as its zone is gone.
     """
     said = why(timing, at)
-    moved = (*said.adjustments, *said.not_there) if said.fires else (*said.not_there, *_of_that_day(timing, said))
+    if said.fires:
+        moved = (*said.adjustments, *said.not_there)
+    else:
+        # One may have looked for another occurrence of the day there.
+        of_that_day = adjusted_that_day(timing, said.at, (said.previous, said.next))
+        moved = tuple(dict.fromkeys((*said.not_there, *of_that_day)))
     facts = [*_mismatches(said), *map(_adjustment, moved)]
     return Match(
         names_it=said.fires,
@@ -54,17 +59,6 @@ def match(timing: Timing, at: datetime) -> Match:
         facts=tuple(facts),
         days=tuple(_calendar_days(moved)),
     )
-
-
-def _of_that_day(timing: Timing, said: Why) -> tuple[Adjustment, ...]:
-    """What moved an occurrence that one may have looked for at the instant: one of the same day, next to it."""
-    told: dict[Adjustment, None] = {}  # both may be showings of one time
-    face = Clockface(timing.timezone)
-    for occurrence in (said.previous, said.next):
-        if occurrence is not None and face.local(occurrence).date() == face.local(said.at).date():
-            found = adjustments(timing, occurrence, told_of_another=True)
-            told.update((each, None) for each in found if each not in said.not_there)
-    return tuple(told)
 
 
 def _why_not(said: Why, moved: tuple[Adjustment, ...]) -> str:

@@ -17,6 +17,7 @@ from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy, Fold, Gap
 from app.core.occurrences.reasons import Adjustment, AdjustmentCause
 from app.core.occurrences.rfc3339 import parse_instant, wall_reading
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
+from app.core.occurrences.that_day import adjusted_that_day
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
 from app.core.occurrences.why import Why, nominal_days, why
 from app.core.occurrences.zones import tzdata_version
@@ -35,6 +36,7 @@ __all__ = [
     "ScheduleType",
     "Timing",
     "Why",
+    "adjusted_that_day",
     "adjustments",
     "check_timing",
     "count_occurrences",

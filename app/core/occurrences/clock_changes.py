@@ -27,6 +27,13 @@ def jumps_near(zone: Zone, second: int) -> Iterator[Jump]:
             yield Jump(start, start + before, start + offset)
 
 
+def folds_near(zone: Zone, second: int) -> Iterator[tuple[int, int]]:
+    """The wall-clock seconds, from one up to another, that the clocks show twice within two days of a UTC second."""
+    for (_, _, before), (start, _, offset) in pairwise(_spans_near(zone, second)):
+        if offset < before:
+            yield start + offset, start + before
+
+
 def jumps_between(zone: Zone, first: int, last: int) -> Iterator[Jump]:
     """The clocks' jumps forward from one UTC second up to and at another."""
     second = first - 1

@@ -53,6 +53,16 @@ def _utc(text: str) -> datetime:
         (_case("30 1 * * *", TWICE), "11-07T06:00", f"the expression says 30. {SHOWN}it fires at both."),
         (_case("30 1 * * *", TWICE), "11-07T06:30", f"says: at 01:30. {SHOWN}this is the second of the two."),
         (_case("*/30 1 * * *"), "11-07T12:30", f"the expression says 1. {SHOWN}it fires at both."),
+        # Not only where nothing else comes between.
+        (_case("30 2,12 * * *"), "03-14T21:30", f"the expression says 2,12. {HALF_PAST_TWO}{AFTER}"),
+        (_case("30 0,2 * * *"), "03-14T05:15", f"the expression says 30. {HALF_PAST_TWO}{AFTER}"),
+        (_case("30 0,2 * * *"), "03-14T04:30", "the hour is 23, and the expression says 0,2."),
+        (_case("30 2,12 * * *"), "03-15T03:30", f"the expression says 2,12. {HALF_PAST_TWO}{AFTER}"),
+        (_case("30 2,12 * * *"), "03-15T04:30", "the expression says 2,12."),
+        (_case("30 1,12 * * *"), "11-07T21:30", f"the expression says 1,12. {SHOWN}it fires at the first."),
+        (_case("30 0,1 * * *"), "11-07T04:15", f"the expression says 30. {SHOWN}it fires at the first."),
+        (_case("0,30 1,12 * * *", TWICE), "11-07T21:30", f"the expression says 1,12. {SHOWN}it fires at both."),
+        (_case("30 1,12 * * *"), "11-08T05:30", "the expression says 1,12."),
     ],
 )
 def test_an_instant_of_such_a_day_is_told_what_the_clocks_do(known: Case, at: str, ending: str) -> None:
