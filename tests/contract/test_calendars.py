@@ -181,6 +181,14 @@ async def test_a_calendar_in_use_is_not_removed(client: httpx.AsyncClient) -> No
     assert (await client.delete(f"{CALENDARS}/firm")).json()["code"] == "CALENDAR_NOT_FOUND"
 
 
+async def test_a_range_that_ends_before_it_begins_is_refused_with_both_its_days_quoted(
+    client: httpx.AsyncClient,
+) -> None:
+    body = {"name": "firm", "days_off": [{"from": "2026-12-31", "to": "2026-12-24"}]}
+    problem = (await client.post(CALENDARS, json=body)).json()
+    assert "must not end before it begins: '2026-12-31' to '2026-12-24'" in str(problem)
+
+
 DAYS: list[tuple[Any, int, list[str]]] = [
     (["24.12.2026"], 400, ["days_off.0.date"]),
     (["20261224"], 400, ["days_off.0.date"]),

@@ -100,7 +100,7 @@ class DaysInput(Wire):
         if self.date is not None and self.to is not None:
             raise PydanticCustomError("days", "must not have to beside date; use from and to")
         if self.from_ is not None and self.to is not None and self.to < self.from_:
-            raise _refused(f"must not end before it begins: {self.from_} to {{said}}", self.to)
+            raise _refused(f"must not end before it begins: '{self.from_}' to {{said}}", self.to)
         return self
 
 
