@@ -59,6 +59,14 @@ async def test_an_instant_is_explained_in_words_and_as_data(app: FastAPI, client
     assert told["now"].endswith("Z")
 
 
+async def test_a_plus_that_the_url_made_a_space_is_refused_with_how_it_is_written(client: httpx.AsyncClient) -> None:
+    url = explain_of(await create(client))
+    answer = await client.get(f"{url}?at=2026-11-23T17:00:00+01:00")
+    assert answer.status_code == 400
+    assert "in a URL a + is written %2B, as in 2026-11-23T17:00:00%2B01:00" in answer.text
+    assert (await client.get(f"{url}?at=2026-11-23T17:00:00%2B01:00")).status_code == 200
+
+
 async def test_the_execution_that_stands_for_an_instant_is_in_the_answer(
     app: FastAPI, client: httpx.AsyncClient
 ) -> None:

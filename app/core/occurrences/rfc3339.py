@@ -12,6 +12,8 @@ _RFC3339 = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:([Zz])|([+-])([0-9]{2}):([0-9]{2}))?"
 )
+# In a URL a + stands for a space.
+_PLUS_LOST = re.compile(r"([0-9-]{10})[Tt ]([0-9:]{8}(?:\.[0-9]+)?) ([0-9]{2}:[0-9]{2})")
 _EXAMPLE = "write it as 2026-11-23T17:00:00Z or 2026-11-23T12:00:00-05:00"
 
 
@@ -51,6 +53,9 @@ def wall_reading(text: str) -> datetime | None:
 def _read(text: str, field: str) -> tuple[re.Match[str], datetime]:
     """The parts of a text, and its date and time without the offset."""
     match = _RFC3339.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    if match is None and len(text) <= _MAX_TEXT and (lost := _PLUS_LOST.fullmatch(text)):
+        written = f"{lost[1]}T{lost[2]}%2B{lost[3]}"
+        raise _refusal(field, text, f"a space stands before its offset; in a URL a + is written %2B, as in {written}")
     if match is None:
         raise _refusal(field, text, f"not an RFC 3339 date and time: {_EXAMPLE}")
     year, month, day, hour, minute, second = (int(match[group]) for group in range(1, 7))

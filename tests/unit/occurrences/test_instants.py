@@ -55,6 +55,12 @@ def test_a_text_with_an_offset_is_read_to_the_millisecond(text: str, expected: s
         ("2026-11-23T17:00:00,5Z", "not an RFC 3339"),
         ("2026-11-23T17:00:00+0100", "not an RFC 3339"),
         ("2026-11-23T17:00:00+01", "not an RFC 3339"),
+        (
+            "2026-11-23T17:00:00.5 01:00",
+            "a space stands before its offset; in a URL a + is written %2B, as in 2026-11-23T17:00:00.5%2B01:00",
+        ),
+        ("2026-11-23 17:00:00 01:00", "in a URL a + is written %2B, as in 2026-11-23T17:00:00%2B01:00"),
+        ("2026-11-23 17:00", "not an RFC 3339"),
         ("2026-11-23T17:00:00 Z", "not an RFC 3339"),
         (" 2026-11-23T17:00:00Z", "not an RFC 3339"),
         ("2026-11-23T17:00:00Z\n", "not an RFC 3339"),
