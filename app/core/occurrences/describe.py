@@ -39,6 +39,8 @@ _WORDING = (
 )
 _MOST_TIMES = 6
 """How many times of day are named one by one where an hour has several."""
+_MOST_VALUES = 12
+"""How many values of a field are."""
 _ON_DAYS_OFF = {
     OnDayOff.SKIP: ", except on days off",
     OnDayOff.NEXT_BUSINESS_DAY: ", moved to the next business day",
@@ -110,6 +112,9 @@ def _time_of_day(source: CronSource) -> str:
         return f"At hour {hour}, minute {minute}, second {second}"
     for theirs, ours in _WORDING:
         text = text.replace(theirs, ours)
+    for values in (second, minute):
+        if "," in values:
+            text = text.replace(listed(values.split(",")), _values(values))
     return text[:1].upper() + text[1:] + during
 
 
@@ -120,7 +125,7 @@ def _few_times(second: str, minute: str, hour: str) -> list[str]:
     if not all(value.isdigit() for field in fields for value in field):
         return []
     each_hour = len(minutes) * len(seconds)
-    if each_hour > 1 and len(hours) * each_hour > _MOST_TIMES:
+    if len(hours) * each_hour > (_MOST_TIMES if each_hour > 1 else _MOST_VALUES):
         return []
     return [time_in_words((int(h) * 60 + int(m)) * 60 + int(s)) for h in hours for m in minutes for s in seconds]
 
@@ -132,7 +137,7 @@ def _during(second: str, minute: str, hour: str) -> tuple[str, str, str]:
     """
     finest = minute if second.isdigit() else second
     if finest.isdigit():
-        return minute, hour, ""
+        return (minute, "*", _hours(hour, within=False)) if "," in hour else (minute, hour, "")
     if hour.isdigit() and ("/" not in finest and finest != "*") and not (second == "0" and "-" in minute):
         # It would say "at 22:00" of what fires at some minutes of that hour.
         return minute, "*", _hours(hour, within=False)
@@ -149,7 +154,7 @@ def _minutes(values: str) -> str:
     if "/" in values:
         first, step = values.split("/")
         return f"every {_nth(int(step))} minute" + (f" from minute {first}" if first != "0" else "")
-    return f"minute{'s' if ',' in values else ''} {listed(values.split(','))}"
+    return f"minute{'s' if ',' in values else ''} {_values(values)}"
 
 
 def _hours(values: str, *, within: bool) -> str:
@@ -157,9 +162,32 @@ def _hours(values: str, *, within: bool) -> str:
         first, step = values.split("/")
         return f"{' of' if within else ', during'} every {_nth(int(step))} hour from {int(first):02}:00"
     if "," in values:
-        return f", during hours {listed(values.split(','))}"
+        return f", during hours {_values(values)}"
     first, last = values.split("-") if "-" in values else (values, values)
     return f", between {int(first):02}:00 and {int(last):02}:59"
+
+
+def _values(text: str) -> str:
+    """Plain values as a list; many of them, to which nobody would listen, by their step or in runs.
+
+    Where that is as long, by the first ones, the last one and their number.
+    """
+    values = [int(value) for value in text.split(",")]
+    if len(values) <= _MOST_VALUES:
+        return listed(map(str, values))
+    step = values[1] - values[0]
+    if step > 1 and values == list(range(values[0], values[-1] + 1, step)):
+        return f"{values[0]}, {values[1]}, {values[2]} and so on up to {values[-1]}"
+    runs: list[list[int]] = []
+    for value in values:
+        if runs and runs[-1][-1] == value - 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    parts = [part for run in runs for part in (map(str, run) if len(run) < 3 else [f"{run[0]} to {run[-1]}"])]
+    if len(parts) <= _MOST_VALUES:
+        return listed(parts)
+    return f"{values[0]}, {values[1]}, {values[2]}, … {values[-1]} ({len(values)} in all)"
 
 
 def _nth(number: int) -> str:

@@ -101,6 +101,14 @@ from .brute_force import Expression, cron, daily_expressions, examples, expressi
             "29-39 1 13-21/9 * * *",
             "Seconds 29 to 39 past the minute, at 1 minute past the hour, between 13:00 and 13:59",
         ),
+        # Many values are not told one by one.
+        ("0,7-40/3 * * * *", "At 0, 7, 10, … 40 (13 in all) minutes past the hour"),
+        ("10-50/2 * * * *", "At 10, 12, 14 and so on up to 50 minutes past the hour"),
+        ("0-20,30-50 9,17 * * *", "At 0 to 20 and 30 to 50 minutes past the hour, during hours 9 and 17"),
+        ("0-20,30-50 * * * * *", "At 0 to 20 and 30 to 50 seconds past the minute"),
+        ("* 0-20,30-50 * * * *", "Every second, during minutes 0 to 20 and 30 to 50"),
+        ("0 0-10,12-23 * * *", "Every hour, during hours 0 to 10 and 12 to 23"),
+        ("30 0-10,12-23 * * *", "At 30 minutes past the hour, during hours 0 to 10 and 12 to 23"),
         # Nothing is named twice.
         ("0 0 * * 0,7", "At 00:00, on Sunday"),
         ("0 0 * * MON,1-2", "At 00:00, on Monday and Tuesday"),
