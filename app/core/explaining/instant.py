@@ -1,13 +1,14 @@
 """Why a schedule did, did not, will or will not fire at an instant: from its rule, its life and its records."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.core.execution import Execution
 from app.core.explaining.absence import absence
 from app.core.explaining.asked import Asked, ask
 from app.core.explaining.held_back import HeldBack, by_its_own_rule, held_back, remark, told_of
+from app.core.explaining.matching import match
 from app.core.explaining.outcome import Outcome, Told
 from app.core.explaining.rules import in_words, is_kept, rule_fact
 from app.core.explaining.surroundings import calendar_days, changes, neighbours, other_days, zone_fact
@@ -62,9 +63,13 @@ def judge(asked: Asked) -> Judged:
         told = _with_remark(told, held, asked)
     days, changed = tuple(calendar_days(asked)), tuple(changes(asked))
     if others := tuple(other_days(asked)):
-        by_rule = tuple(fact for fact in by_rule if fact.kind is not FactKind.CALENDAR)
         days = others
-    remarks = _remarks(asked, told, days, changed, [outcome for _, outcome in beside])
+        if asked.found is not None and asked.found.day_off:
+            # What the clocks did was done, and would not only have been.
+            by_rule = match(replace(asked.rule.timing, days=None), asked.at).facts
+        by_rule = tuple(fact for fact in by_rule if fact.kind is not FactKind.CALENDAR)
+    clocks = [fact.text for fact in by_rule if fact.kind is FactKind.DAYLIGHT]
+    remarks = _remarks(asked, told, days, changed, clocks, [outcome for _, outcome in beside])
     facts = (
         *by_rule,
         *days,
@@ -90,14 +95,14 @@ def _outcome(asked: Asked, execution: Execution) -> Told:
 
 
 def _remarks(
-    asked: Asked, told: Told, days: tuple[Fact, ...], changed: tuple[Fact, ...], beside: list[Told]
+    asked: Asked, told: Told, days: tuple[Fact, ...], changed: tuple[Fact, ...], clocks: list[str], beside: list[Told]
 ) -> Iterator[str]:
     """What belongs to the summary beside the verdict: what moved the occurrence, and what else became of it."""
     if asked.is_named and asked.found is not None and asked.found.told:
         yield asked.found.told
     elif asked.record is not None and asked.found is not None and asked.found.day_off:
-        # The record says that the day was off, and nothing of the clock.
-        yield from (fact.text for fact in asked.found.facts if fact.kind is FactKind.DAYLIGHT)
+        # The record says nothing of the clock.
+        yield from clocks
     yield from (day.text for day in days[:2])
     if told.verdict is Verdict.NOT_AN_OCCURRENCE:
         yield from (change.text for change in changed[:1])

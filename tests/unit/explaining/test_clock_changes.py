@@ -202,3 +202,14 @@ def test_the_second_showing_of_a_time_on_a_day_off_is_not_the_one_that_the_day_o
     assert found.summary.endswith(
         f": {SHOWN}it would fire at the first. Sunday 2027-11-07 is a day off, and the schedule skips days off."
     )
+
+
+def test_a_run_after_a_gap_whose_day_is_off_since_is_told_as_it_was() -> None:
+    known = _firm("30 2 * * *", NEW_YORK, SUNDAY_OFF, date(2027, 3, 14))
+    at = _utc("03-14T07:00")
+    found = explain(known, Records(own=(run(at),)), at, at)
+    assert found.verdict is Verdict.FIRED
+    assert found.summary.endswith(
+        f" {HALF_PAST_TWO}{AFTER} By the days that are off today it would not be an occurrence."
+    )
+    assert "would fire" not in " ".join(fact.text for fact in found.facts)
