@@ -10,12 +10,16 @@ from app.metrics import Metrics
 from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Wheel
-from app.workers.fallback import BATCH, Fallback
+from app.workers.fallback import Fallback
 from app.workers.signals import Point, Signals
 
 _CADENCE_MS = 20
 _POLL_MS = 1_000
 _ASK_WHEEL_MS = 100
+_LITTLE = 50
+"""Entries beside a crowd that may pass it by: with more of them there are two crowds."""
+
+Batches = asyncio.Queue[list[Claimed]]
 
 log = structlog.get_logger()
 
@@ -38,6 +42,7 @@ class Claimer:
         *,
         lease_ms: int,
         room: Callable[[], int],
+        batch: Callable[[], int],
         shard_lost: Callable[[], None],
         fallback: Fallback,
         signals: Signals,
@@ -47,11 +52,13 @@ class Claimer:
         self._metrics = metrics
         self._lease_ms = lease_ms
         self._room = room
+        self._batch = batch
         self._shard_lost = shard_lost
         self._fallback = fallback
         self._signals = signals
         self._look_at = [0] * wheel.shards
         self._named: set[int] = set()
+        self._crowded: set[int] = set()
         self._first = 0
         self._woken = asyncio.Event()
         self._on_the_way = 0
@@ -90,11 +97,12 @@ class Claimer:
 
         Raises one of `AWAY` when Redis does not answer.
         """
-        room = min(self._room() - self._on_the_way, BATCH)
+        room = self._room_now()
         now = self._clock.now_ms()
         # One that is further ahead than any look is put off was set before the clock was set back.
         shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + _POLL_MS]
         found: list[Claimed] = []
+        self._crowded.clear()
         while room > 0 and shards:
             # Evenly first; what the others leave of the room then goes to the shards that have more.
             share = max(room // len(shards), 1)
@@ -116,6 +124,7 @@ class Claimer:
                 self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full)
                 if full:
                     shards.append(claim.shard)
+                    self._crowded.add(claim.shard)
                 if not claim.marked:
                     self._shard_lost()
                 self._incomplete = self._incomplete or not claim.loaded
@@ -127,41 +136,52 @@ class Claimer:
             await self._signals.reached(Point.CLAIMED)
         return found
 
-    async def run_forever(self, out: "asyncio.Queue[list[Claimed]]", came_round: Callable[[], None]) -> None:
+    async def run_forever(self, out: Batches, came_round: Callable[[], None], *, quick: Batches | None = None) -> None:
         """Claim until stopped, into a short queue: a full one is the back-pressure.
+
+        What little was claimed beside a crowd goes into `quick`, where there is one, and so need not wait behind it.
 
         `came_round` is called at each turn, so that a claimer that stands still can be seen.
         """
         while not self.stopping:
             self._woken.clear()
             came_round()
-            look_at = await (self._from_postgres(out) if self.by_postgres else self._from_wheel(out))
+            if self.by_postgres:
+                look_at = await self._from_postgres(out)
+            else:
+                look_at = await self._from_wheel(out, quick or out)
             if look_at is not None:
                 await self._clock.wait(self._woken, look_at)
 
-    async def _from_wheel(self, out: "asyncio.Queue[list[Claimed]]") -> int | None:
+    async def _from_wheel(self, out: Batches, quick: Batches) -> int | None:
         """One round. Returns when to come round again, in ms since the epoch; null for at once."""
         try:
             found = await self.run_once()
         except AWAY:
             self._turn_to(postgres=True)
             return None
-        if found:
-            await out.put(found)
+        little = [claim for claim in found if claim.shard not in self._crowded]
+        crowd = [claim for claim in found if claim.shard in self._crowded]
+        if crowd and sum(len(claim.members) for claim in little) > _LITTLE:
+            little, crowd = [], found
+        if little:
+            await (quick if crowd else out).put(little)
+        if crowd:
+            await out.put(crowd)
         if self._incomplete:
             self._turn_to(postgres=True)
             return None
         return None if found else self._no_later_than(min(self._look_at))
 
-    async def _from_postgres(self, out: "asyncio.Queue[list[Claimed]]") -> int | None:
-        room = self._room() - self._on_the_way
+    async def _from_postgres(self, out: Batches) -> int | None:
+        room = self._room_now()
         look_at = self._clock.now_ms() + _CADENCE_MS
         if room > 0:
             _, look_at = await self._fallback.run_once(room)
         if await self._wheel_is_complete():
             # What has become old in the wheel meanwhile is cleared away before it is relied on.
             self.wake(None)
-            room = min(self._room() - self._on_the_way, BATCH)
+            room = self._room_now()
             try:
                 found = await self.run_once()
             except AWAY:
@@ -187,6 +207,10 @@ class Claimer:
             self._shard_lost()
         self._incomplete = any(mark is None or mark.loaded_until_ms == 0 for mark in marks)
         return not self._incomplete
+
+    def _room_now(self) -> int:
+        """How many entries to claim at once."""
+        return min(self._room() - self._on_the_way, self._batch())
 
     def _no_later_than(self, look_at: int) -> int:
         # Without room only a delivery helps, which sets the event; the poll is for safety.

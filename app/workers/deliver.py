@@ -21,6 +21,10 @@ from app.workers.turns import Turns
 
 HELD_AT_MOST = 1_000
 """What is recorded but not sent is what a crash delays."""
+LARGEST_BATCH = 250
+"""Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
+_LEAST_BATCH = 100
+_BATCH_SECONDS = 0.02
 _BATCHES_AHEAD = 4
 _SECONDS_AHEAD = 0.15
 _LEAST_SHARE = 4
@@ -88,6 +92,13 @@ class Deliverer:
         waiting = len(self._held) + len(self._ready)
         room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
         return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
+
+    def batch(self) -> int:
+        """How many entries to record at once: what goes out within a moment at the present rate.
+
+        More would share the round trips among more, and make a community that comes meanwhile wait for longer.
+        """
+        return min(max(int(self._rate() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""

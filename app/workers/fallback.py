@@ -26,8 +26,6 @@ from app.workers.looker import Looker
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 
-BATCH = 250
-"""Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 FAR_AHEAD_MS = 500
 """How long before its due time a schedule is claimed, if its overlap policy does not look at its runs."""
 _CADENCE_MS = 20
@@ -74,7 +72,7 @@ class Fallback:
         waited out.
         """
         try:
-            claimed, next_ms = await self._run_once(min(limit, BATCH))
+            claimed, next_ms = await self._run_once(limit)
         except StoreUnavailableException as away:
             if not self._told:
                 log.warning("advance_waits", category="ERROR", error=away.detail)

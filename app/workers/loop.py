@@ -23,12 +23,11 @@ from app.service.schedules import ScheduleService
 from app.settings import Settings
 from app.store import settling
 from app.store.database import Database
-from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.wakes import listen
 from app.wheel.wheel import Wheel
 from app.workers.advance import Advancer
-from app.workers.claim import Claimer
+from app.workers.claim import Batches, Claimer
 from app.workers.deliver import Deliverer
 from app.workers.fallback import Fallback
 from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
@@ -99,13 +98,15 @@ class Worker:
         self.fallback = Fallback(
             database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
         )
-        self._batches: asyncio.Queue[list[Claimed]] = asyncio.Queue(maxsize=_QUEUED_BATCHES)
+        self._batches: Batches = asyncio.Queue(maxsize=_QUEUED_BATCHES)
+        self._quick: Batches = asyncio.Queue(maxsize=_QUEUED_BATCHES)
         self.claimer = Claimer(
             wheel,
             clock,
             metrics,
             lease_ms=round(settings.lease_seconds * 1000),
             room=self.deliverer.room,
+            batch=self.deliverer.batch,
             shard_lost=self._load_soon,
             fallback=self.fallback,
             signals=signals,
@@ -166,7 +167,8 @@ class Worker:
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
             "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
-            **{f"advance-{line}": partial(self._advance_forever, line) for line in range(_BATCHES_AT_ONCE)},
+            **{f"advance-{n}": partial(self._advance_forever, n, self._batches) for n in range(_BATCHES_AT_ONCE)},
+            "advance-quick": partial(self._advance_forever, _BATCHES_AT_ONCE, self._quick),
             "deliver": self.deliverer.run_forever,
             "settle": self.settler.run_forever,
             "window": self._window_forever,
@@ -193,20 +195,20 @@ class Worker:
     async def _claim_until_stopped(self) -> None:
         while not self.claimer.stopping:
             try:
-                await self.claimer.run_forever(self._batches, lambda: self._came_round("claim"))
+                await self.claimer.run_forever(self._batches, lambda: self._came_round("claim"), quick=self._quick)
             except Exception:
                 log.exception("loop_failed", category="ERROR", loop="claim")
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
-    async def _advance_forever(self, line: int) -> None:
+    async def _advance_forever(self, line: int, batches: Batches) -> None:
         while True:
-            claims = await self._batches.get()
+            claims = await batches.get()
             self._advancing[line] = self._clock.monotonic()
             try:
                 await self.advancer.run_once(claims)
             finally:
                 del self._advancing[line]
-                self._batches.task_done()
+                batches.task_done()
                 self.claimer.advanced(claims)
 
     def longest_advance_seconds(self) -> float:
@@ -248,7 +250,7 @@ class Worker:
     async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:
         until = self._clock.monotonic() + grace_seconds
         # With Postgres away what was claimed cannot be recorded: its leases run out, and others claim it.
-        recording = asyncio.create_task(self._batches.join(), name="record-the-rest")
+        recording = asyncio.gather(self._batches.join(), self._quick.join())
         await asyncio.wait((claiming, recording), timeout=grace_seconds)
         recording.cancel()
         await self._release(self.deliverer.stop())

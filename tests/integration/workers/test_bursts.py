@@ -11,7 +11,9 @@ from app.core.clock import to_ms
 from app.core.principal import Principal, Role
 from app.core.queries import Answer
 from app.core.schedule import Schedule
+from app.core.tasks import end
 from app.wheel.entries import Entry, shard_of
+from app.workers.claim import Batches
 from app.workers.signals import Point, Signals
 from tests.integration.definitions import one_time
 from tests.integration.workers.asking import no_answer
@@ -61,6 +63,30 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
     members = [{member for claim in some for member in claim.members} for some in claims]
     assert all(0 < len(some) <= 100 for some in members)
     assert not members[0] & members[1]
+
+
+async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_behind(rig: Rig) -> None:
+    worker = await rig.worker()
+    created: list[Schedule] = []
+
+    def keep(schedule: Schedule) -> Answer:
+        created.append(schedule)
+        return Answer(201, {}, b"")
+
+    await rig.schedules.create(neighbour(rig), replace(MINUTELY), answer=keep, idempotency=None)
+    (due,) = next_of(created[0])
+    await burst(rig, to_ms(due) - 1_000)
+    rig.clock.move_to(due)
+    crowd: Batches = asyncio.Queue(maxsize=1)
+    quick: Batches = asyncio.Queue(maxsize=1)
+    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
+    async with asyncio.timeout(10):
+        (little,) = await quick.get()
+        many = await crowd.get()
+    assert little.members == (f"s:{created[0].schedule_id}",)
+    assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
+    worker.claimer.stop()
+    await end(claiming)
 
 
 class Holds(Signals):
