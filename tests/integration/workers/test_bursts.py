@@ -36,9 +36,8 @@ async def burst(rig: Rig, due_ms: int) -> None:
     await rig.wheel.put([Entry(CALLER.community_id, member, due_ms) for member in members])
 
 
-@pytest.mark.fault("16")
-async def test_another_communitys_schedule_does_not_wait_for_thousands_that_are_due_before_it(rig: Rig) -> None:
-    worker = await rig.worker()
+async def due_beside_a_crowd(rig: Rig) -> Schedule:
+    """A neighbour's schedule that is due, and thousands of CALLER's community that have been for a second."""
     created: list[Schedule] = []
 
     def keep(schedule: Schedule) -> Answer:
@@ -50,6 +49,13 @@ async def test_another_communitys_schedule_does_not_wait_for_thousands_that_are_
     (due,) = next_of(schedule)
     await burst(rig, to_ms(due) - 1_000)
     rig.clock.move_to(due)
+    return schedule
+
+
+@pytest.mark.fault("16")
+async def test_another_communitys_schedule_does_not_wait_for_thousands_that_are_due_before_it(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await due_beside_a_crowd(rig)
     look = await rig.fire(worker)
     assert [assignment.schedule_id for assignment in look.assignments] == [schedule.schedule_id]
 
@@ -67,23 +73,14 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
 
 async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_behind(rig: Rig) -> None:
     worker = await rig.worker()
-    created: list[Schedule] = []
-
-    def keep(schedule: Schedule) -> Answer:
-        created.append(schedule)
-        return Answer(201, {}, b"")
-
-    await rig.schedules.create(neighbour(rig), replace(MINUTELY), answer=keep, idempotency=None)
-    (due,) = next_of(created[0])
-    await burst(rig, to_ms(due) - 1_000)
-    rig.clock.move_to(due)
+    schedule = await due_beside_a_crowd(rig)
     crowd: Batches = asyncio.Queue(maxsize=1)
     quick: Batches = asyncio.Queue(maxsize=1)
     claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
     async with asyncio.timeout(10):
         (little,) = await quick.get()
         many = await crowd.get()
-    assert little.members == (f"s:{created[0].schedule_id}",)
+    assert little.members == (f"s:{schedule.schedule_id}",)
     assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
     worker.claimer.stop()
     await end(claiming)
