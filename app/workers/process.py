@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.core.callbacks import CallbackTokens
+from app.core.errors import ConfigurationException
 from app.delivery.callback import Callbacks
 from app.delivery.sender import USER_AGENT, Sender
 from app.delivery.signing import Signer
@@ -35,8 +36,8 @@ async def run_worker(
     Raises ConfigurationException and StoreUnavailableException as `connected` does.
     """
     settings.need("workflow_engine_url")
+    signer, callbacks, metrics = Signer.from_setting(settings.webhook_signing_secrets), _callbacks(settings), Metrics()
     spare_the_collector()
-    signer, metrics = Signer.from_setting(settings.webhook_signing_secrets), Metrics()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="worker", steady_plans=True))
         transport = PooledTransport(
@@ -45,9 +46,7 @@ async def run_worker(
             user_agent=USER_AGENT,
         )
         stack.push_async_callback(transport.close)
-        sender = Sender(
-            transport, signer, parts.clock, engine_url=settings.workflow_engine_url, callbacks=_callbacks(settings)
-        )
+        sender = Sender(transport, signer, parts.clock, engine_url=settings.workflow_engine_url, callbacks=callbacks)
         worker = Worker(settings, parts.database, parts.wheel, sender, parts.clock, metrics, signals)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)
@@ -71,7 +70,10 @@ def _callbacks(settings: Settings) -> Callbacks | None:
     tokens = CallbackTokens.from_setting(settings.secret_key)
     if not settings.public_url:
         return None
-    settings.need("secret_key")
+    if not tokens:
+        raise ConfigurationException(
+            "PUBLIC_URL is set and SECRET_KEY holds no key: the token with which a target reports is made from it"
+        )
     return Callbacks(settings.public_url, tokens)
 
 
