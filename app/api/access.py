@@ -74,7 +74,7 @@ async def reporter(request: Request) -> Principal:
 _operator = require(Role.OPERATOR)
 Viewer = Annotated[Principal, Depends(require(Role.VIEWER))]
 Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
-Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
+Operator = Annotated[Principal, Depends(_operator)]
 Reporter = Annotated[Principal, Depends(reporter)]
 Anyone = Annotated[Principal | None, Depends(anyone)]
 

@@ -13,7 +13,6 @@ from app.core.assignment import Assignment
 from app.core.clock import from_ms
 
 _REMEMBERED_CHARACTERS = 1024
-_CALLBACK = ',"callback":'
 
 
 def build_body(assignment: Assignment, triggered_ms: int, callback: str | None = None) -> bytes:
@@ -27,6 +26,7 @@ def build_body(assignment: Assignment, triggered_ms: int, callback: str | None =
     one, context = assignment, assignment.context_json
     schedule_id, execution_id = str(one.schedule_id), str(one.execution_id)
     triggered_at = utc_of_ms(triggered_ms)
+    reporting = "" if callback is None else f',"callback":{callback}'
     own = _own_variables(context) if len(context) <= _REMEMBERED_CHARACTERS else _own_variables.__wrapped__(context)
     return (
         f'{{"schedule_id":"{schedule_id}","execution_id":"{execution_id}","workflow_id":"{one.workflow_id}",'
@@ -38,7 +38,7 @@ def build_body(assignment: Assignment, triggered_ms: int, callback: str | None =
         f'"variables":{{{own}"schedule_id":"{schedule_id}","execution_id":"{execution_id}",'
         f'"triggered_at":"{triggered_at}"}},'
         f'"metadata":{{"trigger_source":"schedule","session_id":"{execution_id}"}}'
-        f"{'' if callback is None else _CALLBACK}{callback or ''}}}"
+        f"{reporting}}}"
     ).encode()
 
 

@@ -37,29 +37,21 @@ _TIMEOUT = """
       LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
      WHERE e.execution_id = $1 AND e.recorded_for = $2 AND e.community_id = $3
 """
+_IS_DEAD = "status IN ('failed', 'timed_out')"
 # A fresh budget: failures count from nothing, and the age from now. `attempt` goes on, so that numbers stay unique.
+_ANEW = """
+    status = 'pending', owner = NULL, wake_at = {now}, finished_at = NULL, failures = 0, retry_since = {now},
+    error = NULL
+"""
 _REOPEN = f"""
-    UPDATE executions
-       SET status = 'pending', owner = NULL, wake_at = $4, finished_at = NULL, failures = 0, retry_since = $4,
-           error = NULL
-     WHERE {ROW} AND status IN ('failed', 'timed_out')
+    UPDATE executions SET {_ANEW.format(now="$4")} WHERE {ROW} AND {_IS_DEAD}
     RETURNING {COLUMNS}
 """
-_DEAD = f"""
-    SELECT {COLUMNS} FROM executions
-     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3 AND community_id = $4
-       AND status IN ('failed', 'timed_out')
-     ORDER BY execution_id
-       FOR NO KEY UPDATE
+_DEAD_AMONG = f"""
+    execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3 AND community_id = $4 AND {_IS_DEAD}
 """
-_REOPEN_ALL = f"""
-    UPDATE executions
-       SET status = 'pending', owner = NULL, wake_at = $5, finished_at = NULL, failures = 0, retry_since = $5,
-           error = NULL
-     WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3 AND community_id = $4
-       AND status IN ('failed', 'timed_out')
-    RETURNING {COLUMNS}
-"""
+_LOCK_DEAD = f"SELECT {COLUMNS} FROM executions WHERE {_DEAD_AMONG} ORDER BY execution_id FOR NO KEY UPDATE"
+_REOPEN_ALL = f"UPDATE executions SET {_ANEW.format(now='$5')} WHERE {_DEAD_AMONG} RETURNING {COLUMNS}"
 # idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
 # ids first, because an UPDATE alone locks in whatever order it finds them.
 _CANCEL_WAITING = """
@@ -128,7 +120,7 @@ async def lock_dead(connection: Connection, community_id: int, execution_ids: Se
     """Lock those of the executions that have failed or timed out, in the order of their ids."""
     if not execution_ids:
         return []
-    rows = await connection.fetch(_DEAD, execution_ids, *recorded_between(execution_ids), community_id)
+    rows = await connection.fetch(_LOCK_DEAD, execution_ids, *recorded_between(execution_ids), community_id)
     return [execution_of(row) for row in rows]
 
 

@@ -102,8 +102,8 @@ def remark(held: HeldBack, asked: Asked) -> str:
     """What is to be known of the run where the instant is another than that at which it was due or sent."""
     face, run = asked.face, held.record
     which = f"The run for {face.then(held.occurrence, asked.at)}"
+    due = f"due {face.when(held.due_at, asked.at)}"
     if asked.at < held.due_at:
-        due = f"due {face.when(held.due_at, asked.at)}"
         if run is None and (instead := _WILL_NOT_BE.get(_ahead(held, asked).verdict)):
             return f"{which}, {held.why}, would be {due}, but {instead}."
         verb, instead = _verb(held, held.due_at, asked.now), ""
@@ -112,7 +112,6 @@ def remark(held: HeldBack, asked: Asked) -> str:
         return f"{which}, {held.why}, {verb} {due}{instead}."
     assert run is not None, "it was sent later"
     assert run.started_at is not None, "it was sent later"
-    due = f"due {face.when(held.due_at, asked.at)}"
     return f"{which}, {due}, was sent {face.when(run.started_at, asked.at)}."
 
 

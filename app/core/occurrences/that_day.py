@@ -22,7 +22,7 @@ def adjusted_that_day(timing: Timing, at: datetime, around: Iterable[datetime | 
     Raises as `next_occurrence` does.
     """
     zone, second = load_zone(timing.timezone), floor_second(at)
-    day = (second + zone.offset_at(second)) // DAY_SECONDS
+    day = _day_of(zone, second)
     told: dict[Adjustment, None] = {}  # both may be showings of one time
     for occurrence in around:
         if occurrence is not None and _day_of(zone, floor_second(occurrence)) == day:
