@@ -14,6 +14,7 @@ import uvloop
 from pyreqwest.client import ClientBuilder
 
 from app.delivery.reply import BODY_LIMIT_BYTES
+from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
 
 CONNECTIONS = 64
@@ -51,7 +52,7 @@ async def transport_loop(url: str, requests: int) -> float:
     transport = PooledTransport(timeout_seconds=30, connections=CONNECTIONS, user_agent="bench")
 
     async def post() -> object:
-        return await transport.post(url, HEADERS, BODY)
+        return await transport.send(Request("POST", url, HEADERS, BODY, trusted=True))
 
     await loop(post, min(1_000, requests))
     rate = await loop(post, requests)

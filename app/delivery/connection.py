@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_complete",
         "_ends_with_connection",
+        "_headers",
         "_in_body",
         "_keep_alive",
         "_loop",
@@ -54,9 +55,10 @@ class Connection(asyncio.Protocol):
         """Whether a request may be sent: none was yet, or the last answer is whole and the target keeps it open."""
         return self._keep_alive and self._transport is not None and not self._transport.is_closing()
 
-    def send(self, request: bytes) -> "asyncio.Future[Reply]":
+    def send(self, request: bytes, keep_headers: bool = False) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
         assert self._transport is not None
+        self._headers: list[tuple[str, str]] | None = [] if keep_headers else None
         self._body: list[bytes] = []
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = 0
@@ -137,6 +139,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._complete:
             return
+        if self._headers is not None and not self._in_body:
+            self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         lowered = name.lower()
         if lowered == b"content-length":
             self._ends_with_connection = False
@@ -171,8 +175,11 @@ class Connection(asyncio.Protocol):
         self._in_body = False
         self._ends_with_connection = True
         self._retry_after = None
+        if self._headers:
+            self._headers.clear()
 
     def _finish(self) -> None:
         assert self._answer is not None
         body = b"".join(self._body)[:BODY_LIMIT_BYTES]
-        self._answer.set_result(Reply(self._parser.get_status_code(), body, self._retry_after))
+        headers = () if self._headers is None else tuple(self._headers)
+        self._answer.set_result(Reply(self._parser.get_status_code(), body, self._retry_after, headers))

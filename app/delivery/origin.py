@@ -10,15 +10,19 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
-    """Where a URL leads: what a connection belongs to. `authority` is what the `Host` header says."""
+    """Where a URL leads: what a connection belongs to. `authority` is what the `Host` header says.
+
+    A trusted one is another than one that is not: a connection that was made without the guard serves nobody else.
+    """
 
     scheme: str
     host: str
     port: int
     authority: str
+    trusted: bool
 
 
-def split_url(url: str) -> tuple[Origin, str]:
+def split_url(url: str, trusted: bool = False) -> tuple[Origin, str]:
     """Where a URL leads, and the request target that is asked for there (RFC 9112, 3.2.1).
 
     Raises TransportFailure for what is no URL of a target.
@@ -27,11 +31,11 @@ def split_url(url: str) -> tuple[Origin, str]:
     base, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
     if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
         path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
-    return _origin(base), path
+    return _origin(base, trusted), path
 
 
 @lru_cache(maxsize=1024)
-def _origin(base: str) -> Origin:
+def _origin(base: str, trusted: bool) -> Origin:
     try:
         parts = urlsplit(base)
         host, port = parts.hostname, parts.port
@@ -47,4 +51,4 @@ def _origin(base: str) -> Origin:
     shown = f"[{host}]" if ":" in host else host
     default = _DEFAULT_PORTS[parts.scheme]
     authority = shown if port in (None, default) else f"{shown}:{port}"
-    return Origin(parts.scheme, host, default if port is None else port, authority)
+    return Origin(parts.scheme, host, default if port is None else port, authority, trusted)

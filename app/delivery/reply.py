@@ -8,11 +8,15 @@ BODY_LIMIT_BYTES = 64 * 1024
 
 @dataclass(slots=True)
 class Reply:
-    """A target's answer; `body` is at most its first 64 KiB, `retry_after` the header as it came."""
+    """A target's answer; `body` is at most its first 64 KiB, `retry_after` the header as it came.
+
+    `headers` are all of them, in their order and as they came, where the request asked to keep them.
+    """
 
     status: int
     body: bytes
     retry_after: str | None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class TransportFailure(Exception):

@@ -14,7 +14,11 @@ from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
 from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure
+from app.delivery.request import Request
 
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_METHODS = _METHODS_WITH_BODY | {"GET", "DELETE"}
+"""HEAD is not one: the parser would wait for the body that its answer announces and does not have."""
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
@@ -28,14 +32,14 @@ _WATCHES = 20
 class Transport(Protocol):
     """Sends one request."""
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Reply:
-        """The answer to a POST; redirects are not followed.
+    async def send(self, request: Request) -> Reply:
+        """The answer to a request; redirects are not followed.
 
         Raises TransportFailure.
         """
         ...
 
-    def prepare(self, url: str, requests: int) -> None:
+    def prepare(self, url: str, requests: int, *, trusted: bool) -> None:
         """Get ready for so many requests at once that are about to be sent to a target."""
         ...
 
@@ -60,7 +64,7 @@ class PooledTransport:
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
-        self._always = f"\r\nUser-Agent: {user_agent}\r\nAccept: */*\r\nContent-Length: "
+        self._always = f"\r\nUser-Agent: {user_agent}\r\nAccept: */*"
         self._idle: dict[Origin, deque[Connection]] = {}
         self._open: dict[Connection, Origin] = {}
         self._preparing: dict[asyncio.Task[None], Origin] = {}
@@ -69,28 +73,32 @@ class PooledTransport:
         self._watching: asyncio.TimerHandle | None = None
         self._watch_seconds = min(timeout_seconds / _WATCHES, _WATCH_SECONDS)
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Reply:
-        origin, path = split_url(url)
-        request = self._request(origin, path, headers, body)
+    async def send(self, request: Request) -> Reply:
+        origin, path = split_url(request.url, request.trusted)
+        written = self._written(origin, path, request)
         deadline = self._loop.time() + self._timeout_seconds
         connection = self._take_idle(origin)
         if connection is not None:
             began = self._loop.time()
             try:
-                return await self._exchange(origin, connection, request, deadline)
+                return await self._exchange(origin, connection, written, request.keep_headers, deadline)
             except Unanswered:
                 if self._loop.time() - began > _CLOSING_SECONDS:
                     # Whoever closes it after that has read the request, and may have worked on it.
                     raise
-        return await self._exchange(origin, await self._connect(origin, deadline), request, deadline)
+        connection = await self._connect(origin, deadline)
+        return await self._exchange(origin, connection, written, request.keep_headers, deadline)
 
-    def prepare(self, url: str, requests: int) -> None:
+    def prepare(self, url: str, requests: int, *, trusted: bool) -> None:
         """Connect ahead of the instant, so that the first of a crowd need not wait until all have begun to connect.
 
-        What fails here is not told: the request that finds no connection makes one, and tells.
+        What fails here is not told: the request that finds no connection makes one, and tells. To what is not trusted
+        nothing is made ahead: its addresses are looked up and judged when it is sent to.
         """
+        if not trusted:
+            return
         try:
-            origin, _ = split_url(url)
+            origin, _ = split_url(url, trusted)
         except TransportFailure:
             return
         under_way = [*self._open.values(), *self._preparing.values()].count(origin)
@@ -116,25 +124,32 @@ class PooledTransport:
         """The connections that are kept for the next request."""
         return [connection for idle in self._idle.values() for connection in idle]
 
-    def _request(self, origin: Origin, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    def _written(self, origin: Origin, path: str, request: Request) -> bytes:
+        method, headers, body = request.method, request.headers, request.body
+        if method not in _METHODS:
+            raise TransportFailure("not a method of a delivery")
+        # One without a body says so only where a body is to be expected (RFC 9110, 8.6).
+        length = f"\r\nContent-Length: {len(body)}" if body or method in _METHODS_WITH_BODY else ""
         lines = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise TransportFailure("a header has a line break in it")
         try:
-            head = f"POST {path} HTTP/1.1\r\nHost: {origin.authority}{self._always}{len(body)}{lines}\r\n\r\n".encode(
-                "latin-1"
-            )
+            head = (
+                f"{method} {path} HTTP/1.1\r\nHost: {origin.authority}{self._always}{length}{lines}\r\n\r\n"
+            ).encode("latin-1")
         except UnicodeEncodeError:
             raise TransportFailure("a header has characters that HTTP cannot carry") from None
         return head + body
 
-    async def _exchange(self, origin: Origin, connection: Connection, request: bytes, deadline: float) -> Reply:
+    async def _exchange(
+        self, origin: Origin, connection: Connection, written: bytes, keep_headers: bool, deadline: float
+    ) -> Reply:
         connection.deadline = deadline
         self._open[connection] = origin
         if self._watching is None:
             self._watching = self._loop.call_later(self._watch_seconds, self._watch)
         try:
-            reply = await connection.send(request)
+            reply = await connection.send(written, keep_headers)
         except BaseException:
             connection.abort()
             raise
@@ -156,6 +171,8 @@ class PooledTransport:
         self._watching = self._loop.call_later(self._watch_seconds, self._watch) if self._open else None
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
+        if not origin.trusted:
+            raise TransportFailure("nothing but the configured workflow engine is delivered to")
         patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
         secure = origin.scheme == "https"
         try:

@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from app.delivery.reply import Reply
+from app.delivery.request import Request
+from app.delivery.transport import Transport
+
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -17,6 +21,11 @@ class Target:
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def post(transport: Transport, url: str, headers: dict[str, str], body: bytes) -> Reply:
+    """The answer to what is posted to a trusted target."""
+    return await transport.send(Request("POST", url, headers, body, trusted=True))
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

@@ -1,6 +1,7 @@
 """When a connection is used again, when not, and what a request looks like on the wire."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
-from tests.integration.delivery.hostile import Behaviour, hangs, read_request, sends, target
+from tests.integration.delivery.hostile import Behaviour, hangs, post, read_request, sends, target
 
 HEADERS = {"Idempotency-Key": "x"}
 ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
@@ -53,7 +55,7 @@ def together(number: int) -> Behaviour:
 async def test_a_connection_that_was_closed_while_it_was_idle_costs_nothing(transport: PooledTransport) -> None:
     async with target(sends(ANSWER)) as here:
         for _ in range(3):
-            assert await transport.post(here.url, HEADERS, b"{}") == OK
+            assert await post(transport, here.url, HEADERS, b"{}") == OK
             await asyncio.wait_for(here.gone.wait(), 5)
             here.gone.clear()
     assert len(here.requests) == 3
@@ -72,8 +74,8 @@ async def test_a_request_on_a_connection_that_is_just_being_closed_is_sent_once_
             await reader.read()
 
     async with target(behaviour) as here:
-        assert await transport.post(here.url, HEADERS, b"1") == OK
-        assert await transport.post(here.url, HEADERS, b"2") == OK
+        assert await post(transport, here.url, HEADERS, b"1") == OK
+        assert await post(transport, here.url, HEADERS, b"2") == OK
         assert (here.connections, len(here.requests)) == (2, 2)
 
 
@@ -81,13 +83,13 @@ async def test_a_request_is_not_repeated_where_an_answer_had_begun_or_the_connec
     transport: PooledTransport,
 ) -> None:
     async with target(answers(ANSWER, b"HTTP/1.1 2")) as here:
-        assert await transport.post(here.url, HEADERS, b"1") == OK
+        assert await post(transport, here.url, HEADERS, b"1") == OK
         with pytest.raises(TransportFailure, match="in the middle"):
-            await transport.post(here.url, HEADERS, b"2")
+            await post(transport, here.url, HEADERS, b"2")
         assert here.connections == 1
     async with target(sends(b"")) as here:
         with pytest.raises(TransportFailure, match="without an answer"):
-            await transport.post(here.url, HEADERS, b"1")
+            await post(transport, here.url, HEADERS, b"1")
         assert here.connections == 1
 
 
@@ -109,7 +111,7 @@ async def test_what_cannot_be_trusted_with_another_request_is_closed(transport: 
 
     async with target(behaviour) as here:
         for number in (1, 2):
-            assert await transport.post(here.url, HEADERS, b"{}") == OK
+            assert await post(transport, here.url, HEADERS, b"{}") == OK
             assert here.connections == number
 
 
@@ -126,10 +128,10 @@ async def test_what_comes_unasked_is_never_taken_for_an_answer(transport: Pooled
         await reader.read()
 
     async with target(behaviour) as here:
-        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
         await asyncio.wait_for(sent.wait(), 5)
         await asyncio.wait_for(here.gone.wait(), 5)
-        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
         assert here.connections == 2
 
 
@@ -137,7 +139,7 @@ async def test_early_hints_are_passed_over(transport: PooledTransport) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </a>\r\n\r\n"
     async with target(answers(hints + ANSWER, b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER)) as here:
         for _ in range(2):
-            assert await transport.post(here.url, HEADERS, b"{}") == OK
+            assert await post(transport, here.url, HEADERS, b"{}") == OK
         assert here.connections == 1
 
 
@@ -145,25 +147,25 @@ async def test_an_answer_in_another_protocol_is_a_failure(transport: PooledTrans
     switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     async with target(sends(switched)) as here:
         with pytest.raises(TransportFailure, match="another protocol"):
-            await transport.post(here.url, HEADERS, b"{}")
+            await post(transport, here.url, HEADERS, b"{}")
 
 
 async def test_a_body_where_none_may_be_does_not_cost_the_answer(transport: PooledTransport) -> None:
     """Else a target that counts wrongly would get every run again."""
     async with target(sends(b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok")) as here:
-        assert await transport.post(here.url, HEADERS, b"{}") == Reply(204, b"", None)
+        assert await post(transport, here.url, HEADERS, b"{}") == Reply(204, b"", None)
 
 
 async def test_a_coding_that_is_not_chunked_ends_with_the_connection(transport: PooledTransport) -> None:
     async with target(sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n\x1f\x8b")) as here:
-        assert await transport.post(here.url, HEADERS, b"{}") == Reply(200, b"\x1f\x8b", None)
+        assert await post(transport, here.url, HEADERS, b"{}") == Reply(200, b"\x1f\x8b", None)
 
 
 @pytest.mark.parametrize("status", [204, 304])
 async def test_an_answer_that_has_no_body_ends_with_its_headers(transport: PooledTransport, status: int) -> None:
     async with target(answers(b"HTTP/1.1 %d None\r\n\r\n" % status, ANSWER)) as here:
-        assert await transport.post(here.url, HEADERS, b"{}") == Reply(status, b"", None)
-        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert await post(transport, here.url, HEADERS, b"{}") == Reply(status, b"", None)
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
         assert here.connections == 1
 
 
@@ -172,9 +174,9 @@ async def test_a_header_cannot_smuggle_another(transport: PooledTransport, value
     async with target(sends(ANSWER)) as here:
         for headers in ({"X-A": value}, {value: "a"}, {"X-A": value, "X-B": "b"}):
             with pytest.raises(TransportFailure, match="line break"):
-                await transport.post(here.url, headers, b"{}")
+                await post(transport, here.url, headers, b"{}")
         with pytest.raises(TransportFailure, match="characters"):
-            await transport.post(here.url, {"X-A": "☃"}, b"{}")
+            await post(transport, here.url, {"X-A": "☃"}, b"{}")
         assert here.connections == 0
 
 
@@ -190,7 +192,7 @@ async def test_a_header_cannot_smuggle_another(transport: PooledTransport, value
 )
 async def test_a_path_is_sent_as_http_can_carry_it(transport: PooledTransport, path: str, sent: bytes) -> None:
     async with target(sends(ANSWER)) as here:
-        assert await transport.post(here.url + path, HEADERS, b"{}") == OK
+        assert await post(transport, here.url + path, HEADERS, b"{}") == OK
     (request,) = here.requests
     assert request.startswith(sent + b"\r\nHost: " + here.url.removeprefix("http://").encode() + b"\r\n")
 
@@ -200,12 +202,12 @@ async def test_a_path_is_sent_as_http_can_carry_it(transport: PooledTransport, p
 )
 async def test_what_is_no_url_of_a_target_is_a_failure(transport: PooledTransport, url: str) -> None:
     with pytest.raises(TransportFailure, match="not a URL"):
-        await transport.post(url, HEADERS, b"{}")
+        await post(transport, url, HEADERS, b"{}")
 
 
 async def test_no_more_connections_are_kept_than_asked_for(transport: PooledTransport) -> None:
     async with target(together(10)) as here:
-        await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(10)))
+        await asyncio.gather(*(post(transport, here.url, HEADERS, b"{}") for _ in range(10)))
         assert here.connections == 10
         assert len(transport.idle) == 4
 
@@ -218,19 +220,19 @@ async def _until_idle(transport: PooledTransport, number: int) -> None:
 
 async def test_connections_that_were_made_ahead_are_used_by_what_is_then_sent(transport: PooledTransport) -> None:
     async with target(together(3)) as here:
-        transport.prepare(here.url, 3)
+        transport.prepare(here.url, 3, trusted=True)
         await _until_idle(transport, 3)
         # What is there already, or on its way, is not made again.
-        transport.prepare(here.url, 2)
-        transport.prepare(here.url, 3)
-        answers = await asyncio.gather(*(transport.post(here.url, HEADERS, b"{}") for _ in range(3)))
+        transport.prepare(here.url, 2, trusted=True)
+        transport.prepare(here.url, 3, trusted=True)
+        answers = await asyncio.gather(*(post(transport, here.url, HEADERS, b"{}") for _ in range(3)))
         assert (answers, here.connections) == ([OK] * 3, 3)
 
 
 async def test_no_more_connections_are_made_ahead_than_are_kept(transport: PooledTransport) -> None:
     async with target(hangs) as here:
-        transport.prepare(here.url, 100)
-        transport.prepare(here.url, 100)
+        transport.prepare(here.url, 100, trusted=True)
+        transport.prepare(here.url, 100, trusted=True)
         await _until_idle(transport, 4)
         await transport.close()
         assert here.connections == 4
@@ -245,17 +247,17 @@ async def test_a_connection_that_was_made_ahead_and_closed_by_the_target_costs_n
             writer.write(ANSWER)
 
     async with target(behaviour, reads_request=False) as here:
-        transport.prepare(here.url, 1)
+        transport.prepare(here.url, 1, trusted=True)
         await asyncio.wait_for(here.gone.wait(), 5)
-        assert await transport.post(here.url, HEADERS, b"{}") == OK
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
     assert len(here.requests) == 1
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid", "not a url"])
 async def test_what_cannot_be_connected_to_ahead_fails_when_it_is_sent(transport: PooledTransport, url: str) -> None:
-    transport.prepare(url, 2)
+    transport.prepare(url, 2, trusted=True)
     with pytest.raises(TransportFailure):
-        await transport.post(url, HEADERS, b"{}")
+        await post(transport, url, HEADERS, b"{}")
     await transport.close()
 
 
@@ -271,7 +273,7 @@ async def test_a_large_request_is_sent_whole_to_a_target_that_reads_slowly(trans
         writer.write(ANSWER)
 
     async with target(behaviour, reads_request=False) as here:
-        assert await transport.post(here.url, HEADERS, body) == OK
+        assert await post(transport, here.url, HEADERS, body) == OK
 
 
 async def test_tls_is_spoken_with_a_target_whose_certificate_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,15 +284,78 @@ async def test_tls_is_spoken_with_a_target_whose_certificate_is_trusted(monkeypa
         url = here.url.replace("127.0.0.1", "localhost")
         distrusting = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
         with pytest.raises(TransportFailure, match="certificate verify failed"):
-            await distrusting.post(url, HEADERS, b"{}")
+            await post(distrusting, url, HEADERS, b"{}")
         await distrusting.close()
         assert here.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
         trusting = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
-        assert await trusting.post(url, HEADERS, b"{}") == OK
-        assert await trusting.post(url, HEADERS, b"{}") == OK
-        assert len((await trusting.post(url, HEADERS, b"{}")).body) == BODY_LIMIT_BYTES
+        assert await post(trusting, url, HEADERS, b"{}") == OK
+        assert await post(trusting, url, HEADERS, b"{}") == OK
+        assert len((await post(trusting, url, HEADERS, b"{}")).body) == BODY_LIMIT_BYTES
         with pytest.raises(TransportFailure, match="certificate"):
-            await trusting.post(here.url, HEADERS, b"{}")
+            await post(trusting, here.url, HEADERS, b"{}")
         await trusting.close()
     assert all(request.startswith(b"POST / HTTP/1.1\r\nHost: localhost:") for request in here.requests)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        ("POST", b"", 0),
+        ("PUT", b"", 0),
+        ("PATCH", b"", 0),
+        ("POST", b"{}", 2),
+        ("PUT", b"{}", 2),
+        ("GET", b"", None),
+        ("DELETE", b"", None),
+        ("GET", b"{}", 2),
+        ("DELETE", b"{}", 2),
+    ],
+)
+async def test_a_length_is_sent_where_there_is_or_could_be_a_body(
+    transport: PooledTransport, method: str, body: bytes, length: int | None
+) -> None:
+    async with target(sends(ANSWER)) as here:
+        assert await transport.send(Request(method, here.url, HEADERS, body, trusted=True)) == OK
+    (request,) = here.requests
+    assert request.startswith(f"{method} / HTTP/1.1\r\n".encode())
+    assert request.endswith(b"\r\n\r\n" + body)
+    assert re.findall(rb"Content-Length: (\d+)\r\n", request) == ([] if length is None else [b"%d" % length])
+    assert b"Transfer-Encoding" not in request
+
+
+@pytest.mark.parametrize("method", ["HEAD", "CONNECT", "post", "", "GET /stolen HTTP/1.1\r\nX:", "☃"])
+async def test_no_other_method_is_sent(transport: PooledTransport, method: str) -> None:
+    async with target(sends(ANSWER)) as here:
+        with pytest.raises(TransportFailure, match="not a method"):
+            await transport.send(Request(method, here.url, HEADERS, b"", trusted=True))
+        assert here.connections == 0
+
+
+async def test_the_headers_of_an_answer_are_kept_where_they_are_asked_for(transport: PooledTransport) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: \xff\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: no\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nX-Unasked: no\r\n\r\n"
+    )
+    async with target(answers(ANSWER, hints + chunked)) as here:
+        asked = Request("POST", here.url, HEADERS, b"{}", trusted=True, keep_headers=True)
+        assert (await transport.send(asked)).headers == (("Content-Length", "2"),)
+        assert (await transport.send(asked)).headers == (
+            ("X-A", "1"),
+            ("x-a", "ÿ"),
+            ("Transfer-Encoding", "chunked"),
+        )
+        assert here.connections == 1
+    async with target(sends(ANSWER)) as here:
+        assert (await post(transport, here.url, HEADERS, b"{}")).headers == ()
+
+
+async def test_what_is_not_trusted_shares_no_connection_with_what_is(transport: PooledTransport) -> None:
+    async with target(answers(ANSWER, ANSWER)) as here:
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert len(transport.idle) == 1
+        with pytest.raises(TransportFailure):
+            await transport.send(Request("POST", here.url, HEADERS, b"{}", trusted=False))
+        transport.prepare(here.url, 4, trusted=False)
+        assert (len(here.requests), here.connections, len(transport.idle)) == (1, 1, 1)

@@ -13,6 +13,7 @@ from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import (
     Behaviour,
     hangs,
+    post,
     read_request,
     resets,
     sends,
@@ -37,7 +38,7 @@ async def transport() -> AsyncIterator[PooledTransport]:
 async def _post(transport: PooledTransport, url: str) -> Reply | TransportFailure:
     began = time.monotonic()
     try:
-        return await transport.post(f"{url}/run", HEADERS, b'{"a": 1}')
+        return await post(transport, f"{url}/run", HEADERS, b'{"a": 1}')
     except TransportFailure as failed:
         return failed
     finally:
@@ -264,7 +265,7 @@ async def test_a_cancelled_request_ends_at_once_and_its_connection_by_the_deadli
         await reader.read()
 
     async with target(behaviour) as here:
-        request = asyncio.create_task(transport.post(here.url, HEADERS, b"{}"))
+        request = asyncio.create_task(post(transport, here.url, HEADERS, b"{}"))
         await asyncio.wait_for(came.wait(), 5)
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -284,7 +285,7 @@ async def test_a_cancellation_is_never_lost(transport: PooledTransport) -> None:
     """At whatever moment it comes, also in that of the answer: a worker that stops waits for each of its senders."""
 
     async def post_and_wait(url: str) -> None:
-        await transport.post(f"{url}/run", HEADERS, b"{}")
+        await post(transport, f"{url}/run", HEADERS, b"{}")
         await asyncio.Event().wait()
 
     async with target(sends(OK + b"Content-Length: 2\r\n\r\nok")) as here:
