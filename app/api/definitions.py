@@ -1,14 +1,15 @@
 """From what a caller wrote to a validated definition: defaults, instants, combinations, and what is refused for now."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from app.api.targets import TargetReader
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
+from app.api.wire.targets import TargetInput
 from app.core.clock import EPOCH
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
@@ -20,7 +21,19 @@ from app.core.occurrences import (
     check_timing,
     parse_instant,
 )
-from app.core.schedule import AfterCompletion, CalendarUse, Completion, Definition, OverlapPolicy, RetryPolicy
+from app.core.schedule import (
+    AfterCompletion,
+    CalendarUse,
+    Completion,
+    Definition,
+    OverlapPolicy,
+    RetryPolicy,
+    Schedule,
+)
+from app.core.sealing import SecretBox
+from app.core.target import Target
+from app.delivery.composing import fields_of
+from app.delivery.sample import sample_body
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -46,12 +59,6 @@ READ_ONLY = frozenset(
 )
 """Fields of a schedule that a body may hold and that are ignored: what was read can be edited and sent back."""
 
-LATER: Mapping[str, str] = {
-    "target": "an own target comes with a later release: leave it out, the configured workflow engine is called",
-    "failure_target": "comes with a later release",
-}
-"""Fields that are known and refused, unless they are null."""
-
 _RETRY = RetryPolicy()
 
 
@@ -61,34 +68,36 @@ class Definitions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._timing = TimingReader(settings.scheduler_timezone)
+        self._targets = TargetReader(SecretBox.from_setting(settings.secret_key))
 
-    def read(self, body: Any) -> Definition:
+    def read(self, body: Any, current: Schedule | None = None) -> Definition:
         """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.
+
+        `current` is the schedule that it is to be the definition of: where it has secrets, masks stand for them.
 
         Raises MalformedRequestException and InvalidScheduleException, each with every wrong field.
         """
         refused = Refused()
         given = {name: value for name, value in require_object(body).items() if name not in READ_ONLY}
-        for name, why in LATER.items():
-            if given.get(name) is not None:
-                refused.value(name, f"{name}: {why}")
-                given[name] = None
-            if name != "target":
-                given.pop(name, None)
         wire = try_model(ScheduleInput, given, refused)
+        if given.get("workflow_id") is None and given.get("target") is None:
+            refused.value("workflow_id", "workflow_id is required, except with a target of its own")
         if wire is None:
             raise _error(refused)
         timing = self._timing.read(wire, refused)
         if timing is None:
             raise _error(refused)
-        definition = self._definition(wire, timing, refused)
+        definition = self._definition(wire, timing, current, refused)
         refused.raise_any()
         return definition
 
-    def _definition(self, wire: ScheduleInput, timing: Timing, refused: Refused) -> Definition:
+    def _definition(
+        self, wire: ScheduleInput, timing: Timing, current: Schedule | None, refused: Refused
+    ) -> Definition:
         settings = self._settings
+        completion = wire.completion or Completion(settings.workflow_completion)
         return Definition(
-            workflow_id=UUID(wire.workflow_id),
+            workflow_id=None if wire.workflow_id is None else UUID(wire.workflow_id),
             schedule_type=timing.schedule_type,
             timezone=timing.timezone,
             cron_expression=timing.cron_expression,
@@ -104,7 +113,7 @@ class Definitions:
             coalesce=_or(wire.coalesce, settings.scheduler_job_defaults_coalesce),
             max_instances=_or(wire.max_instances, settings.scheduler_job_defaults_max_instances),
             overlap_policy=wire.overlap_policy or OverlapPolicy.SKIP,
-            completion=wire.completion or Completion(settings.workflow_completion),
+            completion=completion,
             timeout_seconds=_or(wire.timeout_seconds, settings.workflow_timeout_seconds),
             retry=self._retry(wire.retry or RetryPolicyInput(), refused),
             after_completion=wire.after_completion or AfterCompletion.KEEP,
@@ -112,7 +121,20 @@ class Definitions:
             tags=tuple(wire.tags),
             dst_policy=timing.dst_policy,
             calendars=calendar_use(wire.calendars),
+            target=self._target(wire, "target", completion, current, refused),
+            failure_target=self._target(wire, "failure_target", completion, current, refused),
         )
+
+    def _target(
+        self, wire: ScheduleInput, field: str, completion: Completion, current: Schedule | None, refused: Refused
+    ) -> Target | None:
+        given: TargetInput | None = getattr(wire, field)
+        if given is None:
+            return None
+        stored: Target | None = None if current is None else getattr(current.definition, field)
+        reports = completion is Completion.CALLBACK and bool(self._settings.public_url)
+        known = fields_of(sample_body(reports=reports), wire.context_data)
+        return self._targets.read(given, field, known, stored, refused)
 
     def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
         initial = _or(wire.initial_backoff_seconds, _RETRY.initial_backoff_seconds)

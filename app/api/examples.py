@@ -48,6 +48,7 @@ SCHEDULE: dict[str, Any] = {
     "max_instances": 3,
     "overlap_policy": "skip",
     "target": None,
+    "failure_target": None,
     "completion": "response",
     "timeout_seconds": 3600,
     "retry": {

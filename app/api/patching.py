@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.api.definitions import LATER, READ_ONLY
+from app.api.definitions import READ_ONLY
 from app.api.rendering import schedule_json
 from app.api.wire.base import Refused, Wire, require_object
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput
+from app.api.wire.targets import TargetInput
 from app.core.schedule import Schedule
 
 _OWN_FIELDS = ("cron_expression", "interval_seconds", "scheduled_time")
@@ -15,8 +16,10 @@ _NESTED: Mapping[str, type[Wire]] = {
     "retry": RetryPolicyInput,
     "dst_policy": DstPolicyInput,
     "calendars": CalendarUseInput,
+    "target": TargetInput,
+    "failure_target": TargetInput,
 }
-_KNOWN = frozenset(ScheduleInput.model_fields) | READ_ONLY | LATER.keys()
+_KNOWN = frozenset(ScheduleInput.model_fields) | READ_ONLY
 
 
 def patched(current: Schedule, patch: Any) -> dict[str, Any]:
@@ -36,7 +39,8 @@ def patched(current: Schedule, patch: Any) -> dict[str, Any]:
     refused.raise_any()
     shown = schedule_json(current)
     body = {name: value for name, value in shown.items() if name not in READ_ONLY}
-    body["workflow_id"] = str(current.definition.workflow_id)
+    workflow_id = current.definition.workflow_id
+    body["workflow_id"] = None if workflow_id is None else str(workflow_id)
     body["tags"] = list(current.definition.tags)
     if (use := current.definition.calendars) is not None:
         body["calendars"] = {"names": list(use.names), "on_day_off": use.on_day_off}

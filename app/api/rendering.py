@@ -14,6 +14,8 @@ from app.core.firing import Waiting, first_waiting
 from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
+from app.core.sealing import MASK
+from app.core.target import Target
 from app.service.backfilling import BackfillResult
 from app.service.dead_letters import RetryResult
 
@@ -62,7 +64,8 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "coalesce": defined.coalesce,
         "max_instances": defined.max_instances,
         "overlap_policy": defined.overlap_policy,
-        "target": None,
+        "target": target_json(defined.target),
+        "failure_target": target_json(defined.failure_target),
         "completion": defined.completion,
         "timeout_seconds": defined.timeout_seconds,
         "retry": retry_json(defined.retry),
@@ -74,6 +77,19 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "created_at": instant_text(schedule.created_at),
         "updated_at": instant_text(schedule.updated_at),
         "revision": schedule.revision,
+    }
+
+
+def target_json(target: Target | None) -> dict[str, Any] | None:
+    """A target; the values of its headers are never shown."""
+    if target is None:
+        return None
+    return {
+        "url": target.url,
+        "method": target.method,
+        "headers": dict.fromkeys(target.headers, MASK),
+        "body": target.body,
+        "cancel_url": target.cancel_url,
     }
 
 

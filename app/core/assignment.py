@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.core.schedule import Completion, RetryPolicy
+from app.core.target import Target
 from app.core.values import value
 
 
@@ -13,15 +14,15 @@ class Assignment:
 
     `context_json` is the encoded `context_data` (or a manual run's override). `failures` counts the settled failures
     before this attempt, since the last fresh budget; `retry_since` is when that budget began. `revision` is that of the
-    definition that the attempt sends, and with it `completion` and `timeout_seconds`: how long it may take from a
-    target's 2xx to its report.
+    definition that the attempt sends, and with it `target` (null: the configured workflow engine), `completion` and
+    `timeout_seconds`: how long it may take from a target's 2xx to its report.
     """
 
     execution_id: UUID
     recorded_for: datetime
     schedule_id: UUID
     community_id: int
-    workflow_id: UUID
+    workflow_id: UUID | None
     trigger: str
     scheduled_for: datetime
     due_ms: int
@@ -38,3 +39,4 @@ class Assignment:
     owner: UUID
     attempt: int
     failures: int
+    target: Target | None = None

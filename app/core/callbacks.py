@@ -6,11 +6,10 @@ import hmac
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.core.errors import ConfigurationException
+from app.core.secret_keys import read_secret_keys
 
 PREFIX = "cb_"
 _PURPOSE = b"schedule-service callback\0"
-_SHORTEST_KEY = 32
 
 
 class CallbackTokens:
@@ -25,18 +24,11 @@ class CallbackTokens:
 
     @classmethod
     def from_setting(cls, secret_key: str) -> "CallbackTokens":
-        """Those of `SECRET_KEY`: keys of at least 32 characters, comma-separated, newest first.
+        """Those of `SECRET_KEY`.
 
-        Raises ConfigurationException, which does not repeat a key.
+        Raises ConfigurationException.
         """
-        keys = [key for key in map(str.strip, secret_key.split(",")) if key]
-        for position, key in enumerate(keys, start=1):
-            if len(key) < _SHORTEST_KEY:
-                raise ConfigurationException(
-                    f"SECRET_KEY: key {position} has {len(key)} characters; it needs at least {_SHORTEST_KEY}, "
-                    "as `openssl rand -base64 32` prints them"
-                )
-        return cls([key.encode() for key in keys])
+        return cls(read_secret_keys(secret_key))
 
     def __bool__(self) -> bool:
         return bool(self._keys)

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, OnDayOff, ScheduleType, Timing
+from app.core.target import Target
 from app.core.values import value
 
 
@@ -73,9 +74,12 @@ class CalendarUse:
 
 @value
 class Definition:
-    """What a caller says of a schedule, validated and with every default filled in. Instants are UTC."""
+    """What a caller says of a schedule, validated and with every default filled in. Instants are UTC.
 
-    workflow_id: UUID
+    Without a `target` the configured workflow engine is asked to execute `workflow_id`, which is null only with one.
+    """
+
+    workflow_id: UUID | None
     schedule_type: ScheduleType
     timezone: str
     cron_expression: str | None
@@ -99,6 +103,8 @@ class Definition:
     tags: tuple[str, ...] = ()
     dst_policy: DstPolicy = DEFAULT_POLICY
     calendars: CalendarUse | None = None
+    target: Target | None = None
+    failure_target: Target | None = None
 
     def timing(self, created_at: datetime, days: BusinessDays | None) -> Timing:
         """When it fires; an interval without `start_at` is anchored at the schedule's creation.

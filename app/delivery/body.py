@@ -6,6 +6,7 @@ and the rest are ids, numbers and instants. Encoding each body whole cost a tent
 
 from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 import orjson
 
@@ -29,7 +30,7 @@ def build_body(assignment: Assignment, triggered_ms: int, callback: str | None =
     reporting = "" if callback is None else f',"callback":{callback}'
     own = _own_variables(context) if len(context) <= _REMEMBERED_CHARACTERS else _own_variables.__wrapped__(context)
     return (
-        f'{{"schedule_id":"{schedule_id}","execution_id":"{execution_id}","workflow_id":"{one.workflow_id}",'
+        f'{{"schedule_id":"{schedule_id}","execution_id":"{execution_id}","workflow_id":{_id_or_null(one.workflow_id)},'
         f'"community_id":{one.community_id},"scheduled_for":"{utc(one.scheduled_for)}",'
         f'"triggered_at":"{triggered_at}","attempt":{one.attempt},"trigger":"{one.trigger}",'
         f'"coalesced_count":{one.coalesced_count},"timezone":{_quoted(one.timezone)},'
@@ -53,6 +54,10 @@ def utc(instant: datetime) -> str:
 def utc_of_ms(milliseconds: int) -> str:
     """The same of milliseconds since the epoch; what is sent within one millisecond asks for the same."""
     return utc(from_ms(milliseconds))
+
+
+def _id_or_null(row_id: UUID | None) -> str:
+    return "null" if row_id is None else f'"{row_id}"'
 
 
 def _or_null(instant: datetime | None) -> str:

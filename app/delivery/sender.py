@@ -1,17 +1,21 @@
 """One attempt, from an assignment to what the target made of it."""
 
 import hashlib
+from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 from app import __version__
 from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.schedule import Completion
+from app.core.sealing import SecretBox
 from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body
 from app.delivery.callback import Callbacks
-from app.delivery.reply import TransportFailure
+from app.delivery.composing import Composed, Composer
+from app.delivery.reply import Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.signing import Signer
 from app.delivery.transport import Transport
@@ -30,8 +34,23 @@ class Delivered:
     verdict: Verdict
 
 
+class Outgoing(NamedTuple):
+    """A request as it leaves. `composed` is what a target of a schedule's own was asked with; null for the engine."""
+
+    request: Request
+    composed: Composed | None
+
+    def redacted(self, reply: Reply) -> Reply:
+        """An answer without the secrets that the request held: some targets say back what they were sent."""
+        if self.composed is None or not self.composed.secrets:
+            return reply
+        redact = self.composed.redact
+        headers = tuple((name, redact(text.encode()).decode()) for name, text in reply.headers)
+        return replace(reply, body=redact(reply.body), headers=headers)
+
+
 class Sender:
-    """Builds, signs and sends requests to the configured workflow engine."""
+    """Builds, signs and sends requests: to a schedule's own target, or else to the configured workflow engine."""
 
     def __init__(
         self,
@@ -41,26 +60,26 @@ class Sender:
         *,
         engine_url: str,
         callbacks: Callbacks | None = None,
+        secrets: SecretBox | None = None,
     ) -> None:
         self._transport = transport
         self._callbacks = callbacks
         self._signer = signer
         self._clock = clock
         self._engine_url = engine_url
+        self._composer = Composer(secrets or SecretBox(()))
 
     def prepare(self, requests: int) -> None:
-        """Get ready for so many attempts that are about to be sent at once."""
+        """Get ready for so many attempts that are about to be sent to the workflow engine at once."""
         self._transport.prepare(self._engine_url, requests, trusted=True)
 
     async def send(self, assignment: Assignment) -> Delivered:
         """Send one attempt now. Whatever the target does, this answers."""
         started_ms, began = self._clock.now_ms(), self._clock.monotonic()
-        body = build_body(assignment, started_ms, self._callback(assignment))
-        url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
         status_code = None
         try:
-            headers = self._headers(assignment, started_ms, body)
-            reply = await self._transport.send(Request("POST", url, headers, body, trusted=True))
+            outgoing = self.compose(assignment, started_ms)
+            reply = outgoing.redacted(await self._transport.send(outgoing.request))
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now())
         except TransportFailure as failed:
@@ -68,16 +87,30 @@ class Sender:
         duration_ms = round((self._clock.monotonic() - began) * 1000)
         return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
 
+    def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
+        """The request of an attempt that is sent at `started_ms`, signed.
+
+        Raises TransportFailure where its target's templates or secrets do not come to one.
+        """
+        body = build_body(assignment, started_ms, self._callback(assignment))
+        if assignment.target is None:
+            url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
+            headers = self._signed({"Content-Type": "application/json"}, assignment, started_ms, body)
+            return Outgoing(Request("POST", url, headers, body, trusted=True), None)
+        composed = self._composer.compose(assignment.target, assignment.context_json, body)
+        headers = self._signed(composed.headers, assignment, started_ms, composed.body)
+        return Outgoing(Request(composed.method, composed.url, headers, composed.body, trusted=False), composed)
+
     def _callback(self, assignment: Assignment) -> str | None:
         if self._callbacks is None or assignment.completion is not Completion.CALLBACK:
             return None
         return self._callbacks.of(assignment.execution_id)
 
-    def _headers(self, assignment: Assignment, started_ms: int, body: bytes) -> dict[str, str]:
+    def _signed(self, own: dict[str, str], assignment: Assignment, started_ms: int, body: bytes) -> dict[str, str]:
         execution_id = str(assignment.execution_id)
         timestamp = started_ms // 1000
         headers = {
-            "Content-Type": "application/json",
+            **own,
             "Idempotency-Key": execution_id,
             "webhook-id": execution_id,
             "webhook-timestamp": str(timestamp),

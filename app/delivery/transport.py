@@ -64,7 +64,7 @@ class PooledTransport:
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
-        self._always = f"\r\nUser-Agent: {user_agent}\r\nAccept: */*"
+        self._always = f"\r\nUser-Agent: {user_agent}"
         self._idle: dict[Origin, deque[Connection]] = {}
         self._open: dict[Connection, Origin] = {}
         self._preparing: dict[asyncio.Task[None], Origin] = {}
@@ -130,12 +130,13 @@ class PooledTransport:
             raise TransportFailure("not a method of a delivery")
         # One without a body says so only where a body is to be expected (RFC 9110, 8.6).
         length = f"\r\nContent-Length: {len(body)}" if body or method in _METHODS_WITH_BODY else ""
+        accept = "" if "Accept" in headers else "\r\nAccept: */*"
         lines = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise TransportFailure("a header has a line break in it")
         try:
             head = (
-                f"{method} {path} HTTP/1.1\r\nHost: {origin.authority}{self._always}{length}{lines}\r\n\r\n"
+                f"{method} {path} HTTP/1.1\r\nHost: {origin.authority}{self._always}{accept}{length}{lines}\r\n\r\n"
             ).encode("latin-1")
         except UnicodeEncodeError:
             raise TransportFailure("a header has characters that HTTP cannot carry") from None

@@ -8,6 +8,7 @@ from app.core.clock import truncate_to_ms
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences import OnDayOff, ScheduleType, Timing, check_timing, next_occurrence
 from app.core.schedule import Definition
+from app.core.target import Target
 
 LATE_ACCEPTANCE = timedelta(minutes=1)
 """How far in the past a one-time's instant may be when it is accepted: slow clients, differing clocks."""
@@ -23,8 +24,13 @@ def to_milliseconds(definition: Definition) -> Definition:
 
 
 def same(one: Definition, other: Definition) -> bool:
-    """Whether nothing differs. Unlike `==` it tells `true` from `1` inside `context_data`."""
-    return one == other and _same_json(dict(one.context_data), dict(other.context_data))
+    """Whether nothing differs. Unlike `==` it tells `true` from `1` inside `context_data` and a target's body."""
+    return (
+        one == other
+        and _same_json(dict(one.context_data), dict(other.context_data))
+        and _same_body(one.target, other.target)
+        and _same_body(one.failure_target, other.failure_target)
+    )
 
 
 def instant_of(timing: Timing) -> datetime | None:
@@ -69,6 +75,10 @@ def nothing_left(definition: Definition, timing: Timing, now: datetime) -> Inval
 
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+def _same_body(one: Target | None, other: Target | None) -> bool:
+    return one is None or other is None or _same_json(one.body, other.body)
 
 
 def _same_json(one: Any, other: Any) -> bool:

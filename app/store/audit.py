@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from app.core.sealing import MASK, Sealed
 from app.core.values import value
 from app.store.database import Connection
 
@@ -60,11 +61,13 @@ async def record(
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value, default=_uuid_text, option=orjson.OPT_UTC_Z).decode()
+    return None if value is None else orjson.dumps(value, default=_shown, option=orjson.OPT_UTC_Z).decode()
 
 
-def _uuid_text(value: object) -> str:
+def _shown(value: object) -> str:
     # asyncpg's own subclass of UUID, which orjson does not know.
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, Sealed):
+        return MASK
     raise TypeError(f"{type(value).__name__} is not for the audit")

@@ -17,23 +17,25 @@ _INSERT = """
         next_execution_at, next_due_at, workflow_id, name, description, schedule_type, cron_expression,
         interval_seconds, scheduled_time, timezone, start_at, end_at, jitter_seconds, max_executions,
         grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
-        after_completion, context_data, dst_policy, calendars, tags)
+        after_completion, context_data, dst_policy, calendars, target, failure_target, target_host, tags)
     SELECT u.schedule_id, u.community_id, u.created_by, u.created_at, u.created_at, u.searched_to, $1, 'active',
            u.next_execution_at, u.next_due_at, u.workflow_id, u.name, u.description, u.schedule_type,
            u.cron_expression, u.interval_seconds, u.scheduled_time, u.timezone, u.start_at, u.end_at,
            u.jitter_seconds, u.max_executions, u.grace_period_seconds, u.coalesce, u.max_instances, u.overlap_policy,
            u.completion, u.timeout_seconds, u.retry::jsonb, u.after_completion, u.context_data::jsonb,
-           u.dst_policy::jsonb, u.calendars::jsonb, u.tags::text[]
+           u.dst_policy::jsonb, u.calendars::jsonb, u.target::jsonb, u.failure_target::jsonb, u.target_host,
+           u.tags::text[]
       FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
                   $8::timestamptz[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[],
                   $15::timestamptz[], $16::text[], $17::timestamptz[], $18::timestamptz[], $19::int[], $20::int[],
                   $21::int[], $22::bool[], $23::int[], $24::text[], $25::text[], $26::int[], $27::text[],
-                  $28::text[], $29::text[], $30::text[], $31::text[], $32::text[])
+                  $28::text[], $29::text[], $30::text[], $31::text[], $32::text[], $33::text[], $34::text[],
+                  $35::text[])
         AS u(schedule_id, community_id, created_by, created_at, searched_to, next_execution_at, next_due_at,
              workflow_id, name, description, schedule_type, cron_expression, interval_seconds, scheduled_time,
              timezone, start_at, end_at, jitter_seconds, max_executions, grace_period_seconds, coalesce,
              max_instances, overlap_policy, completion, timeout_seconds, retry, after_completion, context_data,
-             dst_policy, calendars, tags)
+             dst_policy, calendars, target, failure_target, target_host, tags)
         ON CONFLICT (community_id, name) DO NOTHING
     RETURNING schedule_id
 """

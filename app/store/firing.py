@@ -11,17 +11,20 @@ import orjson
 from app.core.firing import Decision, DueSchedule, Recording, Standing, Waiting
 from app.core.occurrences import ScheduleType, Timing, tzdata_version
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, ScheduleStatus, SkipNext
+from app.core.target import Target
 from app.core.values import value
 from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.queueing import HEAD_LOOKS_AFTER
+from app.store.target_columns import target_of
 from app.store.timings import days_of, policy_of
 
 _LOCK_DUE = """
     SELECT schedule_id, community_id, workflow_id, schedule_type, cron_expression, interval_seconds, scheduled_time,
            timezone, start_at, end_at, jitter_seconds, dst_policy, calendars, created_at, next_execution_at,
            next_due_at, searched_to, execution_count, max_executions, grace_period_seconds, coalesce, max_instances,
-           overlap_policy, context_data, retry, completion, timeout_seconds, skip_next, last_execution_at, revision
+           overlap_policy, context_data, retry, completion, timeout_seconds, target, skip_next, last_execution_at,
+           revision
       FROM workflow_schedules
      WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'
      ORDER BY schedule_id
@@ -81,13 +84,14 @@ class LockedSchedule:
 
     due: DueSchedule
     community_id: int
-    workflow_id: UUID
+    workflow_id: UUID | None
     context_json: str
     retry: RetryPolicy
     completion: Completion
     timeout_seconds: int
     last_execution_at: datetime | None
     revision: int
+    target: Target | None
 
 
 @value
@@ -230,6 +234,7 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
         timeout_seconds=row["timeout_seconds"],
         last_execution_at=row["last_execution_at"],
         revision=row["revision"],
+        target=target_of(row["target"]),
     )
 
 

@@ -21,6 +21,7 @@ from app.core.schedule import (
 from app.store.database import Connection
 from app.store.firing import retry_policy, skip_next_of
 from app.store.refusals import json_text
+from app.store.target_columns import target_of, target_text
 from app.store.timings import calendars_of, calendars_text, days_of, policy_of, policy_text
 
 COLUMNS = """
@@ -28,7 +29,8 @@ COLUMNS = """
     scheduled_time, timezone, start_at, end_at, jitter_seconds, status, status_reason, next_execution_at, next_due_at,
     searched_to, last_execution_at, last_execution_id, max_executions, execution_count, trigger_seq,
     grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
-    after_completion, context_data, tags, dst_policy, calendars, skip_next, created_by, created_at, updated_at, revision
+    after_completion, context_data, tags, dst_policy, calendars, target, failure_target, skip_next, created_by,
+    created_at, updated_at, revision
 """
 # The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
 _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
@@ -51,7 +53,8 @@ _REPLACE = f"""
            interval_seconds = $15, scheduled_time = $16, timezone = $17, start_at = $18, end_at = $19,
            jitter_seconds = $20, max_executions = $21, grace_period_seconds = $22, coalesce = $23,
            max_instances = $24, overlap_policy = $25, completion = $26, timeout_seconds = $27, retry = $28,
-           after_completion = $29, context_data = $30, dst_policy = $31, calendars = $32, tags = $33
+           after_completion = $29, context_data = $30, dst_policy = $31, calendars = $32, target = $33,
+           failure_target = $34, target_host = $35, tags = $36
      WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
 """
 _REMOVE = "DELETE FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
@@ -166,6 +169,9 @@ def definition_columns(definition: Definition, days: BusinessDays | None) -> tup
         json_text("context_data", definition.context_data),
         policy_text(definition.dst_policy),
         calendars_text(definition.calendars, days),
+        target_text("target", definition.target),
+        target_text("failure_target", definition.failure_target),
+        None if definition.target is None else definition.target.host,
     )
 
 
@@ -217,6 +223,8 @@ def schedule_of(row: "asyncpg.Record") -> Schedule:
             tags=tuple(row["tags"]),
             dst_policy=policy_of(row["dst_policy"]),
             calendars=calendars_of(row["calendars"]),
+            target=target_of(row["target"]),
+            failure_target=target_of(row["failure_target"]),
         ),
         status=ScheduleStatus(row["status"]),
         status_reason=row["status_reason"],

@@ -15,6 +15,7 @@ from app.core.schedule import Completion
 from app.store.database import Connection
 from app.store.firing import retry_policy
 from app.store.queueing import Group
+from app.store.target_columns import target_of
 from app.store.these import THESE, UNFINISHED
 
 # The definition is the one in force when the execution was recorded. Whoever raises a schedule's revision keeps the
@@ -28,6 +29,7 @@ _SELECT = f"""
            CASE WHEN s.revision = e.revision THEN s.completion ELSE r.definition ->> 'completion' END AS completion,
            CASE WHEN s.revision = e.revision THEN s.timeout_seconds
                 ELSE (r.definition ->> 'timeout_seconds')::int END AS timeout_seconds,
+           CASE WHEN s.revision = e.revision THEN s.target ELSE nullif(r.definition -> 'target', 'null') END AS target,
            coalesce(e.context_override,
                     CASE WHEN s.revision = e.revision THEN s.context_data ELSE r.definition -> 'context_data' END
            ) AS context_data
@@ -125,6 +127,7 @@ class Waiting:
             owner=owner,
             attempt=row["attempt"] + 1,
             failures=row["failures"],
+            target=target_of(row["target"]),
         )
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from app.core.callbacks import CallbackTokens
 from app.core.errors import ConfigurationException
+from app.core.sealing import SecretBox
 from app.delivery.callback import Callbacks
 from app.delivery.sender import USER_AGENT, Sender
 from app.delivery.signing import Signer
@@ -46,7 +47,14 @@ async def run_worker(
             user_agent=USER_AGENT,
         )
         stack.push_async_callback(transport.close)
-        sender = Sender(transport, signer, parts.clock, engine_url=settings.workflow_engine_url, callbacks=callbacks)
+        sender = Sender(
+            transport,
+            signer,
+            parts.clock,
+            engine_url=settings.workflow_engine_url,
+            callbacks=callbacks,
+            secrets=SecretBox.from_setting(settings.secret_key),
+        )
         worker = Worker(settings, parts.database, parts.wheel, sender, parts.clock, metrics, signals)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)

@@ -177,4 +177,5 @@ def _assignment(execution: NewExecution, inserted_id: UUID, owner: UUID) -> Assi
         owner=owner,
         attempt=1,
         failures=0,
+        target=schedule.target,
     )

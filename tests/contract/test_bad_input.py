@@ -33,7 +33,8 @@ def each(field: str, status: int, values: Iterable[Any], others: Mapping[str, An
 
 
 WRONG_TYPES: list[Case] = [
-    *each("workflow_id", 422, (None, 1, True, [], {})),
+    *each("workflow_id", 422, (1, True, [], {})),
+    ({"workflow_id": None}, 400, ["workflow_id"]),
     *each("name", 422, (1, True, [], {"a": 1}, 1.5)),
     *each("description", 422, (0, False, ["x"])),
     *each("schedule_type", 422, (None, 1, True, ["cron"], {})),
@@ -215,9 +216,14 @@ REFUSED_VALUES: list[Case] = [
     ({"retry": {"max_age_seconds": 0}}, 400, ["retry.max_age_seconds"]),
     ({"retry": {"max_age_seconds": 604_801, "max_retries": 1000}}, 400, ["retry.max_retries", "retry.max_age_seconds"]),
     ({"after_completion": "explode"}, 400, ["after_completion"]),
-    ({"target": {"url": "https://example.com"}}, 400, ["target"]),
-    ({"target": False}, 400, ["target"]),
-    ({"failure_target": {"url": "https://example.com"}}, 400, ["failure_target"]),
+    ({"target": {"url": "ftp://example.com"}}, 400, ["target.url"]),
+    ({"target": {}}, 400, ["target.url"]),
+    ({"target": False}, 422, ["target"]),
+    (
+        {"failure_target": {"url": "https://example.com", "headers": {"Host": "x"}}},
+        400,
+        ["failure_target.headers.Host"],
+    ),
     *each("dst_policy", 400, ({"gap": "skip"}, {"fold": "twice"}), INTERVAL),
     ({**ONCE, "dst_policy": {"gap": "skip"}}, 400, ["dst_policy"]),
     ({"dst_policy": {"gap": "before"}}, 400, ["dst_policy.gap"]),

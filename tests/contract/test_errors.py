@@ -82,7 +82,7 @@ async def test_a_wrong_type_decides_the_status_and_refused_values_are_named_too(
         422,
         "MALFORMED_REQUEST",
     )
-    assert set(fields_of(problem)) == {"coalesce", "extra", "max_instances", "target"}
+    assert set(fields_of(problem)) == {"coalesce", "extra", "max_instances", "target.url"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from app.api.rendering import (
     schedule_json,
     schedule_response,
 )
+from app.api.wire.base import require_object
 from app.api.wire.schedules import Schedule, ScheduleInput, SchedulePage, SchedulePatch
 from app.core.occurrences import ScheduleType
 from app.core.principal import Principal
@@ -139,8 +140,13 @@ async def get_schedule(request: Request, caller: Viewer, schedule_id: ScheduleId
 )
 async def replace_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """Replace the whole definition; what is left out has its default. Counts are kept."""
-    definition = parts_of(request).definitions.read(await read_json(request))
-    return await _change(request, caller, schedule_id, lambda _: definition)
+    body = require_object(await read_json(request))
+    definitions = parts_of(request).definitions
+
+    def edit(current: StoredSchedule) -> Definition:
+        return definitions.read(body, current)
+
+    return await _change(request, caller, schedule_id, edit)
 
 
 @router.patch(
@@ -160,7 +166,7 @@ async def update_schedule(request: Request, caller: Editor, schedule_id: Schedul
     definitions = parts_of(request).definitions
 
     def edit(current: StoredSchedule) -> Definition:
-        return definitions.read(patched(current, patch))
+        return definitions.read(patched(current, patch), current)
 
     return await _change(request, caller, schedule_id, edit)
 

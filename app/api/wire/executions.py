@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.api.wire.base import InstantText, Shown, UuidText, Wire
-from app.api.wire.schedules import check_size
+from app.api.wire.limits import check_size
 from app.core.execution import ExecutionStatus, Trigger
 
 

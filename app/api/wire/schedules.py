@@ -6,16 +6,15 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from app.api.wire.base import InstantText, Shown, UuidText, Wire
+from app.api.wire.limits import check_size
+from app.api.wire.targets import Target, TargetInput
 from app.core.occurrences import Fold, Gap, OnDayOff, ScheduleType
 from app.core.schedule import AfterCompletion, Completion, OverlapPolicy, ScheduleStatus
 
-MAX_CONTEXT_BYTES = 65_536
-MAX_CONTEXT_DEPTH = 32
 MAX_BATCH = 1000
 MAX_INT32 = 2_147_483_647
 MAX_CALENDARS = 5
@@ -26,24 +25,6 @@ E = TypeVar("E", bound=StrEnum)
 
 def _none_as_empty(empty: Callable[[], Any]) -> BeforeValidator:
     return BeforeValidator(lambda value: empty() if value is None else value)
-
-
-def check_size(context: dict[str, Any]) -> dict[str, Any]:
-    """Refuse an object that is too large or too deep to be kept with a row."""
-    encoded = orjson.dumps(context)
-    if len(encoded) > MAX_CONTEXT_BYTES:
-        raise PydanticCustomError(
-            "context_size", f"must be at most {MAX_CONTEXT_BYTES} bytes encoded, and is {len(encoded)}"
-        )
-    # Only what has so many brackets can be so deep.
-    if encoded.count(b"{") + encoded.count(b"[") > MAX_CONTEXT_DEPTH and _depth(context) > MAX_CONTEXT_DEPTH:
-        raise PydanticCustomError("context_depth", f"must be at most {MAX_CONTEXT_DEPTH} deep")
-    return context
-
-
-def _depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 
 
 def check_unique(values: list[str]) -> list[str]:
@@ -133,7 +114,9 @@ class ScheduleInput(TimingInput):
     Read-only fields of a schedule are ignored: what was read can be edited and sent back.
     """
 
-    workflow_id: Annotated[UuidText, Field(description="The workflow to execute.")]
+    workflow_id: UuidText | None = Field(
+        None, description="The workflow to execute; can be left out only with a `target` of its own."
+    )
     name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         None, description="Unique in the community."
     )
@@ -157,7 +140,10 @@ class ScheduleInput(TimingInput):
             "lets one wait, `allow` has no limit, `cancel_running` cancels the oldest. Null: skip."
         ),
     )
-    target: None = Field(None, description="Null: the configured workflow engine.")
+    target: TargetInput | None = Field(None, description="Null: the configured workflow engine.")
+    failure_target: TargetInput | None = Field(
+        None, description="Told when an execution has failed or timed out, and when the schedule is paused by a 410."
+    )
     completion: Ending | None = Field(
         None,
         description=(
@@ -185,7 +171,6 @@ class SchedulePatch(ScheduleInput):
     """Changes to a definition, as a JSON merge patch: null gives a field its default."""
 
     schedule_type: Annotated[ScheduleType, Choice] | None = None  # type: ignore[assignment]
-    workflow_id: UuidText | None = None  # type: ignore[assignment]
 
 
 class RetryPolicy(Shown):
@@ -225,7 +210,7 @@ class Schedule(Shown):
     """A schedule. All times are UTC."""
 
     schedule_id: UUID
-    workflow_id: UUID
+    workflow_id: UUID | None
     name: str | None
     description: str | None
     schedule_type: ScheduleType
@@ -252,7 +237,8 @@ class Schedule(Shown):
     coalesce: bool
     max_instances: int
     overlap_policy: OverlapPolicy
-    target: None = Field(description="Null: the configured workflow engine.")
+    target: Target | None = Field(description="Null: the configured workflow engine.")
+    failure_target: Target | None
     completion: Completion
     timeout_seconds: int
     retry: RetryPolicy

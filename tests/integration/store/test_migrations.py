@@ -13,6 +13,7 @@ _BACK_TO_0001 = """
     ALTER TABLE calendars DROP COLUMN weekend, DROP COLUMN days_revision, DROP COLUMN recomputed_revision;
     DROP INDEX idx_calendars_community;
     DROP TABLE calendar_uses;
+    ALTER TABLE workflow_schedules DROP COLUMN target_host;
     UPDATE alembic_version SET version_num = '0001'
 """
 _SOMEBODY_WAITS = """

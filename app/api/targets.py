@@ -1,0 +1,94 @@
+"""From what a caller wrote of a target to one that can be stored: checked, and its secrets sealed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.api.wire.base import Refused
+from app.api.wire.targets import TargetInput
+from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
+from app.core.target import (
+    Method,
+    Target,
+    bound_to,
+    header_problem,
+    template_problems,
+    url_problem,
+)
+
+
+class TargetReader:
+    """Reads targets; `secrets` seals what their headers hold."""
+
+    def __init__(self, secrets: SecretBox) -> None:
+        self._secrets = secrets
+
+    def read(
+        self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
+    ) -> Target | None:
+        """A target; null, with every reason in `refused`, where it is refused.
+
+        `known` is what its placeholders may ask for. `stored` is what it replaces: a masked header keeps its value, and
+        one that is given again unchanged is no change.
+        """
+        before = len(refused.values)
+        for name, url in (("url", wire.url), ("cancel_url", wire.cancel_url)):
+            problem = None if url is None else url_problem(url)
+            if problem is not None:
+                refused.value(f"{field}.{name}", f"{field}.{name} {problem}")
+        method = wire.method or Method.POST
+        if method is Method.GET and wire.body is not None:
+            refused.value(f"{field}.body", f"{field}.body: a GET has none; use POST, or put it into the URL's query")
+        texts = {"url": wire.url, "cancel_url": wire.cancel_url, "body": wire.body}
+        for name, problem in template_problems(texts, known):
+            refused.value(f"{field}.{name}", f"{field}.{name}: {problem}")
+        if len(refused.values) > before:
+            return None
+        headers = self._headers(wire, field, known, stored, refused)
+        if len(refused.values) > before:
+            return None
+        return Target(wire.url, method, headers, wire.body, wire.cancel_url)
+
+    def _headers(
+        self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
+    ) -> dict[str, Sealed]:
+        headers: dict[str, Sealed] = {}
+        seen: set[str] = set()
+        for name, value in (wire.headers or {}).items():
+            place = f"{field}.headers.{name}"
+            problem = "it is given twice: names do not differ by their case" if name.lower() in seen else None
+            seen.add(name.lower())
+            problem = problem or header_problem(name, value)
+            bound = bound_to(wire.url, name)
+            kept = None if stored is None else _kept(stored, name, bound)
+            masked = value == MASK
+            if masked and kept is None:
+                problem = problem or _unmasked(name, stored)
+            if problem is not None:
+                refused.value(place, f"{place}: {problem}")
+                continue
+            opened = None if kept is None else self._opened(kept, bound)
+            keeps = kept is not None and (masked or opened == value)
+            headers[name] = kept if keeps and kept is not None else self._secrets.seal(value, bound)
+            for _, unknown in template_problems({"": opened if masked else value}, known):
+                refused.value(place, f"{place}: {unknown}")
+        return headers
+
+    def _opened(self, sealed: Sealed, bound: str) -> str | None:
+        try:
+            return self._secrets.open(sealed, bound)
+        except UnknownKeyException:
+            return None
+
+
+def _kept(stored: Target, name: str, bound: str) -> Sealed | None:
+    """What is stored of a header, whatever its case; null where that belongs to another host."""
+    for other, sealed in stored.headers.items():
+        if other.lower() == name.lower() and bound_to(stored.url, other) == bound:
+            return sealed
+    return None
+
+
+def _unmasked(name: str, stored: Target | None) -> str:
+    if stored is not None and any(other.lower() == name.lower() for other in stored.headers):
+        return "its stored value was given for another host: give it again for this one"
+    return "the mask stands for a stored value, and there is none: give the value"

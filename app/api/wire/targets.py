@@ -1,0 +1,51 @@
+"""Targets as callers write them, and as answers show them."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from app.api.wire.base import Shown, Wire
+from app.api.wire.limits import check_size
+from app.core.sealing import MASK
+from app.core.target import LONGEST_URL, MOST_HEADERS, Method
+
+_BODY_SCHEMA = {"anyOf": [{"type": "object"}, {"type": "array", "items": {}}, {"type": "string"}, {"type": "null"}]}
+
+
+def _check_body(body: Any) -> Any:
+    if not isinstance(body, (dict, list, str)):
+        raise PydanticCustomError("target_body", "must be an object, an array or a string")
+    return check_size(body)
+
+
+Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
+Headers = Annotated[dict[str, str], Field(max_length=MOST_HEADERS)]
+Body = Annotated[Any, AfterValidator(lambda body: None if body is None else _check_body(body))]
+
+
+class TargetInput(Wire):
+    """Where executions are sent. Strings of `url`, `headers` and `body` may hold `{{ execution_id }}` and the like."""
+
+    url: Annotated[Url, Field(description="`http://` or `https://`; its host is written out.")]
+    method: Annotated[Method, Field(strict=False)] | None = Field(None, description="Null: POST.")
+    headers: Headers | None = Field(
+        None,
+        description=f"Values are secret: answers show `{MASK}`, and a mask that is sent back keeps what is stored.",
+    )
+    body: Annotated[Body, WithJsonSchema(_BODY_SCHEMA)] = Field(
+        None,
+        description="Null: the body that the workflow engine would get. An object or array is sent as JSON, a string "
+        "as it is.",
+    )
+    cancel_url: Url | None = Field(None, description="Told by a POST when an execution that was sent is cancelled.")
+
+
+class Target(Shown):
+    """Where executions are sent."""
+
+    url: str
+    method: Method
+    headers: dict[str, str] = Field(description=f"Each value is shown as `{MASK}`.")
+    body: Annotated[Any, WithJsonSchema(_BODY_SCHEMA)]
+    cancel_url: str | None

@@ -1,0 +1,146 @@
+"""A target of a schedule's own: where its executions are sent instead of to the configured workflow engine."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.core.sealing import Sealed
+from app.core.templates import TemplateException, all_names_in, look_up, names_in, parse
+
+LONGEST_URL = 2048
+MOST_HEADERS = 50
+LONGEST_HEADER = 8192
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+# RFC 9110, 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VISIBLE = re.compile(r"[\x20-\x7e]*")
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# What this service says about a request: the identity of a delivery is not a caller's to set.
+_OURS = frozenset({"host", "content-length", "idempotency-key", "traceparent", "tracestate", "user-agent"})
+
+
+class Method(StrEnum):
+    """How a target is called."""
+
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    GET = "GET"
+    DELETE = "DELETE"
+
+
+BODILESS = frozenset({Method.GET, Method.DELETE})
+"""Methods that send no body unless one is defined; a GET never sends one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where, and how. The strings of `url`, `cancel_url`, `headers` and `body` are templates.
+
+    `headers` are sealed: nothing but a delivery opens them. A null `body` is the body that the workflow engine would
+    get; an object or array is sent as JSON, a string as it is. `cancel_url` is told that an execution was cancelled.
+    """
+
+    url: str
+    method: Method = Method.POST
+    headers: Mapping[str, Sealed] = field(default_factory=dict)
+    body: Any = None
+    cancel_url: str | None = None
+
+    @property
+    def host(self) -> str:
+        """Which host it is sent to, with the port where it is not the scheme's own: what limits go by."""
+        return host_of(self.url)
+
+
+def host_of(url: str) -> str:
+    """`host` or `host:port` of a checked URL, in small letters."""
+    parts = urlsplit(url)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return name if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
+
+
+def bound_to(url: str, header: str) -> str:
+    """What the sealed value of a header belongs to: a change of the host alone does not take it along."""
+    return f"{urlsplit(url).hostname}\n{header.lower()}"
+
+
+def url_problem(url: str) -> str | None:
+    """Why a text is no URL of a target; null where it is one. What addresses it may have is another question."""
+    if len(url) > LONGEST_URL:
+        return f"must have at most {LONGEST_URL} characters"
+    if not url.startswith(("http://", "https://")):
+        return "must begin with http:// or https://"
+    if not url.isprintable() or " " in _without_placeholders(url) or "\\" in url:
+        return "must have no spaces, line breaks or backslashes"
+    authority = re.split(r"[/?#]", url.split("://", 1)[1], maxsplit=1)[0]
+    if "{" in authority or "}" in authority:
+        return "its host must be written out: no placeholder can stand in it"
+    if "@" in authority:
+        return "must hold no credentials: they belong into a header, which is kept secret"
+    if "#" in url:
+        return "must have no fragment: it is never sent"
+    try:
+        parts = urlsplit(url)
+        # Raises by itself where it is no port.
+        port = parts.port
+    except ValueError as wrong:
+        return f"is no URL: {wrong}"
+    if not parts.hostname or port == 0:
+        return "must be http(s)://host[:port][/path]"
+    return None
+
+
+def header_problem(name: str, value: str) -> str | None:
+    """Why a header cannot be set, without repeating its value; null where it can."""
+    lowered = name.lower()
+    if not _TOKEN.fullmatch(name):
+        return "its name must be a token: letters, digits, hyphens"
+    if lowered in _HOP_BY_HOP:
+        return "it belongs to the connection, not to the request"
+    if lowered in _OURS or lowered.startswith("webhook-"):
+        return "it is set by this service"
+    if len(value) > LONGEST_HEADER:
+        return f"its value must have at most {LONGEST_HEADER} characters"
+    if not _VISIBLE.fullmatch(value) or value != value.strip():
+        return "its value must be visible ASCII, without spaces around it"
+    return None
+
+
+def template_problems(texts: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Placeholders that are none or are not known: the field each stands in, and what is wrong."""
+    for name, value in texts.items():
+        try:
+            for asked in all_names_in(value):
+                look_up(asked, known)
+        except TemplateException as wrong:
+            yield name, str(wrong)
+
+
+def _without_placeholders(url: str) -> str:
+    try:
+        return "".join(parse(url)[::2])
+    except TemplateException:
+        # Told of where the templates are checked.
+        return re.sub(r"\{\{[^}]*\}?\}?", "", url)
+
+
+def asks_for(text: str, name: str) -> bool:
+    """Whether a checked template asks for a name, or for a member of it."""
+    return any(asked == name or asked.startswith(f"{name}.") for asked in names_in(text))

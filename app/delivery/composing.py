@@ -1,0 +1,148 @@
+"""The request that a target of a schedule's own gets: its templates filled in, its secrets opened."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+
+from app.core.sealing import MASK, SecretBox, UnknownKeyException
+from app.core.target import BODILESS, Method, Target, bound_to
+from app.core.templates import (
+    TemplateException,
+    in_form,
+    in_header,
+    in_json,
+    in_url,
+    in_xml,
+    parse,
+    render,
+    render_json,
+)
+from app.delivery.reply import TransportFailure
+
+_JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
+_SHORTEST_SECRET = 6
+"""Shorter values are not looked for in an answer: they would be found in the middle of words."""
+_NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
+
+
+class Composed(NamedTuple):
+    """What goes out, before the headers that are this service's own; `secrets` must be shown to nobody."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    secrets: tuple[str, ...]
+
+    def redact(self, text: bytes) -> bytes:
+        """What a target said, without the secrets that it was sent: some echo a request in their errors."""
+        for secret in self.secrets:
+            for form in {secret, in_json(secret)}:
+                text = text.replace(form.encode(), MASK.encode())
+        return text
+
+
+class Composer:
+    """Fills in targets."""
+
+    def __init__(self, secrets: SecretBox) -> None:
+        self._secrets = secrets
+
+    def compose(self, target: Target, context_json: str, body: bytes) -> Composed:
+        """The request to a target, whose standard body is `body`: the same members are its placeholders.
+
+        Raises TransportFailure where a secret does not open, or a placeholder has no value.
+        """
+        values = fields_of(orjson.loads(body), orjson.loads(context_json))
+        try:
+            headers, secrets = self._headers(target, target.url, values)
+            return Composed(
+                target.method.value,
+                render(target.url, values, in_url),
+                headers,
+                self._body(target, headers, values, body),
+                secrets,
+            )
+        except TemplateException as wrong:
+            raise TransportFailure(f"the target cannot be called: {wrong}") from None
+
+    def compose_cancellation(self, target: Target, context_json: str, body: bytes) -> Composed:
+        """The POST that tells a target's `cancel_url`: the target's headers go to the target's own host alone.
+
+        Raises TransportFailure as `compose`.
+        """
+        assert target.cancel_url is not None
+        values = fields_of(orjson.loads(body), orjson.loads(context_json))
+        same_host = urlsplit(target.cancel_url).netloc.lower() == urlsplit(target.url).netloc.lower()
+        try:
+            headers, secrets = self._headers(target, target.url, values) if same_host else ({}, ())
+            headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+            headers["Content-Type"] = _JSON
+            return Composed(Method.POST.value, render(target.cancel_url, values, in_url), headers, body, secrets)
+        except TemplateException as wrong:
+            raise TransportFailure(f"the cancel_url cannot be called: {wrong}") from None
+
+    def _headers(self, target: Target, url: str, values: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+        headers: dict[str, str] = {}
+        secrets: list[str] = []
+        for name, sealed in target.headers.items():
+            try:
+                opened = self._secrets.open(sealed, bound_to(url, name))
+            except UnknownKeyException as unknown:
+                raise TransportFailure(f"the target's header {name} cannot be read: {unknown}") from None
+            # Known to the transport by this spelling: it has one for a request without.
+            headers["Accept" if name.lower() == "accept" else name] = render(opened, values, in_header)
+            if name.lower() not in _NO_SECRETS:
+                secrets += secrets_in(opened)
+        # The longest first, so that none is cut by a shorter one within it.
+        return headers, tuple(sorted(secrets, key=len, reverse=True))
+
+    def _body(self, target: Target, headers: dict[str, str], values: Mapping[str, Any], standard: bytes) -> bytes:
+        if target.body is None:
+            if target.method in BODILESS:
+                return b""
+            _set_type(headers, _JSON)
+            return standard
+        if isinstance(target.body, str):
+            return render(target.body, values, _encoding_for(_set_type(headers, _TEXT))).encode()
+        _set_type(headers, _JSON)
+        return orjson.dumps(render_json(target.body, values))
+
+
+def fields_of(body: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """What placeholders stand for: the members of the standard body, and what the schedule's `context_data` adds.
+
+    A member of the body cannot be forged: `context_data` is looked at by a name of its own, and under what is left.
+    """
+    return {**context, "context_data": context, **body}
+
+
+def secrets_in(template: str) -> list[str]:
+    """What of an opened header is secret: all that was written out, and the credentials alone in `Bearer …`.
+
+    What placeholders stand for is no secret: the API shows it.
+    """
+    stretches = [stretch.strip() for stretch in parse(template)[::2]]
+    return [part for each in stretches for part in (each, each.partition(" ")[2]) if len(part) >= _SHORTEST_SECRET]
+
+
+def _set_type(headers: dict[str, str], default: str) -> str:
+    for name, value in headers.items():
+        if name.lower() == "content-type":
+            return value
+    headers["Content-Type"] = default
+    return default
+
+
+def _encoding_for(content_type: str) -> Callable[[str], str]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == _JSON or kind.endswith("+json"):
+        return in_json
+    if kind == "application/x-www-form-urlencoded":
+        return in_form
+    if kind.endswith(("/xml", "+xml")) or kind == "text/html":
+        return in_xml
+    return str

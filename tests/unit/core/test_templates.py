@@ -1,0 +1,135 @@
+"""Placeholders: what is one, what is put in, and that nothing that is put in leaves its place."""
+
+import xml.etree.ElementTree as ET
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.templates import (
+    TemplateException,
+    all_names_in,
+    in_form,
+    in_header,
+    in_json,
+    in_url,
+    in_xml,
+    names_in,
+    render,
+    render_json,
+)
+
+VALUES: dict[str, Any] = {
+    "id": "a1",
+    "n": 3,
+    "none": None,
+    "yes": True,
+    "of": {"it": {"a-b": "deep"}, "list": [1, "x"]},
+}
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        ("", ""),
+        ("plain", "plain"),
+        ("{{id}}", "a1"),
+        ("{{ id }}", "a1"),
+        ("{{\tid  }}", "a1"),
+        ("x{{ id }}y{{ n }}z", "xa1y3z"),
+        ("{{ of.it.a-b }}", "deep"),
+        ("{{ none }}", ""),
+        ("{{ yes }}", "true"),
+        ("{{ of.list }}", '[1,"x"]'),
+        ("{ id } }} {", "{ id } }} {"),
+        ("{{ id }}{{ id }}", "a1a1"),
+        ('{"n":{{ n }}}', '{"n":3}'),
+    ],
+)
+def test_rendering(template: str, rendered: str) -> None:
+    assert render(template, VALUES, str) == rendered
+
+
+@pytest.mark.parametrize("template", ["{{", "{{ }}", "{{ id", "{{ id | upper }}", "{{ 'x' }}", "{{ a..b }}", "{{.a}}"])
+def test_what_opens_and_is_no_placeholder_is_refused(template: str) -> None:
+    with pytest.raises(TemplateException, match="begins no placeholder"):
+        names_in(template)
+
+
+@pytest.mark.parametrize("name", ["unknown", "of.it.b", "id.x", "of.list.0"])
+def test_a_name_that_stands_for_nothing_is_told(name: str) -> None:
+    with pytest.raises(TemplateException, match="there is no {{ " + name):
+        render("{{ " + name + " }}", VALUES, str)
+
+
+def test_a_refusal_does_not_repeat_what_may_be_a_secret() -> None:
+    with pytest.raises(TemplateException) as refused:
+        names_in("Bearer {{ hunter2")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_json_body_keeps_the_kinds_of_what_stands_alone() -> None:
+    body = {
+        "n": "{{ n }}",
+        "all": "{{ of }}",
+        "text": "run {{ n }} of {{ id }}",
+        "none": "{{ none }}",
+        "as": [1, "{{ yes }}"],
+    }
+    assert render_json(body, VALUES) == {
+        "n": 3,
+        "all": VALUES["of"],
+        "text": "run 3 of a1",
+        "none": None,
+        "as": [1, True],
+    }
+    assert all_names_in(body) == ["n", "of", "n", "id", "none", "yes"]
+
+
+def test_keys_are_no_templates() -> None:
+    assert render_json({"{{ id }}": 1}, VALUES) == {"{{ id }}": 1}
+
+
+@given(TEXTS)
+def test_what_is_put_in_is_not_read_again(text: str) -> None:
+    values = {"a": text + "{{ b }}", "b": "never"}
+    assert render("{{ a }}", values, str) == text + "{{ b }}"
+    assert render_json(["{{ a }}!"], values) == [text + "{{ b }}!"]
+
+
+@given(TEXTS)
+def test_in_a_url_it_stays_in_its_place(text: str) -> None:
+    values = {"a": text}
+    parts = urlsplit(render("http://host:1/p/{{ a }}/q?x={{ a }}&y=1", values, in_url))
+    assert (parts.netloc, parts.fragment) == ("host:1", "")
+    segments = parts.path.split("/")
+    assert segments[:2] == ["", "p"]
+    assert segments[3:] == ["q"]
+    assert unquote(segments[2]) == text
+    assert segments[2] not in (".", "..")
+    assert parse_qsl(parts.query, keep_blank_values=True) == [("x", text), ("y", "1")]
+
+
+@given(TEXTS)
+def test_in_a_header_it_ends_no_line(text: str) -> None:
+    value = render("v={{ a }}", {"a": text}, in_header)
+    assert value.isascii()
+    assert value.isprintable()
+    if text.isascii() and text.isprintable():
+        assert value == f"v={text}"
+
+
+@given(TEXTS)
+def test_in_json_in_a_form_and_in_xml_it_stays_a_value(text: str) -> None:
+    assert orjson.loads(render('{"k": "{{ a }}", "l": 1}', {"a": text}, in_json)) == {"k": text, "l": 1}
+    assert parse_qsl(render("k={{ a }}&l=1", {"a": text}, in_form), keep_blank_values=True) == [("k", text), ("l", "1")]
+
+
+@given(st.text(st.characters(codec="ascii", exclude_categories=["Cc"])))
+def test_in_xml_it_is_text_and_no_markup(text: str) -> None:
+    read = ET.fromstring(render('<a k="{{ a }}">{{ a }}</a>', {"a": text}, in_xml))
+    assert (read.text or "", read.get("k"), len(read)) == (text, text, 0)
