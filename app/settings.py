@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.addresses import read_networks
 from app.core.errors import ConfigurationException, InvalidScheduleException
+from app.core.hosts import HostPatterns
 from app.core.occurrences.zones import load_zone
 
 _SCHEMES = {
@@ -61,6 +63,14 @@ class Settings(BaseSettings):
     )
     schedule_grace_period_minutes: Annotated[float, Field(ge=5 / 60, le=10_080)] = Field(
         15, description="Default of a schedule's `grace_period_seconds`, in minutes."
+    )
+    target_allowed_hosts: str = Field(
+        "", description="Hosts of targets that may be anywhere, comma-separated: `hooks.corp`, `*.internal.example`."
+    )
+    target_allowed_networks: str = Field(
+        "",
+        description="Networks in which targets may be although not everyone can reach them, comma-separated: "
+        "`10.1.0.0/16`.",
     )
     trigger_request_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
         30, description="How long a target may take to answer."
@@ -144,6 +154,18 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[str(info.field_name)]
         if value and not value.startswith(schemes):
             raise ValueError(f"must begin with {' or '.join(schemes)}")
+        return value
+
+    @field_validator("target_allowed_hosts")
+    @classmethod
+    def _host_patterns(cls, value: str) -> str:
+        HostPatterns(value)
+        return value
+
+    @field_validator("target_allowed_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        read_networks(value)
         return value
 
     @property

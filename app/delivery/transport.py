@@ -8,10 +8,13 @@ import asyncio
 import ssl
 from collections import deque
 from contextlib import suppress
+from ipaddress import ip_address
+from socket import AF_UNSPEC, AI_NUMERICHOST, AddressFamily
 from typing import Protocol
 
 from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
+from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure
 from app.delivery.request import Request
@@ -22,6 +25,8 @@ _METHODS = _METHODS_WITH_BODY | {"GET", "DELETE"}
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
+_ADDRESSES = 8
+"""Of the addresses of a user's target so many are tried: more would each have too little time."""
 _PREPARED = 32
 """Connections that are made ahead at most: what is due after the first of a crowd makes its own on the way."""
 _WATCH_SECONDS = 0.25
@@ -59,11 +64,15 @@ class PooledTransport:
     came within a second, the request is sent once more on a fresh one (RFC 9112, 9.3.1): it has an `Idempotency-Key`.
     """
 
-    def __init__(self, *, timeout_seconds: float, connections: int, user_agent: str) -> None:
+    def __init__(
+        self, *, timeout_seconds: float, connections: int, user_agent: str, guard: Guard | None = None
+    ) -> None:
+        """Without a guard of its own, what is not trusted may only be where the whole Internet can reach it."""
         # Kept: to ask for the running loop is a call of the system in Python 3.11.
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
+        self._guard = guard or Guard()
         self._always = f"\r\nUser-Agent: {user_agent}"
         self._idle: dict[Origin, deque[Connection]] = {}
         self._open: dict[Connection, Origin] = {}
@@ -172,24 +181,54 @@ class PooledTransport:
         self._watching = self._loop.call_later(self._watch_seconds, self._watch) if self._open else None
 
     async def _connect(self, origin: Origin, deadline: float) -> Connection:
-        if not origin.trusted:
-            raise TransportFailure("nothing but the configured workflow engine is delivered to")
         patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
-        secure = origin.scheme == "https"
         try:
-            async with asyncio.timeout(patience_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop),
-                    origin.host,
-                    origin.port,
-                    ssl=self._context() if secure else None,
-                    server_hostname=origin.host if secure else None,
-                )
+            async with asyncio.timeout(patience_seconds) as patience:
+                if origin.trusted:
+                    _, connection = await self._dial(origin, origin.host)
+                    return connection
+                return await self._connect_guarded(origin, patience)
         except TimeoutError:
             raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
         except (OSError, ssl.SSLError, UnicodeError) as refused:
             raise TransportFailure(f"no connection: {_one_line(refused)}") from refused
-        return connection
+
+    async def _connect_guarded(self, origin: Origin, patience: asyncio.Timeout) -> Connection:
+        """Dial what the guard has judged, and nothing else; each address has its share of the time that is left."""
+        addresses = (await self._guard.resolve(origin.host, origin.port))[:_ADDRESSES]
+        until = patience.when()
+        assert until is not None
+        failed: OSError | None = None
+        for position, (family, address) in enumerate(addresses):
+            share_seconds = (until - self._loop.time()) / (len(addresses) - position)
+            try:
+                async with asyncio.timeout(share_seconds):
+                    transport, connection = await self._dial(origin, address, family)
+            except OSError as refused:
+                failed = failed or refused
+                continue
+            peer = transport.get_extra_info("peername")
+            if peer is None or ip_address(peer[0]) != ip_address(address):
+                connection.abort()
+                raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
+            return connection
+        assert failed is not None
+        raise failed
+
+    async def _dial(
+        self, origin: Origin, host: str, family: AddressFamily = AF_UNSPEC
+    ) -> tuple[asyncio.BaseTransport, Connection]:
+        """A connection to a host. One with a family is an address, and no name is asked for."""
+        secure = origin.scheme == "https"
+        return await self._loop.create_connection(
+            lambda: Connection(self._loop),
+            host,
+            origin.port,
+            family=family,
+            flags=0 if family is AF_UNSPEC else AI_NUMERICHOST,
+            ssl=self._context() if secure else None,
+            server_hostname=origin.host if secure else None,
+        )
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

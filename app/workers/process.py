@@ -14,6 +14,7 @@ from app.core.callbacks import CallbackTokens
 from app.core.errors import ConfigurationException
 from app.core.sealing import SecretBox
 from app.delivery.callback import Callbacks
+from app.delivery.guard import Guard
 from app.delivery.sender import USER_AGENT, Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
@@ -45,6 +46,7 @@ async def run_worker(
             timeout_seconds=settings.trigger_request_timeout_seconds,
             connections=min(settings.max_concurrent_workflows, _CONNECTIONS_TO_TARGETS),
             user_agent=USER_AGENT,
+            guard=Guard(allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks),
         )
         stack.push_async_callback(transport.close)
         sender = Sender(
