@@ -1,7 +1,7 @@
 """Where a target of a user may be: judged when it is stored, and again whenever it is dialled."""
 
 import asyncio
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET, AF_INET6, AddressFamily
 
 from app.core.addresses import Address, read_networks, why_forbidden
@@ -47,7 +47,7 @@ class Guard:
             return None if address is None else self._refusal(host, address)
         return self._refusal(host, read)
 
-    async def resolve(self, host: str, port: int) -> list[tuple[AddressFamily, str]]:
+    async def resolve(self, host: str) -> list[tuple[AddressFamily, str]]:
         """The addresses at which a host may be dialled, in the order in which to try them; at least one.
 
         Raises Forbidden where any of its addresses is, and TransportFailure where it has none. It may take long: the
@@ -59,7 +59,7 @@ class Guard:
         if not isinstance(read, str):
             return [_dialled(read)]
         try:
-            texts = await self._resolver(read, port)
+            texts = await self._resolver(read)
             addresses = [ip_address(text) for text in texts]
         except (OSError, ValueError) as failed:
             raise TransportFailure(f"no address of {read}: {failed}") from failed
@@ -71,14 +71,14 @@ class Guard:
                     raise Forbidden(refused)
         return [_dialled(address) for address in addresses]
 
-    async def check_storable(self, host: str, port: int) -> str | None:
+    async def check_storable(self, host: str) -> str | None:
         """Why a target with this host is not to be stored; null when it may be.
 
         One whose addresses cannot be had, or not soon, may be: it is judged when it is dialled.
         """
         try:
             async with asyncio.timeout(_STORING_SECONDS):
-                await self.resolve(host, port)
+                await self.resolve(host)
         except Forbidden as refused:
             return str(refused)
         except (TransportFailure, TimeoutError):
@@ -94,7 +94,10 @@ class Guard:
 
 
 def _dialled(address: Address) -> tuple[AddressFamily, str]:
-    return (AF_INET if address.version == 4 else AF_INET6, str(address))
+    # A mapped address is the IPv4 one to the machine, which may have no IPv6 to dial it with.
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return (AF_INET if isinstance(address, IPv4Address) else AF_INET6, str(address))
 
 
 def _shown(host: str) -> str:

@@ -15,7 +15,7 @@ _QUESTIONS_OF_DOMAIN = 16
 class Resolver(Protocol):
     """Asks for the addresses of a name."""
 
-    async def __call__(self, name: str, port: int) -> Sequence[str]:
+    async def __call__(self, name: str, /) -> Sequence[str]:
         """All its addresses, as text, in the order in which they are to be tried.
 
         Raises OSError where there is none. Who does not want to wait any longer cancels.
@@ -38,7 +38,7 @@ class SystemResolver:
         self._room = asyncio.Semaphore(_QUESTIONS)
         self._room_of_domain: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def __call__(self, name: str, port: int) -> Sequence[str]:
+    async def __call__(self, name: str) -> Sequence[str]:
         question = self._open.get(name)
         if question is None:
             question = self._open[name] = _Question(name, self._lookup)

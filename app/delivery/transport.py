@@ -195,7 +195,7 @@ class PooledTransport:
 
     async def _connect_guarded(self, origin: Origin, patience: asyncio.Timeout) -> Connection:
         """Dial what the guard has judged, and nothing else; each address has its share of the time that is left."""
-        addresses = (await self._guard.resolve(origin.host, origin.port))[:_ADDRESSES]
+        addresses = (await self._guard.resolve(origin.host))[:_ADDRESSES]
         until = patience.when()
         assert until is not None
         failed: OSError | None = None

@@ -1,0 +1,122 @@
+"""Asking the system for addresses: shared, bounded, and never held up by a name server that hangs."""
+
+import asyncio
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from app.delivery.resolver import SystemResolver
+
+
+class Library:
+    """A `getaddrinfo` whose names below `hang` wait until the end of the test."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.threads: list[threading.Thread] = []
+        self.released = threading.Event()
+        self.called = threading.Semaphore(0)
+
+    def __call__(self, name: str, port: None, *, type: int) -> Sequence[Any]:  # noqa: A002
+        self.asked[name] += 1
+        self.threads.append(threading.current_thread())
+        self.called.release()
+        if "hang" in name:
+            self.released.wait(60)
+        if name.startswith("no"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [
+            (socket.AF_INET6, type, 6, "", ("2606:4700:4700::1111", 0, 0, 0)),
+            (socket.AF_INET, type, 6, "", ("93.184.216.34", 0)),
+            (socket.AF_INET, type, 6, "", ("93.184.216.34", 0)),
+        ]
+
+    async def wait_called(self, times: int) -> None:
+        for _ in range(times):
+            assert await asyncio.to_thread(self.called.acquire, timeout=10)
+
+
+FOUND = ["2606:4700:4700::1111", "93.184.216.34"]
+
+
+@pytest.fixture
+def library() -> Iterator[Library]:
+    library = Library()
+    yield library
+    library.released.set()
+
+
+async def test_the_systems_own_names_are_found() -> None:
+    assert "127.0.0.1" in await SystemResolver()("localhost")
+
+
+async def test_addresses_come_once_and_in_their_order(library: Library) -> None:
+    assert await SystemResolver(library)("a.example") == FOUND
+
+
+async def test_a_name_that_is_none_is_an_error_and_is_asked_for_again(library: Library) -> None:
+    resolver = SystemResolver(library)
+    for _ in range(2):
+        with pytest.raises(OSError, match="not known"):
+            await resolver("no.example")
+    assert library.asked["no.example"] == 2
+
+
+async def test_who_asks_for_a_name_that_is_being_asked_for_shares_the_answer(library: Library) -> None:
+    resolver = SystemResolver(library)
+    asking = [asyncio.create_task(resolver("hang.example")) for _ in range(50)]
+    await library.wait_called(1)
+    asking[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking[0]
+    library.released.set()
+    assert await asyncio.gather(*asking[1:]) == [FOUND] * 49
+    assert library.asked["hang.example"] == 1
+    assert await resolver("hang.example") == FOUND
+    assert library.asked["hang.example"] == 2
+
+
+async def test_names_that_hang_hold_up_neither_others_nor_the_end(library: Library) -> None:
+    resolver = SystemResolver(library)
+    asking = [asyncio.create_task(resolver(f"a{number}.hang.example")) for number in range(500)]
+    await library.wait_called(16)
+    async with asyncio.timeout(5):
+        for number in range(50):
+            assert await resolver(f"a{number}.fine.test") == FOUND
+    # As many threads as one domain may have, and all of them daemons.
+    hanging = [thread for thread in library.threads if "hang" in thread.name]
+    assert (len(hanging), all(thread.daemon for thread in library.threads)) == (16, True)
+    for task in asking:
+        task.cancel()
+    await asyncio.wait(asking)
+    library.released.set()
+    # Whose callers have gone before their turn are never asked for.
+    assert await resolver("b.hang.example") == FOUND
+    assert sum(count for name, count in library.asked.items() if "hang" in name) == 17
+
+
+async def test_there_are_only_so_many_threads(library: Library) -> None:
+    resolver = SystemResolver(library)
+    asking = [asyncio.create_task(resolver(f"hang{number}.example{number // 16}.test")) for number in range(320)]
+    asking = [asyncio.create_task(resolver(f"hang.example{number}")) for number in range(160)] + asking
+    await library.wait_called(128)
+    await asyncio.sleep(0.05)
+    assert len(library.threads) == 128
+    library.released.set()
+    assert await asyncio.gather(*asking) == [FOUND] * 480
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_not_complained_of(library: Library) -> None:
+    resolver = SystemResolver(library)
+    asking = asyncio.create_task(resolver("no.hang.example"))
+    await library.wait_called(1)
+    asking.cancel()
+    await asyncio.wait([asking])
+    library.released.set()
+    async with asyncio.timeout(5):
+        while resolver._open:
+            await asyncio.sleep(0.005)
