@@ -1,5 +1,6 @@
 """From what a caller wrote to a validated definition: defaults, instants, combinations, and what is refused for now."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
 from app.api.wire.targets import TargetInput
 from app.core.clock import EPOCH
-from app.core.errors import InvalidScheduleException, ScheduleServiceException
+from app.core.errors import FieldProblem, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
     DEFAULT_POLICY,
     BusinessDays,
@@ -33,6 +34,7 @@ from app.core.schedule import (
 from app.core.sealing import SecretBox
 from app.core.target import Target
 from app.delivery.composing import fields_of
+from app.delivery.guard import Guard
 from app.delivery.sample import sample_body
 from app.settings import Settings
 
@@ -68,7 +70,8 @@ class Definitions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._timing = TimingReader(settings.scheduler_timezone)
-        self._targets = TargetReader(SecretBox.from_setting(settings.secret_key))
+        guard = Guard(allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks)
+        self._targets = TargetReader(SecretBox.from_setting(settings.secret_key), guard)
 
     def read(self, body: Any, current: Schedule | None = None) -> Definition:
         """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.
@@ -90,6 +93,45 @@ class Definitions:
         definition = self._definition(wire, timing, current, refused)
         refused.raise_any()
         return definition
+
+    async def check_addresses(self, body: Any) -> None:
+        """Look up where the targets of a schedule are. See `TargetReader.address_problems`.
+
+        Raises InvalidScheduleException.
+        """
+        (problems,) = await self._targets.address_problems([body])
+        if problems:
+            raise InvalidScheduleException.of_all(problems)
+
+    async def read_all(self, bodies: Sequence[Any]) -> list[Definition | ScheduleServiceException]:
+        """New schedules, each a definition or why it is refused, in order; their addresses are looked up at once."""
+        results: list[Definition | ScheduleServiceException] = []
+        for body, problems in zip(bodies, await self._targets.address_problems(bodies), strict=True):
+            try:
+                definition = self.read(body)
+                results.append(InvalidScheduleException.of_all(problems) if problems else definition)
+            except ScheduleServiceException as refused:
+                results.append(refused)
+        return results
+
+    def check_override(self, schedule: Schedule, context: Mapping[str, Any] | None) -> None:
+        """Refuse a run whose own `context_data` lacks what the schedule's target asks for.
+
+        Raises InvalidScheduleException.
+        """
+        target = schedule.definition.target
+        if context is None or target is None:
+            return
+        missing = self._targets.unknown_names(target, self._known(schedule.definition.completion, context))
+        if missing:
+            raise InvalidScheduleException.of_all(
+                [FieldProblem("context_data", f"context_data: the target asks for it, and {why}") for why in missing]
+            )
+
+    def _known(self, completion: Completion, context: Mapping[str, Any]) -> dict[str, Any]:
+        """What placeholders may ask for."""
+        reports = completion is Completion.CALLBACK and bool(self._settings.public_url)
+        return fields_of(sample_body(reports=reports), context)
 
     def _definition(
         self, wire: ScheduleInput, timing: Timing, current: Schedule | None, refused: Refused
@@ -132,9 +174,7 @@ class Definitions:
         if given is None:
             return None
         stored: Target | None = None if current is None else getattr(current.definition, field)
-        reports = completion is Completion.CALLBACK and bool(self._settings.public_url)
-        known = fields_of(sample_body(reports=reports), wire.context_data)
-        return self._targets.read(given, field, known, stored, refused)
+        return self._targets.read(given, field, self._known(completion, wire.context_data), stored, refused)
 
     def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
         initial = _or(wire.initial_backoff_seconds, _RETRY.initial_backoff_seconds)

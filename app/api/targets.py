@@ -1,10 +1,13 @@
 """From what a caller wrote of a target to one that can be stored: checked, and its secrets sealed."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.api.wire.base import Refused
 from app.api.wire.targets import TargetInput
+from app.core.errors import FieldProblem
 from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
 from app.core.target import (
     Method,
@@ -14,13 +17,19 @@ from app.core.target import (
     template_problems,
     url_problem,
 )
+from app.delivery.guard import Guard
+
+FIELDS = ("target", "failure_target")
+"""The members of a schedule's definition that are targets."""
+_URLS = ("url", "cancel_url")
 
 
 class TargetReader:
-    """Reads targets; `secrets` seals what their headers hold."""
+    """Reads targets; `secrets` seals what their headers hold, and `guard` says where they may be."""
 
-    def __init__(self, secrets: SecretBox) -> None:
+    def __init__(self, secrets: SecretBox, guard: Guard) -> None:
         self._secrets = secrets
+        self._guard = guard
 
     def read(
         self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
@@ -31,10 +40,13 @@ class TargetReader:
         one that is given again unchanged is no change.
         """
         before = len(refused.values)
-        for name, url in (("url", wire.url), ("cancel_url", wire.cancel_url)):
-            problem = None if url is None else url_problem(url)
-            if problem is not None:
+        for name, url in ((name, getattr(wire, name)) for name in _URLS):
+            if url is None:
+                continue
+            if (problem := url_problem(url)) is not None:
                 refused.value(f"{field}.{name}", f"{field}.{name} {problem}")
+            elif (forbidden := self._guard.refusal(_host(url))) is not None:
+                refused.value(f"{field}.{name}", f"{field}.{name}: {forbidden}")
         method = wire.method or Method.POST
         if method is Method.GET and wire.body is not None:
             refused.value(f"{field}.body", f"{field}.body: a GET has none; use POST, or put it into the URL's query")
@@ -47,6 +59,26 @@ class TargetReader:
         if len(refused.values) > before:
             return None
         return Target(wire.url, method, headers, wire.body, wire.cancel_url)
+
+    def unknown_names(self, target: Target, known: Mapping[str, Any]) -> list[str]:
+        """What a stored target asks for that is not known, each in a sentence."""
+        headers = [self._opened(sealed, bound_to(target.url, name)) for name, sealed in target.headers.items()]
+        texts = {"url": target.url, "cancel_url": target.cancel_url, "body": target.body, "headers": headers}
+        return [problem for _, problem in template_problems(texts, known)]
+
+    async def address_problems(self, bodies: Sequence[Any]) -> list[list[FieldProblem]]:
+        """For each schedule that a caller wrote, which of its targets are at addresses where none may be.
+
+        Names are looked up, all at once and for two seconds at most. One that cannot be is no problem here: whatever
+        it resolves to is judged at every delivery.
+        """
+        urls = [_urls(body) for body in bodies]
+        hosts = sorted({_host(url) for found in urls for url in found.values()})
+        refusals = dict(zip(hosts, await asyncio.gather(*map(self._guard.check_storable, hosts)), strict=True))
+        return [
+            [FieldProblem(field, f"{field}: {why}") for field, url in found.items() if (why := refusals[_host(url)])]
+            for found in urls
+        ]
 
     def _headers(
         self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
@@ -78,6 +110,22 @@ class TargetReader:
             return self._secrets.open(sealed, bound)
         except UnknownKeyException:
             return None
+
+
+def _urls(body: Any) -> dict[str, str]:
+    """The well-formed URLs of a schedule that a caller wrote, by their fields."""
+    targets = {field: body.get(field) for field in FIELDS} if isinstance(body, dict) else {}
+    return {
+        f"{field}.{name}": url
+        for field, target in targets.items()
+        if isinstance(target, dict)
+        for name in _URLS
+        if isinstance(url := target.get(name), str) and url_problem(url) is None
+    }
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _kept(stored: Target, name: str, bound: str) -> Sealed | None:

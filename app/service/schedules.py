@@ -159,13 +159,14 @@ class ScheduleService:
         *,
         context_override: Mapping[str, Any] | None,
         overlap_policy: OverlapPolicy | None,
+        check: Callable[[Schedule], None] = lambda _: None,
         answer: Callable[[Execution], Answer],
         idempotency: Idempotency | None,
     ) -> Answer:
         """Run once now, beside the timing. See `triggering.trigger`."""
 
         async def work(unit: Work) -> Answer:
-            return answer(await triggering.trigger(unit, schedule_id, context_override, overlap_policy))
+            return answer(await triggering.trigger(unit, schedule_id, context_override, overlap_policy, check))
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
 

@@ -1,6 +1,6 @@
 """Runs beside a schedule's timing: recorded by the caller's request, taken by any worker with room."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,16 +24,18 @@ async def trigger(
     schedule_id: UUID,
     context_override: Mapping[str, Any] | None,
     overlap_policy: OverlapPolicy | None,
+    check: Callable[[Schedule], None],
 ) -> Execution:
     """Run a schedule once, now, whatever its status; neither its timing nor its revision changes.
 
     The run keeps what it was asked with (revision, override, the schedule's last and next occurrence), so that its
     body is the same at every attempt. Overlap counts only where the caller names a policy; the run then is treated as
-    an occurrence would be.
+    an occurrence would be. `check` refuses, by what it raises, a run that this schedule's target cannot be sent.
 
     Raises ScheduleNotFoundException.
     """
     schedule = await locked(work, schedule_id)
+    check(schedule)
     trigger_key = await schedules.count_trigger(work.connection, schedule)
     now = work.now()
     standing = NOTHING_STANDS

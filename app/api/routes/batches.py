@@ -1,7 +1,6 @@
 """Schedules: many creates in one call."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -10,7 +9,6 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.access import Editor
 from app.api.bodies import read_json
-from app.api.definitions import Definitions
 from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
 from app.api.edge import BATCH_PATH, request_id_of
 from app.api.idempotency import idempotency
@@ -64,10 +62,9 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
     body = await read_json(request)
     repeatable = idempotency(request, body)
     shape = read_model(BatchShape, body)
-    definitions = [
-        _read(parts.definitions, each, f"schedules.{place}." if shape.atomic else "")
-        for place, each in enumerate(shape.schedules)
-    ]
+    definitions: Sequence[Definition | ScheduleServiceException] = await parts.definitions.read_all(shape.schedules)
+    if shape.atomic:
+        definitions = [_placed(each, f"schedules.{place}.") for place, each in enumerate(definitions)]
 
     def answer(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
         request_id = request_id_of(request)
@@ -79,11 +76,8 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
     )
 
 
-def _read(definitions: Definitions, body: Any, prefix: str) -> Definition | ScheduleServiceException:
-    try:
-        return definitions.read(body)
-    except ScheduleServiceException as refused:
-        if not prefix:
-            return refused
-        named = [FieldProblem(prefix + each.field, each.message) for each in refused.errors]
-        return type(refused)(f"{prefix.rstrip('.')}: {refused.detail}", named)
+def _placed(each: Definition | ScheduleServiceException, prefix: str) -> Definition | ScheduleServiceException:
+    if isinstance(each, Definition):
+        return each
+    named = [FieldProblem(prefix + problem.field, problem.message) for problem in each.errors]
+    return type(each)(f"{prefix.rstrip('.')}: {each.detail}", named)

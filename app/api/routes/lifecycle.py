@@ -103,11 +103,13 @@ async def trigger_schedule(request: Request, caller: Operator, schedule_id: Sche
     """Beside its timing, also when it is paused or completed. Overlap counts only if `overlap_policy` is given."""
     raw = await read_optional_json(request)
     body = read_model(TriggerInput, raw)
-    answer = await parts_of(request).services.schedules.trigger(
+    parts = parts_of(request)
+    answer = await parts.services.schedules.trigger(
         caller,
         schedule_id,
         context_override=body.context_data,
         overlap_policy=body.overlap_policy,
+        check=lambda schedule: parts.definitions.check_override(schedule, body.context_data),
         answer=accepted,
         idempotency=idempotency(request, raw),
     )

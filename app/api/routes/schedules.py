@@ -54,6 +54,7 @@ async def create_schedule(request: Request, caller: Editor) -> Response:
     body = await read_json(request)
     repeatable = idempotency(request, body)
     definition = parts.definitions.read(body)
+    await parts.definitions.check_addresses(body)
     answer = await parts.services.schedules.create(caller, definition, answer=created, idempotency=repeatable)
     return answer_response(answer)
 
@@ -146,6 +147,7 @@ async def replace_schedule(request: Request, caller: Editor, schedule_id: Schedu
     def edit(current: StoredSchedule) -> Definition:
         return definitions.read(body, current)
 
+    await definitions.check_addresses(body)
     return await _change(request, caller, schedule_id, edit)
 
 
@@ -168,6 +170,7 @@ async def update_schedule(request: Request, caller: Editor, schedule_id: Schedul
     def edit(current: StoredSchedule) -> Definition:
         return definitions.read(patched(current, patch), current)
 
+    await definitions.check_addresses(patch)
     return await _change(request, caller, schedule_id, edit)
 
 
