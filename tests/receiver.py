@@ -18,6 +18,7 @@ class Received:
     """One request, and when it came in milliseconds since the epoch, on this machine's clock."""
 
     at_ms: float
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -41,7 +42,7 @@ class Receiver:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=16 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024)
@@ -56,7 +57,7 @@ class Receiver:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         at_ms = time.time() * 1000
-        received = Received(at_ms, request.path, dict(request.headers), await request.read())
+        received = Received(at_ms, request.method, request.raw_path, dict(request.headers), await request.read())
         self.received.append(received)
         async with self._came:
             self._came.notify_all()

@@ -12,6 +12,8 @@ from app.core.firing import first_waiting
 from app.core.principal import Principal, Role
 from app.core.queries import Answer, ExecutionFilter
 from app.core.schedule import Schedule
+from app.core.sealing import SecretBox
+from app.delivery.guard import Guard
 from app.delivery.sender import Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
@@ -47,9 +49,16 @@ class Rig:
 
     async def worker(self, signals: Signals | None = None, **settings: Any) -> Worker:
         """Another worker, registered; its stages run when the test runs them."""
-        transport = PooledTransport(timeout_seconds=5, connections=10, user_agent="test")
+        guard = Guard(allowed_networks=settings.pop("allowed_networks", "127.0.0.0/8"))
+        transport = PooledTransport(timeout_seconds=5, connections=10, user_agent="test", guard=guard)
         self.transports.append(transport)
-        sender = Sender(transport, Signer([]), self.clock, engine_url=self.receiver.url)
+        sender = Sender(
+            transport,
+            Signer.from_setting(settings.pop("webhook_signing_secrets", "")),
+            self.clock,
+            engine_url=self.receiver.url,
+            secrets=SecretBox.from_setting(settings.pop("secret_key", "")),
+        )
         worker = Worker(
             Settings(max_concurrent_workflows=settings.pop("concurrency", 10), **settings),
             self.database,
