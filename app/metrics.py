@@ -52,6 +52,14 @@ class Metrics:
         for outcome in ExecutionStatus:
             # From the start: a series that begins at its first burst has not increased, and alarms nobody.
             self.executions.labels(outcome.value)
+        self.notices = Counter(
+            "schedule_service_notices",
+            "Notices to a failure_target or a cancel_url by how they ended, or that a retry was set",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for outcome in (ExecutionStatus.SUCCEEDED, ExecutionStatus.RETRYING, ExecutionStatus.FAILED):
+            self.notices.labels(outcome.value)
         self.attempt_seconds = self._histogram("attempt_seconds", "How long targets took to answer", _SECONDS_BUCKETS)
         self.in_flight = self._gauge("in_flight", "Requests sent and not answered")
         self.held = self._gauge("held", "Executions recorded and not sent yet")

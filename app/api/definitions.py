@@ -11,6 +11,7 @@ from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
 from app.api.wire.targets import TargetInput
+from app.core import notices
 from app.core.clock import EPOCH
 from app.core.errors import FieldProblem, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
@@ -33,7 +34,7 @@ from app.core.schedule import (
 )
 from app.core.sealing import SecretBox
 from app.core.target import Target
-from app.delivery.composing import fields_of
+from app.delivery.composing import fields_of, fields_of_notice
 from app.delivery.guard import Guard
 from app.delivery.sample import sample_body
 from app.settings import Settings
@@ -131,7 +132,7 @@ class Definitions:
     def _known(self, completion: Completion, context: Mapping[str, Any]) -> dict[str, Any]:
         """What placeholders may ask for."""
         reports = completion is Completion.CALLBACK and bool(self._settings.public_url)
-        return fields_of(sample_body(reports=reports), context)
+        return fields_of(sample_body(context, reports=reports), context)
 
     def _definition(
         self, wire: ScheduleInput, timing: Timing, current: Schedule | None, refused: Refused
@@ -174,7 +175,9 @@ class Definitions:
         if given is None:
             return None
         stored: Target | None = None if current is None else getattr(current.definition, field)
-        return self._targets.read(given, field, self._known(completion, wire.context_data), stored, refused)
+        told = fields_of_notice(notices.sample(), wire.context_data)
+        known = told if field == "failure_target" else self._known(completion, wire.context_data)
+        return self._targets.read(given, field, known, told, stored, refused)
 
     def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
         initial = _or(wire.initial_backoff_seconds, _RETRY.initial_backoff_seconds)

@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
-from app.core.execution import Attempt, Execution, ExecutionStatus
+from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.firing import Waiting, first_waiting
 from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
@@ -159,7 +159,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "status": execution.status,
         "reason": execution.reason,
         "reason_detail": execution.reason_detail,
-        "backfill_id": execution.group_id,
+        "backfill_id": execution.group_id if execution.trigger is Trigger.BACKFILL else None,
         "revision": execution.revision,
         "attempts": [_attempt_json(attempt) for attempt in execution.attempts],
         "coalesced_count": execution.coalesced_count,

@@ -32,12 +32,18 @@ class TargetReader:
         self._guard = guard
 
     def read(
-        self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
+        self,
+        wire: TargetInput,
+        field: str,
+        known: Mapping[str, Any],
+        told: Mapping[str, Any],
+        stored: Target | None,
+        refused: Refused,
     ) -> Target | None:
         """A target; null, with every reason in `refused`, where it is refused.
 
-        `known` is what its placeholders may ask for. `stored` is what it replaces: a masked header keeps its value, and
-        one that is given again unchanged is no change.
+        `known` is what its placeholders may ask for, `told` what those of its `cancel_url` may. `stored` is what it
+        replaces: a masked header keeps its value, and one that is given again unchanged is no change.
         """
         before = len(refused.values)
         for name, url in ((name, getattr(wire, name)) for name in _URLS):
@@ -47,11 +53,15 @@ class TargetReader:
                 refused.value(f"{field}.{name}", f"{field}.{name} {problem}")
             elif (forbidden := self._guard.refusal(_host(url))) is not None:
                 refused.value(f"{field}.{name}", f"{field}.{name}: {forbidden}")
+        if field == "failure_target" and wire.cancel_url is not None:
+            refused.value(f"{field}.cancel_url", f"{field}.cancel_url: what is sent here is never cancelled")
         method = wire.method or Method.POST
         if method is Method.GET and wire.body is not None:
             refused.value(f"{field}.body", f"{field}.body: a GET has none; use POST, or put it into the URL's query")
-        texts = {"url": wire.url, "cancel_url": wire.cancel_url, "body": wire.body}
-        for name, problem in template_problems(texts, known):
+        for name, problem in (
+            *template_problems({"url": wire.url, "body": wire.body}, known),
+            *template_problems({"cancel_url": wire.cancel_url}, told),
+        ):
             refused.value(f"{field}.{name}", f"{field}.{name}: {problem}")
         if len(refused.values) > before:
             return None
@@ -63,7 +73,7 @@ class TargetReader:
     def unknown_names(self, target: Target, known: Mapping[str, Any]) -> list[str]:
         """What a stored target asks for that is not known, each in a sentence."""
         headers = [self._opened(sealed, bound_to(target.url, name)) for name, sealed in target.headers.items()]
-        texts = {"url": target.url, "cancel_url": target.cancel_url, "body": target.body, "headers": headers}
+        texts = {"url": target.url, "body": target.body, "headers": headers}
         return [problem for _, problem in template_problems(texts, known)]
 
     async def address_problems(self, bodies: Sequence[Any]) -> list[list[FieldProblem]]:

@@ -3,9 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
+from app.core.execution import Trigger
 from app.core.schedule import Completion, RetryPolicy
-from app.core.target import Target
+from app.core.target import Target, host_of
 from app.core.values import value
+
+_NOTICES = frozenset({Trigger.FAILURE.value, Trigger.CANCEL.value})
 
 
 @value
@@ -40,3 +43,20 @@ class Assignment:
     attempt: int
     failures: int
     target: Target | None = None
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it tells of a run, and is none."""
+        return self.trigger in _NOTICES
+
+    @property
+    def host(self) -> str | None:
+        """Which host it is sent to; null for the configured workflow engine."""
+        if self.target is None:
+            return None
+        return host_of(self.target.cancel_url) if self.tells_target and self.target.cancel_url else self.target.host
+
+    @property
+    def tells_target(self) -> bool:
+        """Whether it tells its target's `cancel_url` that a run was cancelled."""
+        return self.trigger == Trigger.CANCEL

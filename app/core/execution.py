@@ -38,6 +38,15 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     MANUAL = "manual"
     BACKFILL = "backfill"
+    FAILURE = "failure"
+    """A notice to the schedule's `failure_target`."""
+    CANCEL = "cancel"
+    """A notice to its target's `cancel_url`."""
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it is no run of the schedule, but tells of one."""
+        return self in (Trigger.FAILURE, Trigger.CANCEL)
 
 
 class Reason(StrEnum):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from app.core.execution import ExecutionStatus
+from app.core.execution import ExecutionStatus, Trigger
 from app.core.occurrences import ScheduleType
 from app.core.schedule import ScheduleStatus
 
@@ -29,7 +29,7 @@ class ScheduleFilter:
 class ExecutionFilter:
     """Which executions of a community; null means any. From `from_at` to before `to_at`, by `scheduled_for`.
 
-    `backfill_id` goes with a schedule.
+    `backfill_id` goes with a schedule. Notices are found only where their `trigger` is asked for.
     """
 
     schedule_id: UUID | None = None
@@ -37,6 +37,7 @@ class ExecutionFilter:
     from_at: datetime | None = None
     to_at: datetime | None = None
     backfill_id: UUID | None = None
+    trigger: Trigger | None = None
 
 
 @dataclass(frozen=True, slots=True)

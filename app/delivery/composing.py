@@ -51,12 +51,11 @@ class Composer:
     def __init__(self, secrets: SecretBox) -> None:
         self._secrets = secrets
 
-    def compose(self, target: Target, context_json: str, body: bytes) -> Composed:
-        """The request to a target, whose standard body is `body`: the same members are its placeholders.
+    def compose(self, target: Target, values: Mapping[str, Any], body: bytes) -> Composed:
+        """The request to a target; `body` is what it is sent where it has none of its own.
 
         Raises TransportFailure where a secret does not open, or a placeholder has no value.
         """
-        values = fields_of(orjson.loads(body), orjson.loads(context_json))
         try:
             headers, secrets = self._headers(target, target.url, values)
             return Composed(
@@ -69,13 +68,12 @@ class Composer:
         except TemplateException as wrong:
             raise TransportFailure(f"the target cannot be called: {wrong}") from None
 
-    def compose_cancellation(self, target: Target, context_json: str, body: bytes) -> Composed:
+    def compose_cancellation(self, target: Target, values: Mapping[str, Any], body: bytes) -> Composed:
         """The POST that tells a target's `cancel_url`: the target's headers go to the target's own host alone.
 
         Raises TransportFailure as `compose`.
         """
         assert target.cancel_url is not None
-        values = fields_of(orjson.loads(body), orjson.loads(context_json))
         same_host = urlsplit(target.cancel_url).netloc.lower() == urlsplit(target.url).netloc.lower()
         try:
             headers, secrets = self._headers(target, target.url, values) if same_host else ({}, ())
@@ -118,6 +116,23 @@ def fields_of(body: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, 
     A member of the body cannot be forged: `context_data` is looked at by a name of its own, and under what is left.
     """
     return {**context, "context_data": context, **body}
+
+
+def fields_of_notice(content: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """What placeholders stand for in a notice: its members, and what a delivery has beside them, so far as it applies.
+
+    A target's headers go to its `cancel_url` too, and may ask for anything of a delivery.
+    """
+    run = {"schedule_id": content["schedule_id"], "execution_id": content["execution_id"]}
+    body = {
+        **dict.fromkeys(("coalesced_count", "timezone", "last_scheduled_for", "next_execution_at")),
+        "triggered_at": content["sent_at"],
+        "variables": {**context, **run, "triggered_at": content["sent_at"]},
+        "metadata": {"trigger_source": "schedule", "session_id": content["execution_id"]},
+        "callback": {"url": None, "token": None},
+        **content,
+    }
+    return fields_of(body, context)
 
 
 def secrets_in(template: str) -> list[str]:

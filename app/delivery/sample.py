@@ -1,5 +1,6 @@
 """An execution that never was: what a delivery looks like, for checking templates and trying targets."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -44,8 +45,9 @@ def sample_assignment(**fields: Any) -> Assignment:
     )
 
 
-def sample_body(*, reports: bool) -> dict[str, Any]:
-    """The members of a standard body; `callback` is one of them where the target `reports`."""
+def sample_body(context: Mapping[str, Any], *, reports: bool) -> dict[str, Any]:
+    """The members of a standard body of these variables; `callback` is one of them where the target `reports`."""
     callback = '{"url":"","token":""}' if reports else None
     body: dict[str, Any] = orjson.loads(build_body(sample_assignment(), 0, callback))
+    body["variables"] = {**context, **body["variables"]}
     return body

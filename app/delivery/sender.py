@@ -5,16 +5,19 @@ from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
+import orjson
+
 from app import __version__
+from app.core import notices
 from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.schedule import Completion
 from app.core.sealing import SecretBox
 from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
-from app.delivery.body import build_body
+from app.delivery.body import build_body, utc_of_ms
 from app.delivery.callback import Callbacks
-from app.delivery.composing import Composed, Composer
+from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.reply import Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.signing import Signer
@@ -92,14 +95,28 @@ class Sender:
 
         Raises TransportFailure where its target's templates or secrets do not come to one.
         """
-        body = build_body(assignment, started_ms, self._callback(assignment))
-        if assignment.target is None:
-            url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
-            headers = self._signed({"Content-Type": "application/json"}, assignment, started_ms, body)
-            return Outgoing(Request("POST", url, headers, body, trusted=True), None)
-        composed = self._composer.compose(assignment.target, assignment.context_json, body)
+        if assignment.is_notice:
+            composed = self._notice(assignment, started_ms)
+        else:
+            body = build_body(assignment, started_ms, self._callback(assignment))
+            if assignment.target is None:
+                url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
+                headers = self._signed({"Content-Type": "application/json"}, assignment, started_ms, body)
+                return Outgoing(Request("POST", url, headers, body, trusted=True), None)
+            values = fields_of(orjson.loads(body), orjson.loads(assignment.context_json))
+            composed = self._composer.compose(assignment.target, values, body)
         headers = self._signed(composed.headers, assignment, started_ms, composed.body)
         return Outgoing(Request(composed.method, composed.url, headers, composed.body, trusted=False), composed)
+
+    def _notice(self, assignment: Assignment, started_ms: int) -> Composed:
+        said, context = notices.read(assignment.context_json)
+        content = notices.body_of(said, assignment.execution_id, assignment.attempt, utc_of_ms(started_ms))
+        values, body = fields_of_notice(content, context), orjson.dumps(content)
+        if assignment.target is None:
+            raise TransportFailure("there is nobody to tell any more")
+        if assignment.tells_target:
+            return self._composer.compose_cancellation(assignment.target, values, body)
+        return self._composer.compose(assignment.target, values, body)
 
     def _callback(self, assignment: Assignment) -> str | None:
         if self._callbacks is None or assignment.completion is not Completion.CALLBACK:

@@ -18,14 +18,16 @@ from app.core.errors import (
 )
 from app.core.execution import Reason
 from app.core.firing import Waiting
+from app.core.notices import of_pause
 from app.core.occurrences import BusinessDays
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.days import shared_calendars
 from app.service.definitions import check_instant, same, to_milliseconds
 from app.service.restarting import begin, end_on_days_off, limit_reached, record_superseded, take_back, waiting_of
 from app.service.transactions import Work
-from app.store import calendar_uses, ending, revisions, schedules
+from app.store import calendar_uses, ending, notices, revisions, schedules
 from app.store.audit import Change
+from app.store.refusals import json_text
 from app.store.schedules import Life
 
 
@@ -95,10 +97,11 @@ async def pause(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
     return await _move(work, "schedule_pause", current, life, reason)
 
 
-async def pause_gone(work: Work, schedule_id: UUID, revision: int, reason: str) -> bool:
-    """Pause a schedule whose target said that it is gone; false where it was changed meanwhile, or fires no more.
+async def pause_gone(work: Work, schedule_id: UUID, revision: int, execution_id: UUID, reason: str) -> bool:
+    """Pause a schedule whose target said, to this execution, that it is gone, and tell its `failure_target`.
 
-    Only the revision that got the answer is to blame: a caller may have repaired the schedule since.
+    False where it was changed meanwhile, or fires no more. Only the revision that got the answer is to blame: a caller
+    may have repaired the schedule since.
     """
     try:
         current = await locked(work, schedule_id)
@@ -107,6 +110,10 @@ async def pause_gone(work: Work, schedule_id: UUID, revision: int, reason: str) 
     if current.status is not ScheduleStatus.ACTIVE or current.revision != revision:
         return False
     await pause(work, schedule_id, reason)
+    if current.definition.failure_target is not None:
+        context_json = json_text("context_data", current.definition.context_data)
+        notice = of_pause(current, context_json, execution_id, reason, work.now())
+        work.wake(await notices.record(work.connection, [notice]))
     return True
 
 

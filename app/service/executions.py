@@ -17,7 +17,7 @@ from app.service.changes import not_found
 from app.service.dead_letters import RetryRequest, RetryResult, change_of, reopen
 from app.service.paging import Found, gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
-from app.store import ending, executions, history, queueing, schedules
+from app.store import ending, executions, history, notices, queueing, schedules
 from app.store.database import Connection, Database
 from app.store.looks import Look
 from app.store.queueing import Group
@@ -94,6 +94,7 @@ class ExecutionService:
             if cancelled is None:
                 raise StateForbidsException(f"the execution has ended: it is {current.status}")
             await _wake_queued(unit, cancelled, now)
+            unit.wake(await notices.tell_of(unit.connection, [execution_id], now=now))
             await _audit(unit, "execution_cancel", current, cancelled, reason)
             ended.append(cancelled)
             return cancelled
@@ -128,6 +129,7 @@ class ExecutionService:
             if reported is None:
                 raise StateForbidsException(_cannot_end(current))
             await _wake_queued(unit, reported, now)
+            unit.wake(await notices.tell_of(unit.connection, [execution_id], now=now))
             await _audit(unit, "execution_complete", current, reported, None)
             ended.append(reported)
             return reported

@@ -139,10 +139,14 @@ class ScheduleService:
             actor_of(principal), lambda unit: changes.remove(unit, schedule_id, expected_revision)
         )
 
-    async def pause_gone(self, community_id: int, schedule_id: UUID, *, revision: int, reason: str) -> bool:
+    async def pause_gone(
+        self, community_id: int, schedule_id: UUID, *, revision: int, execution_id: UUID, reason: str
+    ) -> bool:
         """Pause a schedule whose target is gone, on the service's own behalf. See `changes.pause_gone`."""
         actor = Actor(community_id, "schedule-service", None, None)
-        return await self._transactions.run(actor, lambda unit: changes.pause_gone(unit, schedule_id, revision, reason))
+        return await self._transactions.run(
+            actor, lambda unit: changes.pause_gone(unit, schedule_id, revision, execution_id, reason)
+        )
 
     async def pause(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
         """Stop recording occurrences. See `changes.pause`."""

@@ -11,7 +11,7 @@ from app.core.ids import execution_id
 from app.core.schedule import OverlapPolicy, Schedule
 from app.service.changes import locked
 from app.service.transactions import Work
-from app.store import executions, queueing, schedules
+from app.store import executions, notices, queueing, schedules
 from app.store.audit import Change
 from app.store.executions import CallerRecord
 from app.store.firing import count_standing
@@ -46,7 +46,8 @@ async def trigger(
     overlap.place(Recording(now, now, None, 1, ExecutionStatus.PENDING, None))
     (run,) = overlap.recordings
     if overlap.cancel_oldest:
-        await queueing.cancel_oldest(work.connection, {schedule_id: overlap.cancel_oldest}, now=now)
+        cancelled = await queueing.cancel_oldest(work.connection, {schedule_id: overlap.cancel_oldest}, now=now)
+        work.wake(await notices.tell_of(work.connection, cancelled, now=now))
     execution = await executions.insert(
         work.connection,
         CallerRecord(

@@ -58,6 +58,7 @@ _CANCEL_WAITING = """
     WITH waiting AS MATERIALIZED (
         SELECT execution_id, recorded_for FROM executions
          WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
+           AND trigger NOT IN ('failure', 'cancel')
          ORDER BY execution_id
            FOR NO KEY UPDATE)
     UPDATE executions e
@@ -107,7 +108,7 @@ async def timeout_seconds(connection: Connection, execution: Execution) -> int |
 async def cancel_waiting(
     connection: Connection, community_id: int, schedule_id: UUID, reason: Reason, *, now: datetime
 ) -> int:
-    """Finish a schedule's queued and retrying executions as cancelled. Returns how many there were."""
+    """Finish a schedule's queued and retrying executions as cancelled, but no notice. Returns how many there were."""
     return len(await connection.fetch(_CANCEL_WAITING, schedule_id, community_id, reason.value, now))
 
 

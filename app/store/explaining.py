@@ -70,7 +70,7 @@ _OWN_BEFORE = f"""
 _BESIDE = f"""
     SELECT {EXECUTION_COLUMNS} FROM executions
      WHERE schedule_id = $1 AND community_id = $2 AND recorded_for = ANY($3::timestamptz[]) AND scheduled_for = $4
-       AND trigger <> 'schedule'
+       AND trigger IN ('manual', 'backfill')
      ORDER BY recorded_for, execution_id LIMIT 10
 """
 _UNFINISHED = f"""
@@ -79,7 +79,7 @@ _UNFINISHED = f"""
          WHERE schedule_id = $1 AND community_id = $2 AND recorded_for < $3
          ORDER BY recorded_for DESC LIMIT {_RUNS_LOOKED_AT})
     SELECT * FROM looked_at
-     WHERE created_at <= $4 AND (finished_at IS NULL OR finished_at > $4) AND trigger <> 'backfill'
+     WHERE created_at <= $4 AND (finished_at IS NULL OR finished_at > $4) AND group_id IS NULL
      ORDER BY scheduled_for LIMIT 10
 """
 

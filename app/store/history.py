@@ -40,7 +40,7 @@ async def look(
     question = Question(
         table="executions",
         key="execution_id",
-        columns="execution_id, community_id, status, scheduled_for, group_id",
+        columns="execution_id, community_id, status, scheduled_for, group_id, trigger",
         descending=True,
         order="execution_id DESC",
     )
@@ -56,6 +56,10 @@ async def look(
     if before is not None:
         # The first condition is what lets Postgres pass over partitions, the second is exact.
         scope += [f"recorded_for <= {bind(recorded_for(before))}", f"execution_id < {bind(before)}"]
+    if filter_.trigger is None:
+        scope.append("trigger NOT IN ('failure', 'cancel')")
+    else:
+        wanted.append(f"trigger = {bind(filter_.trigger.value)}")
     if filter_.status is not None:
         wanted.append(f"status = {bind(filter_.status.value)}")
     if filter_.backfill_id is not None:

@@ -1,13 +1,14 @@
 """Statements that end an attempt, and that give back what was not sent."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import ExecutionStatus, Wake
 from app.core.ids import recorded_between
 from app.core.values import value
+from app.store import notices
 from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.queueing import Group
@@ -75,13 +76,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Which outcomes passed their fence, and the groups of runs in which one ended that a queued run waits for."""
+    """Which outcomes passed their fence, the groups of runs in which one ended that a queued run waits for, and the
+    notices of those that failed."""
 
-    executions: frozenset[UUID]
-    made_room: frozenset[Group]
+    executions: frozenset[UUID] = frozenset()
+    made_room: frozenset[Group] = frozenset()
+    notices: tuple[Wake, ...] = ()
 
     def __or__(self, other: "Settled") -> "Settled":
-        return Settled(self.executions | other.executions, self.made_room | other.made_room)
+        return Settled(
+            self.executions | other.executions, self.made_room | other.made_room, self.notices + other.notices
+        )
 
 
 async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled:
@@ -110,6 +115,14 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
         frozenset(row["execution_id"] for row in written),
         frozenset(Group(row["schedule_id"], row["group_id"]) for row in written if row["makes_room"]),
     )
+
+
+async def settle_and_tell(connection: Connection, outcomes: Sequence[Outcome], *, now: datetime) -> Settled:
+    """The same, and record who is to be told of what has failed; within the caller's transaction."""
+    settled = await settle(connection, outcomes)
+    failed = {outcome.execution_id for outcome in outcomes if outcome.status is ExecutionStatus.FAILED}
+    told = await notices.tell_of(connection, failed & settled.executions, now=now)
+    return replace(settled, notices=tuple(told))
 
 
 async def release(connection: Connection, executions: Sequence[UUID], *, owner: UUID, now: datetime) -> list[Wake]:

@@ -9,7 +9,7 @@ import asyncpg
 
 from app.core.assignment import Assignment
 from app.core.clock import to_ms
-from app.core.execution import ExecutionStatus
+from app.core.execution import ExecutionStatus, Trigger
 from app.core.ids import recorded_between
 from app.core.schedule import Completion
 from app.store.database import Connection
@@ -29,7 +29,10 @@ _SELECT = f"""
            CASE WHEN s.revision = e.revision THEN s.completion ELSE r.definition ->> 'completion' END AS completion,
            CASE WHEN s.revision = e.revision THEN s.timeout_seconds
                 ELSE (r.definition ->> 'timeout_seconds')::int END AS timeout_seconds,
-           CASE WHEN s.revision = e.revision THEN s.target ELSE nullif(r.definition -> 'target', 'null') END AS target,
+           CASE WHEN s.revision = e.revision
+                THEN CASE WHEN e.trigger = 'failure' THEN s.failure_target ELSE s.target END
+                ELSE nullif(r.definition -> CASE WHEN e.trigger = 'failure' THEN 'failure_target' ELSE 'target' END,
+                            'null') END AS target,
            coalesce(e.context_override,
                     CASE WHEN s.revision = e.revision THEN s.context_data ELSE r.definition -> 'context_data' END
            ) AS context_data
@@ -120,7 +123,8 @@ class Waiting:
             timezone=row["timezone"],
             context_json=row["context_data"],
             retry=retry_policy(row["retry"]),
-            completion=Completion(row["completion"]),
+            # A notice has ended once it was taken.
+            completion=Completion.RESPONSE if Trigger(row["trigger"]).is_notice else Completion(row["completion"]),
             timeout_seconds=row["timeout_seconds"],
             retry_since=started_at or row["retry_since"],
             revision=row["revision"],

@@ -10,7 +10,7 @@ from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus
 from app.metrics import Metrics
-from app.store import firing, taking
+from app.store import firing, notices, taking
 from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
 from app.wheel.answers import Claimed
@@ -115,7 +115,9 @@ class Advancer:
                     await firing.fail(connection, {schedule_id: reason})
                     look.failed_schedules[schedule_id] = reason
                 elif execution_id is not None:
-                    await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=self._clock.now())
+                    now = self._clock.now()
+                    await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=now)
+                    look.wakes += await notices.tell_of(connection, [execution_id], now=now)
                     look.failed_executions[execution_id] = reason
         except Exception:
             self._set_back(member, look)

@@ -253,7 +253,7 @@ class Deliverer:
     def _count(self, delivered: Delivered) -> None:
         self._sent_rate = self._rate() + 1 / _RATE_SECONDS
         self._rated_at = self._clock.monotonic()
-        if delivered.assignment.attempt == 1:
+        if delivered.assignment.attempt == 1 and not delivered.assignment.is_notice:
             self._metrics.lateness_seconds.observe((delivered.started_ms - delivered.assignment.due_ms) / 1000)
         self._metrics.attempt_seconds.observe(delivered.duration_ms / 1000)
 

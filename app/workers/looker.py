@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.core.clock import Clock, to_ms
 from app.core.execution import ExecutionStatus
-from app.store import queueing, taking
+from app.store import notices, queueing, taking
 from app.store.database import Connection
 from app.workers.look import Look, execution_of, reason_of, schedule_of
 from app.workers.queue import Queue
@@ -66,6 +66,7 @@ class Looker:
         ended = await taking.end(connection, look.timed_out, ExecutionStatus.TIMED_OUT, now=now)
         ended |= await taking.end(connection, look.failed_executions, ExecutionStatus.FAILED, now=now)
         look.made_room |= ended
+        look.wakes += await notices.tell_of(connection, [*look.timed_out, *look.failed_executions], now=now)
 
     async def _look_at_others(self, connection: Connection, execution_ids: list[UUID], owner: UUID, look: Look) -> None:
         """What was not locked: queued, locked by another, or gone."""

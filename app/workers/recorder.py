@@ -8,7 +8,7 @@ from app.core.clock import Clock, to_ms
 from app.core.execution import ExecutionStatus, Wake
 from app.core.firing import NOTHING_STANDS, Decision, counts_unfinished, decide
 from app.core.ids import execution_id
-from app.store import firing, queueing
+from app.store import firing, notices, queueing
 from app.store.database import Connection
 from app.store.firing import LockedSchedule, Moved, NewExecution
 from app.store.queueing import HEAD_LOOKS_AFTER, Group
@@ -131,7 +131,10 @@ class Recorder:
             if decision.cancel_oldest
         }
         if numbers:
-            look.cancelled += await queueing.cancel_oldest(connection, numbers, now=self._clock.now())
+            now = self._clock.now()
+            cancelled = await queueing.cancel_oldest(connection, numbers, now=now)
+            look.wakes += await notices.tell_of(connection, cancelled, now=now)
+            look.cancelled += cancelled
 
 
 def _moved(schedule: LockedSchedule, decision: Decision, fired: list[NewExecution]) -> Moved:

@@ -92,6 +92,7 @@ class Settler:
                 for one in outcomes
                 if one.execution_id in written and one.wake_at is not None
             ]
+            wakes += settled.notices
             wakes += await self._wake_queued(settled.made_room)
             await put_back(self._wheel, wakes)
             await self._pause_gone([one for one in batch if one.assignment.execution_id in written])
@@ -99,7 +100,7 @@ class Settler:
             self._unsettled -= len(batch)
             for delivered in batch:
                 self._forget(delivered)
-        self._note(outcomes, written)
+        self._note(outcomes, written, {one.assignment.execution_id for one in batch if one.assignment.is_notice})
         await self._signals.reached(Point.SETTLED)
         return len(written)
 
@@ -135,14 +136,15 @@ class Settler:
 
     async def _pause_gone(self, settled: Sequence[Delivered]) -> None:
         for delivered in settled:
-            if delivered.verdict.meaning is not Meaning.GONE:
-                continue
             assignment = delivered.assignment
+            if delivered.verdict.meaning is not Meaning.GONE or assignment.is_notice:
+                continue
             try:
                 await self._schedules.pause_gone(
                     assignment.community_id,
                     assignment.schedule_id,
                     revision=assignment.revision,
+                    execution_id=assignment.execution_id,
                     reason=f"the target answered {delivered.verdict.error}",
                 )
             except StoreUnavailableException as away:
@@ -153,6 +155,10 @@ class Settler:
         failures = 0
         while True:
             try:
+                if any(outcome.status is ExecutionStatus.FAILED for outcome in outcomes):
+                    return await self._database.run(
+                        lambda connection: settling.settle_and_tell(connection, outcomes, now=self._clock.now())
+                    )
                 # One statement is a transaction by itself, two round trips cheaper than one that is asked for.
                 async with self._database.connection() as connection:
                     return await settling.settle(connection, outcomes)
@@ -166,17 +172,20 @@ class Settler:
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
                 if len(outcomes) == 1:
                     # It stays pending under this worker's id, and is released as unknown to it.
-                    return Settled(frozenset(), frozenset())
-                whole = Settled(frozenset(), frozenset())
+                    return Settled()
+                whole = Settled()
                 for one in outcomes:
                     whole |= await self._write([one])
                 return whole
 
-    def _note(self, outcomes: Sequence[Outcome], written: frozenset[UUID]) -> None:
+    def _note(self, outcomes: Sequence[Outcome], written: frozenset[UUID], notices: set[UUID]) -> None:
         tally: dict[str, int] = {}
         for outcome in outcomes:
             if outcome.execution_id in written:
-                tally[outcome.status.value] = tally.get(outcome.status.value, 0) + 1
+                if outcome.execution_id in notices:
+                    self._metrics.notices.labels(outcome.status.value).inc()
+                else:
+                    tally[outcome.status.value] = tally.get(outcome.status.value, 0) + 1
                 if outcome.failed:
                     log.warning(
                         "scheduler_job_error",

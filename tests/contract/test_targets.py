@@ -181,7 +181,7 @@ UNKNOWN = [
     "{{ unknown }}",
     "{{ context_data.unknown }}",
     "{{ report.deeper }}",
-    "{{ callback.url }}",
+    "{{ id }}",
     "{{",
     "{{ a b }}",
 ]
@@ -212,6 +212,7 @@ async def test_what_a_target_is_told_of_reporting_can_be_placed(stack: Stack, cl
     async with client_of(application(stack, **settings), **dict(client.headers)) as caller:
         assert (await create(caller, target, completion="callback"))["target"]["body"] == "{{ callback.url }}"
         refused = await caller.post(SCHEDULES, json=own(target, completion="response"))
+    # A header is sealed only where the rest is right.
     assert fields_of(refused.json()) == ["target.body"]
 
 
@@ -267,3 +268,68 @@ async def test_a_wrong_target_names_its_field_and_stores_nothing(
     assert (answer.status_code, fields_of(answer.json())) == (status, fields), answer.text
     assert "topsecret" not in answer.text
     assert await records() == before
+
+
+@pytest.mark.parametrize("name", ["event", "error", "failures", "status", "at", "engine_execution_id", "report"])
+async def test_a_notice_has_placeholders_of_its_own(client: httpx.AsyncClient, name: str) -> None:
+    text = "{{ " + name + " }}"
+    failure = {"url": f"https://8.8.8.8/{text}", "headers": {"X": text}, "body": {"text": text}}
+    created = await create(client, {"url": "https://8.8.8.8/", "cancel_url": failure["url"]}, failure_target=failure)
+    assert created["failure_target"]["body"] == {"text": text}
+    if name != "report":
+        answer = await client.post(SCHEDULES, json=own({"url": failure["url"]}))
+        assert fields_of(answer.json()) == ["target.url"]
+
+
+async def test_a_failure_target_has_nothing_to_cancel(client: httpx.AsyncClient) -> None:
+    failure = {"url": "https://8.8.8.8/", "cancel_url": "https://8.8.8.8/"}
+    answer = await client.post(SCHEDULES, json=own(TARGET, failure_target=failure))
+    assert (answer.status_code, fields_of(answer.json())) == (400, ["failure_target.cancel_url"])
+
+
+async def test_a_run_whose_own_variables_miss_what_its_target_asks_for_is_refused(
+    client: httpx.AsyncClient, records: Records
+) -> None:
+    created = await create(client)
+    path = f"{SCHEDULES}/{created['schedule_id']}/trigger"
+    before = await records()
+    refused = await client.post(path, json={"context_data": {"other": 1}})
+    assert (refused.status_code, fields_of(refused.json())) == (400, ["context_data"])
+    assert "{{ report }}" in refused.text
+    assert await records() == before
+    assert (await client.post(path, json={"context_data": {"report": "weekly"}})).status_code == 202
+    assert (await client.post(path)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/", "http://localhost:8000/", "http://0x7f.1/", "http://2130706433/", "http://[::1]/",
+        "http://[::ffff:10.0.0.1]/", "http://169.254.169.254/latest/meta-data/", "http://metadata.google.internal/",
+        "http://10.1.2.3/", "http://[64:ff9b::a9fe:a9fe]/", "https://0/",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["target.url", "target.cancel_url", "failure_target.url"])
+async def test_a_target_where_none_may_be_is_refused(
+    client: httpx.AsyncClient, records: Records, url: str, field: str
+) -> None:
+    before = await records()
+    name, _, part = field.partition(".")
+    body = own({"url": "https://8.8.8.8/"}, failure_target={"url": "https://8.8.4.4/"})
+    body[name] = body[name] | {part: url}
+    created = await client.post(SCHEDULES, json=body)
+    batch = await client.post(f"{SCHEDULES}/batch", json={"schedules": [cron(), body], "atomic": True})
+    assert (created.status_code, fields_of(created.json())) == (400, [field])
+    assert (batch.status_code, fields_of(batch.json())) == (400, [f"schedules.1.{field}"])
+    assert await records() == before
+    stored = await create(client)
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    answer = await client.patch(path, json={name: {"url": "https://8.8.8.8/", part: url}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, [field])
+    assert (await client.get(path)).json() == stored
+
+
+async def test_an_operator_can_allow_more(stack: Stack, client: httpx.AsyncClient) -> None:
+    async with client_of(application(stack, target_allowed_networks="127.0.0.0/8"), **dict(client.headers)) as caller:
+        assert (await create(caller, {"url": "http://127.0.0.1:1/"}))["target"]["url"] == "http://127.0.0.1:1/"
+        assert (await caller.post(SCHEDULES, json=own({"url": "http://10.0.0.1/"}))).status_code == 400

@@ -27,7 +27,7 @@ from app.api.wire.executions import (
     Retried,
     RetryInput,
 )
-from app.core.execution import ExecutionStatus
+from app.core.execution import ExecutionStatus, Trigger
 from app.core.principal import Principal
 from app.core.queries import ExecutionFilter
 from app.service.dead_letters import RetryRequest
@@ -35,6 +35,13 @@ from app.service.dead_letters import RetryRequest
 router = APIRouter(prefix=PREFIX, tags=["executions"])
 
 ExecutionId = Annotated[UUID, Path(description="The execution's id.")]
+TriggeredBy = Annotated[
+    Trigger | None,
+    Query(
+        description="Only those that were asked for in this way. `failure` and `cancel` are notices to a "
+        "`failure_target` and a `cancel_url`: without this parameter they are left out."
+    ),
+]
 Status = Annotated[ExecutionStatus | None, Query(description="Only those with this status.")]
 From = Annotated[
     str | None,
@@ -62,11 +69,12 @@ async def list_executions_of_schedule(
     from_: From = None,
     to: To = None,
     backfill_id: Annotated[UUID | None, Query(description="Only the runs of one backfill.")] = None,
+    trigger: TriggeredBy = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Newest first, also those of a removed schedule. `from` is inclusive, `to` exclusive, by `scheduled_for`."""
-    wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"), backfill_id)
+    wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"), backfill_id, trigger)
     return await _page(request, caller, wanted, limit, cursor)
 
 
@@ -82,11 +90,12 @@ async def list_executions(
     status: Status = None,
     from_: From = None,
     to: To = None,
+    trigger: TriggeredBy = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Those of all schedules of the community, newest first. `from` is inclusive, `to` exclusive."""
-    wanted = ExecutionFilter(None, status, instant(from_, "from"), instant(to, "to"))
+    wanted = ExecutionFilter(None, status, instant(from_, "from"), instant(to, "to"), trigger=trigger)
     return await _page(request, caller, wanted, limit, cursor)
 
 
