@@ -19,9 +19,11 @@ from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure
 from app.delivery.request import Request
 
-_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_METHODS = _METHODS_WITH_BODY | {"GET", "DELETE"}
-"""HEAD is not one: the parser would wait for the body that its answer announces and does not have."""
+_SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE": False}
+"""The methods, and whether one without a body says so: where a body could be expected (RFC 9110, 8.6).
+
+HEAD is not one of them: the parser would wait for the body that its answer announces and does not have.
+"""
 _IDLE_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
@@ -135,11 +137,11 @@ class PooledTransport:
 
     def _written(self, origin: Origin, path: str, request: Request) -> bytes:
         method, headers, body = request.method, request.headers, request.body
-        if method not in _METHODS:
+        says_length = _SAYS_LENGTH.get(method)
+        if says_length is None:
             raise TransportFailure("not a method of a delivery")
-        # One without a body says so only where a body is to be expected (RFC 9110, 8.6).
-        length = f"\r\nContent-Length: {len(body)}" if body or method in _METHODS_WITH_BODY else ""
         accept = "" if "Accept" in headers else "\r\nAccept: */*"
+        length = f"\r\nContent-Length: {len(body)}" if says_length or body else ""
         lines = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise TransportFailure("a header has a line break in it")
