@@ -19,3 +19,10 @@ async def end(*tasks: "asyncio.Task[Any]") -> list[BaseException]:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=_AGAIN_SECONDS)
     return [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+
+
+async def end_at(event: asyncio.Event, task: "asyncio.Task[Any]") -> list[BaseException]:
+    """Wait for the end of a task; the event ends it before. Returns what it raised, as `end` does."""
+    coming = asyncio.create_task(event.wait())
+    await asyncio.wait((task, coming), return_when=asyncio.FIRST_COMPLETED)
+    return await end(task, coming)

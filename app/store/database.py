@@ -105,6 +105,13 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    def abandon(self) -> None:
+        """Cut every connection without a word: whoever waits for an answer, or asks later, finds Postgres away.
+
+        A cancellation alone is not enough where Postgres is silent: asyncpg then waits to hear that it was taken in.
+        """
+        self._pool.terminate()
+
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """One connection outside a transaction: for reads of a single statement.

@@ -16,7 +16,7 @@ import structlog
 from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
-from app.core.tasks import end
+from app.core.tasks import end, end_at
 from app.delivery.sender import Delivered, Sender
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
@@ -35,12 +35,14 @@ from app.workers.presence import BEAT_SECONDS, Presence
 from app.workers.released import put_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
+from app.workers.stopping import Stopping
 
 _QUEUED_BATCHES = 1
 _BATCHES_AT_ONCE = 2
 """While one batch waits for Postgres, the other is computed: neither this worker nor Postgres stands still."""
 _AFTER_FAILURE_SECONDS = 1.0
-_SETTLE_PATIENCE_SECONDS = 2.0
+_SETTLE_PATIENCE_SECONDS = 1.5
+"""For the last outcomes, when the grace is over; less than there is in all, so that the row can still be removed."""
 
 log = structlog.get_logger()
 
@@ -112,15 +114,14 @@ class Worker:
             signals=signals,
         )
         self._load = asyncio.Event()
-        self._stopped = asyncio.Event()
-        self._hurried = asyncio.Event()
+        self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
         self._advancing: dict[int, float] = {}
         self._rounds: dict[str, float] = {}
 
     @property
     def ready(self) -> bool:
         """Whether it claims: registered, known to be alive, and not stopping."""
-        return self.presence.trusted and not self._stopped.is_set()
+        return self.presence.trusted and not self._stopping.begun.is_set()
 
     @property
     def loading(self) -> bool:
@@ -129,14 +130,20 @@ class Worker:
 
     def stop(self) -> None:
         """Begin the shutdown; a second call ends it at once."""
-        if self._stopped.is_set():
-            self._hurried.set()
-        self._stopped.set()
+        self._stopping.stop()
 
     async def run(self) -> None:
-        """Fire until stopped; where Postgres is away at the start, that is waited out."""
-        if not await self._registered():
-            return
+        """Fire until stopped; where Postgres is away at the start, that is waited out.
+
+        Where it is away at the end, the database is abandoned.
+        """
+        try:
+            if await self._registered():
+                await self._fire()
+        finally:
+            self._stopping.close()
+
+    async def _fire(self) -> None:
         self._metrics.running.set(1)
         log.info("scheduler_start", category="SYSTEM", worker_id=str(self.presence.worker_id))
         # The beat outlives the others: a worker that is finishing its work is not dead.
@@ -144,18 +151,26 @@ class Worker:
         tasks = self._start()
         claiming = asyncio.create_task(self._claim_until_stopped(), name="claim")
         try:
-            await self._stopped.wait()
+            await self._stopping.begun.wait()
             self._metrics.running.set(0)
             self.claimer.stop()
             await self._shut_down(claiming)
         finally:
             await end(claiming, *tasks, beating)
-            await self.presence.leave()
+            leaving = asyncio.create_task(self.presence.leave(), name="leave")
+            for failure in await end_at(self._stopping.too_late, leaving):
+                log.error("leaving_failed", category="ERROR", error=f"{type(failure).__name__}: {failure}")
             log.info("scheduler_stop", category="SYSTEM", worker_id=str(self.presence.worker_id))
 
     async def _registered(self) -> bool:
         """Whether there is a row, without which nothing may be claimed; false: it was stopped before there was one."""
-        while not self._stopped.is_set():
+        registering = asyncio.create_task(self._register(), name="register")
+        for failure in await end_at(self._stopping.hurried, registering):
+            raise failure
+        return not registering.cancelled() and registering.result()
+
+    async def _register(self) -> bool:
+        while not self._stopping.begun.is_set():
             try:
                 await self.presence.register()
             except StoreUnavailableException:
@@ -242,9 +257,7 @@ class Worker:
         """Claim no more, release what was not sent, finish what was, settle."""
         grace_seconds = self._settings.shutdown_grace_seconds
         finishing = asyncio.create_task(self._finish(claiming, grace_seconds), name="finish")
-        hurried = asyncio.create_task(self._hurried.wait(), name="hurried")
-        await asyncio.wait((finishing, hurried), return_when=asyncio.FIRST_COMPLETED)
-        for failure in await end(finishing, hurried):
+        for failure in await end_at(self._stopping.hurried, finishing):
             log.error("shutdown_failed", category="ERROR", error=f"{type(failure).__name__}: {failure}")
 
     async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:

@@ -75,7 +75,8 @@ class Presence:
     async def leave(self) -> None:
         """Remove the row: the last thing a worker does."""
         try:
-            async with self._database.transaction() as connection:
+            # By one statement, which is a transaction by itself: there may be little time left.
+            async with self._database.connection() as connection:
                 await workers.leave(connection, self.worker_id)
         except StoreUnavailableException:
             # The others bury it instead.

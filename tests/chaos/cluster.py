@@ -13,11 +13,14 @@ from uuid import UUID
 
 import asyncpg
 
+from app.core.clock import DatabaseClock
 from app.core.occurrences import occurrences_after
 from app.core.queries import Answer
 from app.core.schedule import Definition, Schedule
 from app.service.schedules import ScheduleService
 from app.store.database import Database
+from app.store.preparing import prepare
+from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 from tests.integration.workers.rig import CALLER
 from tests.receiver import Receiver
@@ -122,3 +125,19 @@ class Cluster:
                 position += len(run)
             total += count
         return total
+
+
+@asynccontextmanager
+async def cluster_on(database_url: str, redis_url: str) -> AsyncIterator[Cluster]:
+    """A cluster without workers on these servers; the database is brought to the newest schema."""
+    clock = DatabaseClock()
+    await prepare(database_url, clock)
+    database = await Database.open(database_url, pool_size=8)
+    await database.measure(clock)
+    wheel = Wheel(connect(redis_url), clock, shards=16, window_seconds=3600, claim_ahead_ms=50)
+    try:
+        async with Receiver() as receiver:
+            yield Cluster(database, database_url, redis_url, wheel, receiver, ScheduleService(database, wheel, clock))
+    finally:
+        await wheel.close()
+        await database.close()

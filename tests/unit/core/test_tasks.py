@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.core.tasks import end
+from app.core.tasks import end, end_at
 
 
 async def _for_ever() -> None:
@@ -53,3 +53,23 @@ async def test_a_cancellation_that_a_library_lost_is_repeated() -> None:
 
 async def test_nothing_to_end_is_no_wait() -> None:
     assert await end() == []
+
+
+async def test_an_event_ends_what_has_not_ended() -> None:
+    event, task = asyncio.Event(), asyncio.create_task(_for_ever())
+    ending = asyncio.create_task(end_at(event, task))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not task.done()
+    event.set()
+    assert await ending == []
+    assert task.cancelled()
+
+
+async def test_what_ends_before_its_event_is_not_waited_for_further() -> None:
+    async def fail() -> None:
+        raise ValueError("why")
+
+    async with asyncio.timeout(20):
+        (error,) = await end_at(asyncio.Event(), asyncio.create_task(fail()))
+    assert str(error) == "why"
