@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.metrics import ParentMetrics
-from app.serving import QuietServer
+from app.serving import SCRAPE_SECONDS, QuietServer
 
 _ANSWER_SECONDS = 3.0
 
@@ -72,6 +72,7 @@ class Gathering:
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
+                timeout_graceful_shutdown=SCRAPE_SECONDS,
             )
         )
 

@@ -19,7 +19,7 @@ from app.delivery.sender import USER_AGENT, Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
 from app.metrics import Metrics
-from app.serving import QuietServer
+from app.serving import SCRAPE_SECONDS, QuietServer
 from app.settings import Settings
 from app.wiring import CLOCK_SECONDS, Connections, connected, spare_the_collector
 from app.workers.loop import Worker
@@ -121,5 +121,6 @@ def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: 
         log_level="warning",
         access_log=False,
         lifespan="off",
+        timeout_graceful_shutdown=SCRAPE_SECONDS,
     )
     return QuietServer(config)

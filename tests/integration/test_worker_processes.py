@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -265,6 +266,20 @@ async def test_a_process_that_does_not_end_in_its_grace_is_killed_and_the_status
         frozen.suspend()
         assert await parent.script.end(signal.SIGTERM) == 1
         assert not await all_gone([frozen])
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_scraper_that_reads_nothing_holds_nobody_up(machine: Machine, processes: int) -> None:
+    async with machine.running(processes) as parent:
+        port = urlsplit(parent.url).port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: worker\r\n\r\n" * 2_000)
+        # Until its answers are stuck: it reads no further questions then.
+        await reader.readexactly(1)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(writer.drain(), 1)
+        assert await parent.script.end(signal.SIGTERM, seconds=10) == 0
+        writer.transport.abort()
 
 
 async def test_a_wrong_setting_is_one_line_and_status_1(machine: Machine) -> None:
