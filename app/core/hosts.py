@@ -57,19 +57,18 @@ def stands_for(name: str) -> Address | None:
 
 
 class HostPatterns:
-    """Host names that an operator allows, each exact or `*.example.com`, which is every name below `example.com`."""
+    """Hosts that an operator allows: a name, `*.example.com`, which is every name below `example.com`, or an address."""
 
     def __init__(self, setting: str) -> None:
         """Comma-separated. Raises ValueError that names the first that is none."""
-        exact, below = set(), []
+        exact: set[Address | str] = set()
+        below = []
         for text in filter(None, map(str.strip, setting.split(","))):
             try:
                 name = read_host(text.removeprefix("*."))
             except ValueError:
                 name = ""
-            if not isinstance(name, str):
-                raise ValueError(f"{text!r} is an address: it belongs in TARGET_ALLOWED_NETWORKS")
-            if not name or "*" in name:
+            if not name or "*" in str(name) or (text.startswith("*.") and not isinstance(name, str)):
                 raise ValueError(f"{text!r} is not a host name, such as hooks.example.com or *.example.com")
             if text.startswith("*."):
                 below.append(f".{name}")
@@ -77,9 +76,9 @@ class HostPatterns:
                 exact.add(name)
         self._exact, self._below = frozenset(exact), tuple(below)
 
-    def match(self, name: str) -> bool:
-        """Whether a name, as `read_host` gives it, is one of them."""
-        return name in self._exact or name.endswith(self._below)
+    def match(self, host: Address | str) -> bool:
+        """Whether a host, as `read_host` gives it, is one of them."""
+        return host in self._exact or (isinstance(host, str) and host.endswith(self._below))
 
 
 def _ipv6(host: str) -> IPv6Address:

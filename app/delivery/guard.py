@@ -40,9 +40,9 @@ class Guard:
             read = read_host(host)
         except ValueError as refused:
             return f"{_shown(host)} is not a host: {refused}"
+        if self._hosts.match(read):
+            return None
         if isinstance(read, str):
-            if self._hosts.match(read):
-                return None
             address = stands_for(read)
             return None if address is None else self._refusal(host, address)
         return self._refusal(host, read)

@@ -111,9 +111,7 @@ def test_an_operators_hosts_are_exact_or_below_a_name(setting: str, matching: li
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("a.example, 10.0.0.1", "'10.0.0.1' is an address"),
-        ("[::1]", "is an address"),
-        ("0x7f.1", "is an address"),
+        ("*.10.0.0.1", "is not a host name"),
         ("*", "'\\*' is not a host name"),
         ("*.", "is not a host name"),
         ("*.*.example", "is not a host name"),
@@ -128,6 +126,12 @@ def test_what_is_no_host_of_an_operator_is_named(setting: str, message: str) -> 
     with pytest.raises(ValueError, match=message) as refused:
         HostPatterns(setting)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_an_operators_host_may_be_an_address_in_any_notation() -> None:
+    patterns = HostPatterns("10.0.0.1, [::1], 0x7f.1")
+    assert [patterns.match(read_host(host)) for host in ("10.0.0.1", "[::1]", "127.0.0.1", "167772161")] == [True] * 4
+    assert not any(patterns.match(read_host(host)) for host in ("10.0.0.2", "127.0.0.2", "a.10.example"))
 
 
 def test_what_is_read_is_an_address_of_python() -> None:
