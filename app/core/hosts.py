@@ -57,7 +57,7 @@ def stands_for(name: str) -> Address | None:
 
 
 class HostPatterns:
-    """Hosts that an operator allows: a name, `*.example.com`, which is every name below `example.com`, or an address."""
+    """Hosts that an operator allows: names, addresses, and `*.example.com`, which is every name below that."""
 
     def __init__(self, setting: str) -> None:
         """Comma-separated. Raises ValueError that names the first that is none."""

@@ -10,6 +10,7 @@ from app.delivery.reply import TransportFailure
 from app.delivery.resolver import Resolver, SystemResolver
 
 _STORING_SECONDS = 2.0
+_ONLY_ALLOWED = "only TARGET_ALLOWED_HOSTS or TARGET_ALLOWED_NETWORKS would allow it"
 
 
 class Forbidden(TransportFailure):
@@ -67,8 +68,9 @@ class Guard:
             raise TransportFailure(f"no address of {read}")
         if not self._hosts.match(read):
             for address in addresses:
-                if (refused := self._refusal(host, address)) is not None:
-                    raise Forbidden(refused)
+                if (why := why_forbidden(address, self._networks)) is not None:
+                    # Without the address: a caller is not told where an internal name leads.
+                    raise Forbidden(f"{_shown(host)} has an address that is {why}: {_ONLY_ALLOWED}")
         return [_dialled(address) for address in addresses]
 
     async def check_storable(self, host: str) -> str | None:
@@ -90,7 +92,7 @@ class Guard:
         if why is None:
             return None
         found = str(address) if _shown(host).strip("[]") == str(address) else f"{_shown(host)} is at {address}, which"
-        return f"{found} is {why}: only TARGET_ALLOWED_HOSTS or TARGET_ALLOWED_NETWORKS would allow it"
+        return f"{found} is {why}: {_ONLY_ALLOWED}"
 
 
 def _dialled(address: Address) -> tuple[AddressFamily, str]:

@@ -18,6 +18,7 @@ from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body, utc_of_ms
 from app.delivery.callback import Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
+from app.delivery.guard import Forbidden
 from app.delivery.reply import Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.signing import Signer
@@ -85,6 +86,8 @@ class Sender:
             reply = outgoing.redacted(await self._transport.send(outgoing.request))
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now())
+        except Forbidden as refused:
+            verdict = Verdict(Meaning.REFUSED, str(refused))
         except TransportFailure as failed:
             verdict = Verdict(Meaning.RETRY, str(failed))
         duration_ms = round((self._clock.monotonic() - began) * 1000)

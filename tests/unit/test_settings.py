@@ -57,7 +57,7 @@ def test_nothing_set_is_the_documented_defaults() -> None:
         ("SCHEDULE_GRACE_PERIOD_MINUTES", "nan"),
         ("SCHEDULE_GRACE_PERIOD_MINUTES", "inf"),
         ("TARGET_ALLOWED_HOSTS", "https://hooks.corp"),
-        ("TARGET_ALLOWED_HOSTS", "hooks.corp, 10.0.0.1"),
+        ("TARGET_ALLOWED_HOSTS", "hooks.corp, 10.0.0.0/8"),
         ("TARGET_ALLOWED_HOSTS", "*"),
         ("TARGET_ALLOWED_NETWORKS", "10.0.0.1/8"),
         ("TARGET_ALLOWED_NETWORKS", "10.0.0.0/8, hooks.corp"),

@@ -79,7 +79,7 @@ async def test_one_forbidden_address_refuses_the_whole(records: Records) -> None
     async with target(sends(ANSWER)) as here, name_server(host=[records]) as names:
         guard = Guard(resolver=names)
         async with transport(guard) as sending:
-            with pytest.raises(Forbidden, match=r"^host\.test is at .*TARGET_ALLOWED_NETWORKS would allow it$"):
+            with pytest.raises(Forbidden, match=r"^host\.test has an address that is .* would allow it$"):
                 await sending.send(user_request(at(here, "host.test")))
         assert await guard.check_storable("host.test") is not None
         assert here.connections == 0
@@ -90,7 +90,7 @@ async def test_a_name_that_was_public_when_it_was_stored_is_judged_again_when_it
         guard = Guard(resolver=names)
         assert await guard.check_storable("host.test") is None
         async with transport(guard) as sending:
-            with pytest.raises(Forbidden, match=r"host\.test is at 127\.0\.0\.1, which is loopback"):
+            with pytest.raises(Forbidden, match=r"host\.test has an address that is loopback"):
                 await sending.send(user_request(at(here, "host.test")))
         assert (here.connections, names.asked["host.test"]) == (0, 2)
 
@@ -110,7 +110,7 @@ async def test_the_fresh_connection_after_a_stale_one_is_judged_as_well() -> Non
         async with transport(Guard(allowed_networks="127.0.0.1", resolver=names)) as sending:
             assert await sending.send(user_request(at(here, "host.test"))) == OK
             await asyncio.wait_for(here.gone.wait(), 5)
-            with pytest.raises(Forbidden, match=r"127\.0\.0\.2"):
+            with pytest.raises(Forbidden, match=r"has an address that is loopback"):
                 await sending.send(user_request(at(here, "host.test")))
         assert here.connections == 1
 
@@ -331,7 +331,7 @@ async def test_a_resolver_that_answers_nonsense_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Guard(allowed_hosts="10.0.0.1"), lambda: Guard(allowed_networks="10.0.0.1/8")]
+    "make", [lambda: Guard(allowed_hosts="10.0.0.1/8"), lambda: Guard(allowed_networks="10.0.0.1/8")]
 )
 def test_a_guard_is_not_made_of_settings_that_say_something_else(make: Callable[[], Guard]) -> None:
     with pytest.raises(ValueError, match=r"'10\.0\.0\.1"):
