@@ -5,6 +5,7 @@ substituted is never read again. How a value is written depends on the place it 
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,8 @@ from urllib.parse import quote
 import orjson
 
 _OPENING = "{{"
+_REMEMBERED_CHARACTERS = 1024
+"""Longer templates are parsed each time: four thousand of 64 KiB would be a quarter of a gigabyte."""
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w-]+(?:\.[\w-]+)*)\s*\}\}")
 # What stands between placeholders, and each placeholder's name, in turns.
 Template = tuple[str, ...]
@@ -22,12 +25,16 @@ class TemplateException(Exception):
     """A template that is wrong, or that has no value to put in; the message says which."""
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Template:
     """Text and names in turns, beginning and ending with text.
 
     Raises TemplateException for an opening brace pair that is no placeholder.
     """
+    return _parse(text) if len(text) <= _REMEMBERED_CHARACTERS else _parse.__wrapped__(text)
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Template:
     parts = tuple(_PLACEHOLDER.split(text))
     for stretch in parts[::2]:
         if _OPENING in stretch:
@@ -66,6 +73,17 @@ def look_up(name: str, values: Mapping[str, Any]) -> Any:
             raise TemplateException(f"there is no {{{{ {name} }}}}")
         found = found[member]
     return found
+
+
+def characters_put_in(template: Any, values: Mapping[str, Any]) -> int:
+    """How many characters the placeholders of a JSON value stand for, before they are encoded for their places.
+
+    To be asked before rendering: a placeholder of 16 characters may stand for 64 KiB, and a template have thousands.
+
+    Raises TemplateException.
+    """
+    asked = Counter(all_names_in(template))
+    return sum(number * len(as_text(look_up(name, values))) for name, number in asked.items())
 
 
 def render(text: str, values: Mapping[str, Any], encode: Callable[[str], str]) -> str:

@@ -1,5 +1,6 @@
 """The request that a target of a schedule's own gets: its templates filled in, its secrets opened."""
 
+import base64
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from app.core.sealing import MASK, SecretBox, UnknownKeyException
 from app.core.target import BODILESS, Method, Target, bound_to
 from app.core.templates import (
     TemplateException,
+    characters_put_in,
     in_form,
     in_header,
     in_json,
@@ -26,23 +28,34 @@ _TEXT = "text/plain; charset=utf-8"
 _SHORTEST_SECRET = 6
 """Shorter values are not looked for in an answer: they would be found in the middle of words."""
 _NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
+_MOST_PUT_IN = 1 << 20
+"""So many characters may all placeholders of one request stand for: what a caller may send to the API at once."""
 
 
 class Composed(NamedTuple):
-    """What goes out, before the headers that are this service's own; `secrets` must be shown to nobody."""
+    """What goes out, before the headers that are this service's own.
+
+    `secrets` must be shown to nobody, and neither may the values of the headers named in `hidden`.
+    """
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
     secrets: tuple[str, ...]
+    hidden: frozenset[str] = frozenset()
 
-    def redact(self, text: bytes) -> bytes:
-        """What a target said, without the secrets that it was sent: some echo a request in their errors."""
+    def redact(self, text: bytes, *, cut: bool = False) -> bytes:
+        """What a target said, without the secrets that it was sent: some echo a request in their errors.
+
+        A text that was `cut` may end within a secret, and loses as much of its end as that may be.
+        """
+        longest = 1
         for secret in self.secrets:
-            for form in {secret, in_json(secret)}:
+            for form in {secret, in_json(secret), in_url(secret), in_xml(secret)}:
                 text = text.replace(form.encode(), MASK.encode())
-        return text
+                longest = max(longest, len(form))
+        return text[: max(len(text) - longest + 1, 0)] if cut else text
 
 
 class Composer:
@@ -57,13 +70,16 @@ class Composer:
         Raises TransportFailure where a secret does not open, or a placeholder has no value.
         """
         try:
-            headers, secrets = self._headers(target, target.url, values)
+            opened = self._opened(target)
+            _check_size([target.url, target.body, *opened.values()], values)
+            headers = _filled_in(opened, values)
             return Composed(
                 target.method.value,
                 render(target.url, values, in_url),
                 headers,
                 self._body(target, headers, values, body),
-                secrets,
+                _secrets_of(opened),
+                frozenset(name for name, template in opened.items() if _hides(name, template)),
             )
         except TemplateException as wrong:
             raise TransportFailure(f"the target cannot be called: {wrong}") from None
@@ -76,27 +92,27 @@ class Composer:
         assert target.cancel_url is not None
         same_host = urlsplit(target.cancel_url).netloc.lower() == urlsplit(target.url).netloc.lower()
         try:
-            headers, secrets = self._headers(target, target.url, values) if same_host else ({}, ())
-            headers = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+            opened = self._opened(target) if same_host else {}
+            _check_size([target.cancel_url, *opened.values()], values)
+            filled = _filled_in(opened, values)
+            headers = {name: value for name, value in filled.items() if name.lower() != "content-type"}
             headers["Content-Type"] = _JSON
-            return Composed(Method.POST.value, render(target.cancel_url, values, in_url), headers, body, secrets)
+            url = render(target.cancel_url, values, in_url)
+            return Composed(Method.POST.value, url, headers, body, _secrets_of(opened))
         except TemplateException as wrong:
             raise TransportFailure(f"the cancel_url cannot be called: {wrong}") from None
 
-    def _headers(self, target: Target, url: str, values: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-        headers: dict[str, str] = {}
-        secrets: list[str] = []
+    def _opened(self, target: Target) -> dict[str, str]:
+        """The templates of a target's headers."""
+        opened: dict[str, str] = {}
         for name, sealed in target.headers.items():
             try:
-                opened = self._secrets.open(sealed, bound_to(url, name))
+                template = self._secrets.open(sealed, bound_to(target.url, name))
             except UnknownKeyException as unknown:
                 raise TransportFailure(f"the target's header {name} cannot be read: {unknown}") from None
             # Known to the transport by this spelling: it has one for a request without.
-            headers["Accept" if name.lower() == "accept" else name] = render(opened, values, in_header)
-            if name.lower() not in _NO_SECRETS:
-                secrets += secrets_in(opened)
-        # The longest first, so that none is cut by a shorter one within it.
-        return headers, tuple(sorted(secrets, key=len, reverse=True))
+            opened["Accept" if name.lower() == "accept" else name] = template
+        return opened
 
     def _body(self, target: Target, headers: dict[str, str], values: Mapping[str, Any], standard: bytes) -> bytes:
         if target.body is None:
@@ -138,10 +154,46 @@ def fields_of_notice(content: Mapping[str, Any], context: Mapping[str, Any]) -> 
 def secrets_in(template: str) -> list[str]:
     """What of an opened header is secret: all that was written out, and the credentials alone in `Bearer …`.
 
-    What placeholders stand for is no secret: the API shows it.
+    Of `Basic …` also what it stands for. What placeholders stand for is no secret: the API shows it.
     """
-    stretches = [stretch.strip() for stretch in parse(template)[::2]]
-    return [part for each in stretches for part in (each, each.partition(" ")[2]) if len(part) >= _SHORTEST_SECRET]
+    found: list[str] = []
+    for stretch in map(str.strip, parse(template)[::2]):
+        scheme, _, credentials = stretch.partition(" ")
+        found += [stretch, credentials]
+        if scheme.lower() == "basic":
+            found += _basic(credentials)
+    return [part for part in found if len(part) >= _SHORTEST_SECRET]
+
+
+def _basic(credentials: str) -> list[str]:
+    """What Basic credentials (RFC 7617) stand for, and the password alone."""
+    try:
+        decoded = base64.b64decode(credentials, validate=True).decode()
+    except ValueError:
+        return []
+    return [decoded, decoded.partition(":")[2]]
+
+
+def _secrets_of(opened: Mapping[str, str]) -> tuple[str, ...]:
+    """The longest first, so that none is cut by a shorter one within it."""
+    secrets = [
+        part for name, template in opened.items() if name.lower() not in _NO_SECRETS for part in secrets_in(template)
+    ]
+    return tuple(sorted(secrets, key=len, reverse=True))
+
+
+def _hides(name: str, template: str) -> bool:
+    """Whether anything of a header may be secret: it may not be where all of it is put in."""
+    return name.lower() not in _NO_SECRETS and any(map(str.strip, parse(template)[::2]))
+
+
+def _check_size(templates: list[Any], values: Mapping[str, Any]) -> None:
+    if characters_put_in(templates, values) > _MOST_PUT_IN:
+        raise TemplateException(f"its placeholders stand for more than {_MOST_PUT_IN} characters")
+
+
+def _filled_in(opened: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: render(template, values, in_header) for name, template in opened.items()}
 
 
 def _set_type(headers: dict[str, str], default: str) -> str:
