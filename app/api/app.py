@@ -30,7 +30,9 @@ from app.api.routes import (
     occurrences,
     operations,
     schedules,
+    targets,
 )
+from app.api.trials import TrialReader
 from app.api.wire.backfills import Backfill, BackfillInput
 from app.api.wire.batches import BatchInput, BatchResults
 from app.api.wire.calendars import (
@@ -63,6 +65,7 @@ from app.api.wire.schedules import (
     SkipNextInput,
     TriggerInput,
 )
+from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
 from app.core.errors import NotFoundException, ScheduleServiceException
 from app.metrics import Metrics
@@ -71,13 +74,14 @@ from app.settings import Settings
 __all__ = ["Services", "create_app"]
 
 _RESOURCES = (
-    schedules, executions, lifecycle, backfills, batches, occurrences, explaining, calendars, operations
+    schedules, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars, operations
 )  # fmt: skip
 _MODELS = (
     Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage, CalendarReplacement,
     CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
     Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
     SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
+    TargetTest, TargetTestInput,
 )  # fmt: skip
 
 
@@ -111,6 +115,7 @@ def create_app(
         metrics=metrics,
         before_scrape=before_scrape,
         definitions=Definitions(settings),
+        trials=TrialReader(settings),
         timings=TimingReader(settings.scheduler_timezone),
         callbacks=CallbackTokens.from_setting(settings.secret_key),
     )

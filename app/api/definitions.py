@@ -11,7 +11,6 @@ from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.occurrences import PreviewInput
 from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput, TimingInput
 from app.api.wire.targets import TargetInput
-from app.core import notices
 from app.core.clock import EPOCH
 from app.core.errors import FieldProblem, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
@@ -32,11 +31,7 @@ from app.core.schedule import (
     RetryPolicy,
     Schedule,
 )
-from app.core.sealing import SecretBox
 from app.core.target import Target
-from app.delivery.composing import fields_of, fields_of_notice
-from app.delivery.guard import Guard
-from app.delivery.sample import sample_body
 from app.settings import Settings
 
 T = TypeVar("T")
@@ -71,8 +66,7 @@ class Definitions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._timing = TimingReader(settings.scheduler_timezone)
-        guard = Guard(allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks)
-        self._targets = TargetReader(SecretBox.from_setting(settings.secret_key), guard)
+        self._targets = TargetReader(settings)
 
     def read(self, body: Any, current: Schedule | None = None) -> Definition:
         """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.
@@ -123,16 +117,11 @@ class Definitions:
         target = schedule.definition.target
         if context is None or target is None:
             return
-        missing = self._targets.unknown_names(target, self._known(schedule.definition.completion, context))
+        missing = self._targets.unknown_names(target, self._targets.known(schedule.definition.completion, context))
         if missing:
             raise InvalidScheduleException.of_all(
                 [FieldProblem("context_data", f"context_data: the target asks for it, and {why}") for why in missing]
             )
-
-    def _known(self, completion: Completion, context: Mapping[str, Any]) -> dict[str, Any]:
-        """What placeholders may ask for."""
-        reports = completion is Completion.CALLBACK and bool(self._settings.public_url)
-        return fields_of(sample_body(context, reports=reports), context)
 
     def _definition(
         self, wire: ScheduleInput, timing: Timing, current: Schedule | None, refused: Refused
@@ -175,9 +164,7 @@ class Definitions:
         if given is None:
             return None
         stored: Target | None = None if current is None else getattr(current.definition, field)
-        told = fields_of_notice(notices.sample(), wire.context_data)
-        known = told if field == "failure_target" else self._known(completion, wire.context_data)
-        return self._targets.read(given, field, known, told, stored, refused)
+        return self._targets.read(given, field, completion, wire.context_data, stored, refused)
 
     def _retry(self, wire: RetryPolicyInput, refused: Refused) -> RetryPolicy:
         initial = _or(wire.initial_backoff_seconds, _RETRY.initial_backoff_seconds)

@@ -18,7 +18,7 @@ from app.core.errors import FieldProblem
 _REF = "#/components/schemas/{model}"
 _REQUEST_ID = "5f0c8a52-7f6b-4b5e-9d6e-0f3a1f2b7c11"
 
-ErrorStatus = Literal[400, 401, 403, 404, 409, 412, 413, 415, 422, 503]
+ErrorStatus = Literal[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503]
 _MEANING: Mapping[int, str] = {
     400: "Broken JSON, or a refused value or combination; each refused field is named.",
     401: "No credentials, or wrong ones.",
@@ -29,6 +29,7 @@ _MEANING: Mapping[int, str] = {
     413: f"The body is larger than {MAX_BODY_BYTES} bytes ({MAX_BATCH_BODY_BYTES} for a batch).",
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",
+    429: "Too many of these are under way at once, here or of the caller's community.",
     503: "The database is away; nothing was stored. Repeat it, a POST with its `Idempotency-Key`.",
 }
 _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
@@ -66,11 +67,19 @@ _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
         "coalesce must be true or false, not an integer",
         (FieldProblem("coalesce", "must be true or false, not an integer"),),
     ),
+    429: (
+        "TOO_MANY_AT_ONCE",
+        "Too many at once",
+        "4 tests of a community, 16 in all, may be under way at once",
+        (),
+    ),
     503: ("DATABASE_UNAVAILABLE", "The database is unavailable", "Postgres is away.", ()),
 }
+_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _HEADERS: Mapping[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
-    503: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
 }
 ETAG: dict[str, Any] = {"ETag": {"description": "The revision, quoted.", "schema": {"type": "string"}}}
 LOCATION: dict[str, Any] = {"Location": {"description": "Where it is found.", "schema": {"type": "string"}}}
@@ -236,6 +245,7 @@ the answer, in problems and in the logs."""
 _TAGS = [
     {"name": "schedules", "description": "What fires, and when."},
     {"name": "executions", "description": "What fired: one record an occurrence."},
+    {"name": "targets", "description": "Where it is sent."},
     {"name": "occurrences", "description": "When it would fire."},
     {"name": "calendars", "description": "Days off, for schedules to keep."},
     {"name": "operations", "description": "The state of the service."},

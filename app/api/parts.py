@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from app.api.definitions import Definitions, TimingReader
+from app.api.trials import TrialReader
 from app.core.callbacks import CallbackTokens
 from app.core.clock import Clock
 from app.metrics import Metrics
@@ -15,6 +16,7 @@ from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.trying import TargetTester
 from app.settings import Settings
 
 
@@ -28,6 +30,7 @@ class Services:
     explaining: ExplainingService
     keys: KeyService
     health: HealthService
+    trying: TargetTester
     clock: Clock
 
 
@@ -43,6 +46,7 @@ class Parts:
     metrics: Metrics
     before_scrape: Callable[[], Awaitable[None]]
     definitions: Definitions
+    trials: TrialReader
     timings: TimingReader
     callbacks: CallbackTokens
     stopping: bool = False

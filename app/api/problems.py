@@ -18,13 +18,14 @@ from app.core.errors import (
     ScheduleServiceException,
     StaleRevisionException,
     StoreUnavailableException,
+    TooManyAtOnceException,
 )
 
 PROBLEM_TYPES = "https://schedule-service.dev/problems/"
 """What a problem's `type` begins with; its last part is the `code` in lower case with hyphens."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-"""How long a caller is asked to wait while the database is away."""
+"""How long a caller is asked to wait while the database is away, or too many do the same."""
 
 
 class BrokenJsonException(ScheduleServiceException):
@@ -74,6 +75,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (StaleRevisionException, 412),
     (BodyTooLargeException, 413),
     (UnsupportedMediaTypeException, 415),
+    (TooManyAtOnceException, 429),
     (StoreUnavailableException, 503),
 )
 
@@ -115,7 +117,7 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
     match error:
         case CredentialsException():
             return {"WWW-Authenticate": 'Bearer realm="schedule-service"'}
-        case StoreUnavailableException():
+        case StoreUnavailableException() | TooManyAtOnceException():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):
             return {"Allow": ", ".join(allowed)}

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import signal
+from contextlib import AsyncExitStack
 
 import structlog
 import uvicorn
@@ -10,6 +11,7 @@ import uvicorn
 from app.api.app import Services, create_app
 from app.core.errors import ConfigurationException
 from app.metrics import Metrics
+from app.sending import Sending
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
@@ -17,9 +19,13 @@ from app.service.gauges import Gauges
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.trying import TargetTester
 from app.serving import QuietServer
 from app.settings import AuthMode, Settings
 from app.wiring import connected, spare_the_collector
+
+_CONNECTIONS_TO_TARGETS = 1
+"""Kept to a target for the next: tests of one are few."""
 
 log = structlog.get_logger()
 
@@ -33,9 +39,11 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         raise ConfigurationException(
             f"AUTH_MODE=none is for a loopback address, not for {host}: use api_key, or --host 127.0.0.1"
         )
-    metrics = Metrics()
-    async with connected(settings, metrics, name="api") as parts:
+    metrics, sending = Metrics(), Sending.of(settings)
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(connected(settings, metrics, name="api"))
         database, wheel, clock = parts.database, parts.wheel, parts.clock
+        sender = await stack.enter_async_context(sending.sender(clock, connections=_CONNECTIONS_TO_TARGETS))
         services = Services(
             schedules=ScheduleService(database, wheel, clock),
             executions=ExecutionService(database, wheel, clock, metrics),
@@ -43,6 +51,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
+            trying=TargetTester(sender, clock, engine_url=settings.workflow_engine_url),
             clock=clock,
         )
         gauges = Gauges(database, wheel, clock, metrics)

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from app.api.wire.base import Refused
 from app.api.wire.targets import TargetInput
+from app.core import notices
 from app.core.errors import FieldProblem
+from app.core.schedule import Completion
 from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
 from app.core.target import (
     Method,
@@ -17,7 +19,10 @@ from app.core.target import (
     template_problems,
     url_problem,
 )
+from app.delivery.composing import fields_of, fields_of_notice
 from app.delivery.guard import Guard
+from app.delivery.sample import sample_body
+from app.settings import Settings
 
 FIELDS = ("target", "failure_target")
 """The members of a schedule's definition that are targets."""
@@ -25,27 +30,37 @@ _URLS = ("url", "cancel_url")
 
 
 class TargetReader:
-    """Reads targets; `secrets` seals what their headers hold, and `guard` says where they may be."""
+    """Reads targets; the settings say where they may be, and with which key what their headers hold is sealed."""
 
-    def __init__(self, secrets: SecretBox, guard: Guard) -> None:
-        self._secrets = secrets
-        self._guard = guard
+    def __init__(self, settings: Settings) -> None:
+        self._secrets = SecretBox.from_setting(settings.secret_key)
+        self._guard = Guard(
+            allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks
+        )
+        self._reports = bool(settings.public_url)
+
+    def known(self, completion: Completion, context: Mapping[str, Any]) -> dict[str, Any]:
+        """What placeholders may ask for."""
+        reports = self._reports and completion is Completion.CALLBACK
+        return fields_of(sample_body(context, reports=reports), context)
 
     def read(
         self,
         wire: TargetInput,
         field: str,
-        known: Mapping[str, Any],
-        told: Mapping[str, Any],
+        completion: Completion,
+        context: Mapping[str, Any],
         stored: Target | None,
         refused: Refused,
     ) -> Target | None:
         """A target; null, with every reason in `refused`, where it is refused.
 
-        `known` is what its placeholders may ask for, `told` what those of its `cancel_url` may. `stored` is what it
-        replaces: a masked header keeps its value, and one that is given again unchanged is no change.
+        `stored` is what it replaces: a masked header keeps its value, and one that is given again unchanged is no
+        change.
         """
         before = len(refused.values)
+        told = fields_of_notice(notices.sample(), context)
+        known = told if field == "failure_target" else self.known(completion, context)
         for name, url in ((name, getattr(wire, name)) for name in _URLS):
             if url is None:
                 continue

@@ -16,6 +16,7 @@
     ├── StaleRevisionException
     ├── CredentialsException            who is calling is not known
     ├── PermissionDeniedException       who is calling is known, and may not
+    ├── TooManyAtOnceException          of this so many are under way already
     ├── StoreUnavailableException       Postgres is away
     └── ConfigurationException          a setting that stops the start
 
@@ -150,6 +151,12 @@ class PermissionDeniedException(ScheduleServiceException):
     """The caller's role does not allow this"""
 
     code = "FORBIDDEN"
+
+
+class TooManyAtOnceException(ScheduleServiceException):
+    """Too many at once"""
+
+    code = "TOO_MANY_AT_ONCE"
 
 
 class StoreUnavailableException(ScheduleServiceException):

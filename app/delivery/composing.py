@@ -52,7 +52,7 @@ class Composed(NamedTuple):
         """
         longest = 1
         for secret in self.secrets:
-            for form in {secret, in_json(secret), in_url(secret), in_xml(secret)}:
+            for form in {secret, in_json(secret), in_json(in_json(secret)), in_url(secret), in_xml(secret)}:
                 text = text.replace(form.encode(), MASK.encode())
                 longest = max(longest, len(form))
         return text[: max(len(text) - longest + 1, 0)] if cut else text

@@ -19,10 +19,11 @@ from app.delivery.body import build_body, utc_of_ms
 from app.delivery.callback import Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.guard import Forbidden
-from app.delivery.reply import Reply, TransportFailure
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.signing import Signer
 from app.delivery.transport import Transport
+from app.delivery.tried import Tried, shown
 
 USER_AGENT = f"schedule-service/{__version__}"
 
@@ -48,9 +49,11 @@ class Outgoing(NamedTuple):
         """An answer without the secrets that the request held: some targets say back what they were sent."""
         if self.composed is None or not self.composed.secrets:
             return reply
-        redact = self.composed.redact
-        headers = tuple((name, redact(text.encode()).decode()) for name, text in reply.headers)
-        return replace(reply, body=redact(reply.body), headers=headers)
+        # All headers at once: there may be very many. No secret has a NUL, and neither has a header.
+        joined = "\0".join(part for header in reply.headers for part in header)
+        parts = self.composed.redact(joined.encode()).decode().split("\0")
+        body = self.composed.redact(reply.body, cut=len(reply.body) >= BODY_LIMIT_BYTES)
+        return replace(reply, body=body, headers=tuple(zip(parts[::2], parts[1::2], strict=False)))
 
 
 class Sender:
@@ -92,6 +95,21 @@ class Sender:
             verdict = Verdict(Meaning.RETRY, str(failed))
         duration_ms = round((self._clock.monotonic() - began) * 1000)
         return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
+
+    async def try_out(self, assignment: Assignment) -> Tried:
+        """Send one attempt now, as `send` does, and tell all of it but what is secret."""
+        started_ms, began = self._clock.now_ms(), self._clock.monotonic()
+        request = reply = None
+        try:
+            outgoing = self.compose(assignment, started_ms)
+            sent = replace(outgoing.request, keep_headers=True)
+            hidden = frozenset[str]() if outgoing.composed is None else outgoing.composed.hidden
+            request = shown(sent.url, self._transport.written(sent), hidden)
+            reply = outgoing.redacted(await self._transport.send(sent))
+            verdict = read_answer(reply, self._clock.now())
+        except TransportFailure as failed:
+            verdict = Verdict(Meaning.RETRY, str(failed))
+        return Tried(round((self._clock.monotonic() - began) * 1000), request, reply, verdict)
 
     def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
         """The request of an attempt that is sent at `started_ms`, signed.

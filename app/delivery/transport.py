@@ -46,6 +46,13 @@ class Transport(Protocol):
         """
         ...
 
+    def written(self, request: Request) -> bytes:
+        """A request as `send` writes it.
+
+        Raises TransportFailure.
+        """
+        ...
+
     def prepare(self, url: str, requests: int, *, trusted: bool) -> None:
         """Get ready for so many requests at once that are about to be sent to a target."""
         ...
@@ -99,6 +106,9 @@ class PooledTransport:
                     raise
         connection = await self._connect(origin, deadline)
         return await self._exchange(origin, connection, written, request.keep_headers, deadline)
+
+    def written(self, request: Request) -> bytes:
+        return self._written(*split_url(request.url, request.trusted), request)
 
     def prepare(self, url: str, requests: int, *, trusted: bool) -> None:
         """Connect ahead of the instant, so that the first of a crowd need not wait until all have begun to connect.

@@ -10,15 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.core.callbacks import CallbackTokens
-from app.core.errors import ConfigurationException
-from app.core.sealing import SecretBox
-from app.delivery.callback import Callbacks
-from app.delivery.guard import Guard
-from app.delivery.sender import USER_AGENT, Sender
-from app.delivery.signing import Signer
-from app.delivery.transport import PooledTransport
 from app.metrics import Metrics
+from app.sending import Sending
 from app.serving import SCRAPE_SECONDS, QuietServer
 from app.settings import Settings
 from app.wiring import CLOCK_SECONDS, Connections, connected, spare_the_collector
@@ -38,25 +31,12 @@ async def run_worker(
     Raises ConfigurationException and StoreUnavailableException as `connected` does.
     """
     settings.need("workflow_engine_url")
-    signer, callbacks, metrics = Signer.from_setting(settings.webhook_signing_secrets), _callbacks(settings), Metrics()
+    sending, metrics = Sending.of(settings), Metrics()
     spare_the_collector()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="worker", steady_plans=True))
-        transport = PooledTransport(
-            timeout_seconds=settings.trigger_request_timeout_seconds,
-            connections=min(settings.max_concurrent_workflows, _CONNECTIONS_TO_TARGETS),
-            user_agent=USER_AGENT,
-            guard=Guard(allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks),
-        )
-        stack.push_async_callback(transport.close)
-        sender = Sender(
-            transport,
-            signer,
-            parts.clock,
-            engine_url=settings.workflow_engine_url,
-            callbacks=callbacks,
-            secrets=SecretBox.from_setting(settings.secret_key),
-        )
+        connections = min(settings.max_concurrent_workflows, _CONNECTIONS_TO_TARGETS)
+        sender = await stack.enter_async_context(sending.sender(parts.clock, connections=connections))
         worker = Worker(settings, parts.database, parts.wheel, sender, parts.clock, metrics, signals)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, worker.stop)
@@ -70,21 +50,6 @@ async def run_worker(
         finally:
             server.finish()
             await serving
-
-
-def _callbacks(settings: Settings) -> Callbacks | None:
-    """How targets report; null where there is no address at which they reach the API.
-
-    Raises ConfigurationException.
-    """
-    tokens = CallbackTokens.from_setting(settings.secret_key)
-    if not settings.public_url:
-        return None
-    if not tokens:
-        raise ConfigurationException(
-            "PUBLIC_URL is set and SECRET_KEY holds no key: the token with which a target reports is made from it"
-        )
-    return Callbacks(settings.public_url, tokens)
 
 
 def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: int, socket: str) -> QuietServer:

@@ -4,7 +4,9 @@ import asyncio
 import secrets
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import count
+from socket import AddressFamily
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,13 +18,16 @@ from fastapi import FastAPI
 from app.api.app import Services
 from app.core.clock import SystemClock
 from app.core.principal import Role
+from app.delivery.guard import Forbidden, Guard
 from app.metrics import Metrics
+from app.sending import Sending
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.trying import TargetTester
 from app.settings import AuthMode, Settings
 from app.store.database import Database
 from app.wheel.connection import connect
@@ -30,6 +35,13 @@ from app.wheel.wheel import Wheel
 from tests.contract.calls import Connect, Records, Stack, application, client_of
 
 _communities = count(1000)
+
+
+class Nowhere(Guard):
+    """Lets nothing out, whatever a test or a generator of requests thinks of."""
+
+    async def resolve(self, host: str) -> list[tuple[AddressFamily, str]]:
+        raise Forbidden(f"{host} is not called in tests")
 
 
 @pytest.fixture(scope="session")
@@ -56,16 +68,18 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
         window_seconds=settings.wheel_window_seconds,
         claim_ahead_ms=settings.claim_ahead_ms,
     )
-    services = Services(
-        schedules=ScheduleService(database, wheel, clock),
-        executions=ExecutionService(database, wheel, clock, Metrics()),
-        calendars=CalendarService(database, wheel, clock, Metrics()),
-        explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
-        keys=KeyService(database, clock),
-        health=HealthService(database, wheel, clock),
-        clock=clock,
-    )
-    yield Stack(contract_url, database, services, Metrics())
+    async with replace(Sending.of(settings), guard=Nowhere()).sender(clock, connections=1) as sender:
+        services = Services(
+            schedules=ScheduleService(database, wheel, clock),
+            executions=ExecutionService(database, wheel, clock, Metrics()),
+            calendars=CalendarService(database, wheel, clock, Metrics()),
+            explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
+            keys=KeyService(database, clock),
+            health=HealthService(database, wheel, clock),
+            trying=TargetTester(sender, clock, engine_url=""),
+            clock=clock,
+        )
+        yield Stack(contract_url, database, services, Metrics())
     await wheel.close()
     await wheel.client.connection_pool.disconnect()
     await database.close()

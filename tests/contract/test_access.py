@@ -41,6 +41,7 @@ OPERATIONS: dict[str, Role | None] = {
     "replace_calendar": Role.EDITOR,
     "refresh_calendar": Role.EDITOR,
     "delete_calendar": Role.EDITOR,
+    "test_target": Role.OPERATOR,
     "get_health": None,
     "get_liveness": None,
     "get_readiness": None,

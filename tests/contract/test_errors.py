@@ -252,6 +252,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
         ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
+        stack.services.trying,
         clock,
     )
     key = await services.keys.create(1, Role.ADMIN, user=None, name=None, expires_at=None)
@@ -315,6 +316,7 @@ async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[
         ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
+        stack.services.trying,
         clock,
     )
     key = await services.keys.create(1, Role.EDITOR, user=None, name=None, expires_at=None)
