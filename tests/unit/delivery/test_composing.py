@@ -10,7 +10,7 @@ import pytest
 from app.core.sealing import MASK, SecretBox
 from app.core.target import Method, Target, bound_to
 from app.delivery.body import build_body
-from app.delivery.composing import Composed, Composer, secrets_in
+from app.delivery.composing import Composed, Composer, fields_of, secrets_in
 from app.delivery.reply import TransportFailure
 from app.delivery.sample import sample_assignment
 
@@ -23,7 +23,8 @@ def composed(context: dict[str, Any] | None = None, **fields: Any) -> Composed:
     headers = {name: box.seal(value, bound_to(URL, name)) for name, value in fields.pop("headers", {}).items()}
     target = Target(**{"url": URL, "headers": headers, **fields})
     encoded = orjson.dumps(context or {}).decode()
-    return Composer(box).compose(target, encoded, build_body(sample_assignment(context_json=encoded), 0))
+    body = build_body(sample_assignment(context_json=encoded), 0)
+    return Composer(box).compose(target, fields_of(orjson.loads(body), context or {}), body)
 
 
 def test_what_was_written_out_is_secret_and_what_is_put_in_is_not() -> None:
