@@ -9,6 +9,7 @@ target ends the process.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -263,9 +264,12 @@ class Worker:
     async def _finish(self, claiming: "asyncio.Task[None]", grace_seconds: float) -> None:
         until = self._clock.monotonic() + grace_seconds
         # With Postgres away what was claimed cannot be recorded: its leases run out, and others claim it.
-        recording = asyncio.gather(self._batches.join(), self._quick.join())
-        await asyncio.wait((claiming, recording), timeout=grace_seconds)
-        recording.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                # First: a claim that is under way is in no queue yet.
+                await asyncio.wait((claiming,))
+                await self._batches.join()
+                await self._quick.join()
         await self._release(self.deliverer.stop())
         if not await self.deliverer.drained(until - self._clock.monotonic()):
             log.warning("shutdown_grace_over", category="SYSTEM", grace_seconds=grace_seconds)
