@@ -48,9 +48,11 @@ async def test_its_curl_calls_do_what_it_shows(folder: Path) -> None:
         assert (explained["schedule_id"], explained["at"]) == (cron["schedule_id"], "2027-12-25T17:00:00Z")
         calendar = await _curl(CURLS[4], port)
         assert ("2026-12-24", "Christmas Eve") in [(each["from"], each["label"]) for each in calendar["days_off"]]
+        own = await _curl(CURLS[5], port)
+        assert own["target"]["headers"] == {"Authorization": "********"}
     finally:
         await script.end()
-    for shown, answer in zip(SHOWN, (one_time, cron, executions, explained, calendar), strict=True):
+    for shown, answer in zip(SHOWN, (one_time, cron, executions, explained, calendar, own), strict=True):
         # Every field that the README shows is in the answer, in that order.
         fields = re.findall(r'"(\w+)":', shown)
         assert [field for field in fields if f'"{field}":' in json.dumps(answer, separators=(",", ":"))] == fields
