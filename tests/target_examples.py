@@ -10,8 +10,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "targets.md"
 
 
 def examples() -> dict[str, list[Any]]:
-    """The JSON blocks of the page, under the headings that they follow."""
-    sections = re.split(r"^#{2,3} (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    """The JSON blocks of the page's examples, under the headings that they follow."""
+    (worked,) = re.findall(r"^## Examples$(.*?)^## ", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    sections = re.split(r"^### (.+)$", worked, flags=re.MULTILINE)
     found = {
         heading: [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
         for heading, text in zip(sections[1::2], sections[2::2], strict=True)
