@@ -6,6 +6,7 @@ says that the shard was lost.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from redis.asyncio import Redis
@@ -33,6 +34,10 @@ class Shards:
         self.claim_ahead_ms = claim_ahead_ms
         self._circuit = Circuit(clock, mend)
         self._offer, self._raise = Script(client, "offer"), Script(client, "raise")
+
+    def command(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """One exchange with Redis, behind the circuit; `Circuit.command`."""
+        return self._circuit.command(seconds)
 
     async def marks(self) -> list[Mark | None]:
         """Each shard's mark; null where the shard was lost, or was loaded for another number of shards."""
