@@ -63,6 +63,24 @@ class Metrics:
         self.attempt_seconds = self._histogram("attempt_seconds", "How long targets took to answer", _SECONDS_BUCKETS)
         self.in_flight = self._gauge("in_flight", "Requests sent and not answered")
         self.held = self._gauge("held", "Executions recorded and not sent yet")
+        self.waiting_behind_limits = self._gauge(
+            "waiting_behind_limits", "Executions that are due and wait behind the limits of their target"
+        )
+        self.target_circuits = Gauge(
+            "schedule_service_target_circuits",
+            "Targets whose circuit is not closed in this worker",
+            ["state"],
+            registry=self.registry,
+        )
+        self.target_circuit_opened = self._counter("target_circuit_opened", "Circuits that opened")
+        self.given_back = Counter(
+            "schedule_service_given_back",
+            "Executions given back unsent until later, by the limit that they waited behind",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in ("circuit", "concurrency", "rate"):
+            self.given_back.labels(reason)
         self.advance_batch = self._histogram("advance_batch_size", "Entries advanced at once", _BATCH_BUCKETS)
         self.advance_seconds = self._histogram("advance_seconds", "How long an advance took", _SECONDS_BUCKETS)
         self.settles_refused = self._counter("settles_refused", "Outcomes that the fence refused")

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.addresses import read_networks
 from app.core.errors import ConfigurationException, InvalidScheduleException
 from app.core.hosts import HostPatterns
+from app.core.limits import Limits, parse_rates
 from app.core.occurrences.zones import load_zone
 
 _SCHEMES = {
@@ -54,6 +55,15 @@ class Settings(BaseSettings):
     scheduler_job_defaults_coalesce: bool = Field(True, description="Default of a schedule's `coalesce`.")
     max_concurrent_workflows: Annotated[int, Field(ge=1, le=10_000)] = Field(
         100, description="Requests that one worker has in flight at most."
+    )
+    target_max_concurrent: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        20,
+        description="Requests that one worker has in flight at most to one host that schedules name.",
+    )
+    target_rate_limits: str = Field(
+        "",
+        description="Requests a second that a host gets from all workers together: `api.example.com=5, *=50, "
+        "engine=200`; `*` is every other host that schedules name, `engine` the workflow engine.",
     )
     workflow_timeout_seconds: Annotated[int, Field(ge=1, le=604_800)] = Field(
         3600, description="Default of a schedule's `timeout_seconds`."
@@ -148,6 +158,12 @@ class Settings(BaseSettings):
             raise ValueError("must have no query: a path is added to it")
         return value.rstrip("/")
 
+    @field_validator("target_rate_limits")
+    @classmethod
+    def _rates(cls, value: str) -> str:
+        parse_rates(value)
+        return value
+
     @field_validator("database_url", "redis_url")
     @classmethod
     def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
@@ -172,6 +188,11 @@ class Settings(BaseSettings):
     def grace_period_seconds(self) -> int:
         """Default grace period of a schedule, in seconds."""
         return round(self.schedule_grace_period_minutes * 60)
+
+    @property
+    def limits(self) -> Limits:
+        """How much may be sent to each host."""
+        return Limits(self.target_max_concurrent, parse_rates(self.target_rate_limits))
 
     def need(self, *names: str) -> None:
         """Refuse to go on without these settings.

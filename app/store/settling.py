@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from app.core.assignment import Assignment
 from app.core.execution import ExecutionStatus, Wake
 from app.core.ids import recorded_between
 from app.core.values import value
@@ -42,6 +43,23 @@ _RELEASE = f"""
      WHERE {THESE}
        AND e.owner = $4 AND e.status = 'pending' AND {UNFINISHED}
     RETURNING e.community_id, e.execution_id, e.wake_at
+"""
+# The fence: what another has taken since, or whoever ended, is left alone.
+_GIVE_BACK = f"""
+    UPDATE executions e
+       SET owner = NULL, wake_at = u.wake_at
+      FROM unnest($3::uuid[], $4::uuid[], $5::int[], $6::timestamptz[]) AS u(execution_id, owner, attempt, wake_at)
+     WHERE {THESE}
+       AND e.owner = u.owner AND e.attempt = u.attempt AND e.status = 'pending' AND {UNFINISHED}
+    RETURNING e.community_id, e.execution_id, e.wake_at
+"""
+_LOCK_OWNED = f"""
+    SELECT e.execution_id
+      FROM unnest($3::uuid[], $4::uuid[], $5::int[]) AS u(execution_id, owner, attempt)
+      JOIN executions e USING (execution_id, owner, attempt)
+     WHERE e.recorded_for BETWEEN $1 AND $2 AND e.status = 'pending' AND {UNFINISHED}
+     ORDER BY e.execution_id
+       FOR NO KEY UPDATE OF e
 """
 _STILL_OWNED = f"""
     SELECT e.execution_id
@@ -134,6 +152,20 @@ async def release(connection: Connection, executions: Sequence[UUID], *, owner: 
         return []
     rows = await connection.fetch(_RELEASE, *recorded_between(executions), executions, owner, now)
     return [Wake(*row) for row in rows]
+
+
+async def give_back(connection: Connection, given: Sequence[tuple[Assignment, datetime]]) -> list[Wake]:
+    """Give back attempts that were not sent, each until a time of its own; sorted by their ids."""
+    rows = [(one.execution_id, one.owner, one.attempt, wake_at) for one, wake_at in given]
+    between = recorded_between([row[0] for row in rows])
+    return [Wake(*row) for row in await connection.fetch(_GIVE_BACK, *between, *columns_of(rows))]
+
+
+async def lock_owned(connection: Connection, assignments: Sequence[Assignment]) -> set[UUID]:
+    """Lock the executions of attempts that are still their owner's to send. Answers which these are."""
+    rows = [(one.execution_id, one.owner, one.attempt) for one in assignments]
+    between = recorded_between([row[0] for row in rows])
+    return {row[0] for row in await connection.fetch(_LOCK_OWNED, *between, *columns_of(rows))}
 
 
 async def still_owned(

@@ -12,6 +12,15 @@ _REGISTER = """
     VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp())
 """
 _BEAT = "UPDATE workers SET beat = beat + 1, beat_at = clock_timestamp() WHERE worker_id = $1 RETURNING beat"
+_BEAT_AND_TELL = """
+    UPDATE workers SET beat = beat + 1, beat_at = clock_timestamp(), targets = $2::jsonb
+     WHERE worker_id = $1 RETURNING beat
+"""
+# By Postgres's own clock, which stamps the beats. The order is the same for whoever asks.
+_SHARING = """
+    SELECT count(*), count(*) FILTER (WHERE worker_id < $1) FROM workers
+     WHERE worker_id = $1 OR beat_at > clock_timestamp() - make_interval(secs => $2)
+"""
 _BEATS = "SELECT worker_id, beat FROM workers"
 _LEAVE = "DELETE FROM workers WHERE worker_id = $1"
 # Only a row whose counter is still the one that was watched: one that beat meanwhile lives.
@@ -46,6 +55,18 @@ async def register(connection: Connection, worker_id: UUID, *, host: str, pid: i
 async def beat(connection: Connection, worker_id: UUID) -> bool:
     """Count a worker's beat up; false when its row is gone, because it was declared dead."""
     return await connection.fetchval(_BEAT, worker_id) is not None
+
+
+async def beat_and_tell(connection: Connection, worker_id: UUID, targets_json: str | None) -> bool:
+    """The same, with what this worker has to say of its targets (a JSON array); null takes back what it said."""
+    return await connection.fetchval(_BEAT_AND_TELL, worker_id, targets_json) is not None
+
+
+async def sharing(connection: Connection, worker_id: UUID, *, silence_seconds: float) -> tuple[int, int]:
+    """How many workers have beaten within that time, this one included, and its place among them from 0."""
+    row = await connection.fetchrow(_SHARING, worker_id, silence_seconds)
+    assert row is not None
+    return row[0], row[1]
 
 
 async def beats(connection: Connection) -> dict[UUID, int]:

@@ -86,7 +86,7 @@ class Share:
         share = per_second / sharing.workers
         elapsed_ms = max(now_ms - self._filled_ms, 0)
         self._filled_ms = now_ms
-        self._tokens = min(self._tokens + share * elapsed_ms / 1000, max(1.0, share * _LOCAL_BURST_SECONDS))
+        self._tokens = min(self._tokens + share * elapsed_ms / 1000, share, 1 + share * _LOCAL_BURST_SECONDS)
         number = min(wanted, floor(self._tokens))
         self._tokens -= number
         return Granted(number, round(max(0.0, 1 - self._tokens) / share * 1000) + 1)

@@ -15,6 +15,8 @@ from app.delivery.sender import Delivered, Sender
 from app.metrics import Metrics
 from app.store import settling
 from app.store.database import Database
+from app.workers.lane import Due
+from app.workers.lanes import Lanes
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 from app.workers.turns import Turns
@@ -50,6 +52,7 @@ class Deliverer:
         clock: Clock,
         presence: Presence,
         metrics: Metrics,
+        lanes: Lanes,
         *,
         concurrency: int,
         settle: Callable[[Delivered], None],
@@ -61,13 +64,15 @@ class Deliverer:
         self._clock = clock
         self._presence = presence
         self._metrics = metrics
+        self._lanes = lanes
+        lanes.enter = self.enter
         self._concurrency = concurrency
         self._settle = settle
         self._room_came = room_came
         self._signals = signals
         self._held: list[tuple[int, int, Assignment]] = []
         self._sequence = 0
-        self._ready: Turns[tuple[float, Assignment]] = Turns()
+        self._ready: Turns[Due] = Turns()
         self._changed = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._known: dict[UUID, int] = {}
@@ -87,7 +92,11 @@ class Deliverer:
         The high-water mark is what goes out within a moment at the present rate, at least a few rounds of the
         concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
         quarter of it there is no room, so that batches are worth their transaction.
+
+        Who waits behind the limits of a target does not count, unless giving them back takes longer than taking them.
         """
+        if self._lanes.behind > HELD_AT_MOST:
+            return 0
         mark = int(max(self._rate() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
         waiting = len(self._held) + len(self._ready)
         room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
@@ -122,6 +131,12 @@ class Deliverer:
             self._sender.prepare(len(assignments))
             self._changed.set()
 
+    def enter(self, due: Due) -> None:
+        """One that has a place in its lane is sent as soon as it is its community's turn."""
+        self._ready.append(due.assignment.community_id, due)
+        if self._idle:
+            self._wake_one()
+
     # The stage
 
     async def run_forever(self) -> None:
@@ -134,15 +149,15 @@ class Deliverer:
     def stop(self) -> list[Assignment]:
         """Send nothing more. Returns what was not sent; what is under way goes on."""
         self._stopping = True
-        unsent = [held[2] for held in self._held] + [ready[1] for ready in self._ready]
+        unsent = [held[2] for held in self._held] + [due.assignment for due in self._ready]
         self._held.clear()
         self._ready.clear()
-        return unsent
+        return unsent + self._lanes.clear()
 
     async def drained(self, patience_seconds: float) -> bool:
         """Wait until nothing is under way; false when it still is after `patience_seconds`."""
         until = self._clock.monotonic() + patience_seconds
-        while self._in_flight and self._clock.monotonic() < until:
+        while (self._in_flight or self._lanes.busy) and self._clock.monotonic() < until:
             await self._clock.sleep(0.02)
         return not self._in_flight
 
@@ -153,26 +168,30 @@ class Deliverer:
             for _ in range(_DISPATCHED_AT_ONCE):
                 if not self._held or self._held[0][0] > now:
                     break
-                assignment = heapq.heappop(self._held)[2]
-                self._ready.append(assignment.community_id, (self._clock.monotonic(), assignment))
-                if self._idle:
-                    self._wake_one()
+                due = self._lanes.add(heapq.heappop(self._held)[2])
+                if due is not None:
+                    self.enter(due)
             await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
 
     async def _send_forever(self) -> None:
         while True:
-            assignment = await self._next()
-            if assignment is None:
+            due = await self._next()
+            if due is None:
                 continue
+            assignment, delivered = due.assignment, None
             self._in_flight += 1
+            due.lane.sending += 1
             try:
                 delivered = await self._sender.send(assignment)
+                self._lanes.ended(due, delivered)
                 await self._signals.reached(Point.ANSWERED)
                 self._count(delivered)
                 self._settle(delivered)
             except BaseException as broken:
                 # Out of this worker's hands, a cancelled one too: it stays pending under its id, and is released.
                 self.forget(assignment.execution_id)
+                if delivered is None:
+                    self._lanes.left(due, sending=True)
                 if not isinstance(broken, Exception):
                     raise
                 log.exception("delivery_failed", category="ERROR", execution_id=str(assignment.execution_id))
@@ -180,50 +199,57 @@ class Deliverer:
                 self._in_flight -= 1
                 self._room_came()
 
-    async def _next(self) -> Assignment | None:
+    async def _next(self) -> Due | None:
         """The next one that is due; null where what was next turned out not to be this worker's any more."""
-        while not self._ready or self._stopping:
-            waiter = self._loop.create_future()
-            self._idle.append(waiter)
-            await waiter
-        since, assignment = self._ready.pop()
-        if self._fit(since, assignment):
-            return assignment
-        await self._recheck(since, assignment)
-        return None
+        while True:
+            while not self._ready or self._stopping:
+                waiter = self._loop.create_future()
+                self._idle.append(waiter)
+                await waiter
+            due = self._ready.pop()
+            if due.void:
+                self._lanes.back(due)
+                self._room_came()
+            elif self._fit(due):
+                return due
+            else:
+                await self._recheck(due)
+                return None
 
-    def _fit(self, since: float, assignment: Assignment) -> bool:
+    def _fit(self, due: Due) -> bool:
         return (
             self._presence.trusted
-            and assignment.owner == self._presence.worker_id
-            and self._clock.monotonic() - since <= _HOLD_SECONDS
+            and due.assignment.owner == self._presence.worker_id
+            and self._clock.monotonic() - due.since <= _HOLD_SECONDS
         )
 
-    async def _recheck(self, since: float, first: Assignment) -> None:
+    async def _recheck(self, first: Due) -> None:
         """Read again what may have been cancelled, or taken from a worker that seemed dead; keep what is still ours."""
-        doubtful = [(since, first)]
+        doubtful = [first]
         while self._ready and len(doubtful) < _RECHECK_BATCH:
             following = self._ready.pop()
-            if self._fit(*following):
-                self._ready.put_back(following[1].community_id, following)
+            if self._fit(following):
+                self._ready.put_back(following.assignment.community_id, following)
                 break
             doubtful.append(following)
         self._in_flight += 1
         try:
-            owned = await self._still_owned([assignment for _, assignment in doubtful])
+            owned = await self._still_owned([due.assignment for due in doubtful])
         except BaseException:
-            for waited, assignment in reversed(doubtful):
-                self._ready.put_back(assignment.community_id, (waited, assignment))
+            for due in reversed(doubtful):
+                self._ready.put_back(due.assignment.community_id, due)
             raise
         finally:
             self._in_flight -= 1
         now = self._clock.monotonic()
-        for _, assignment in reversed(doubtful):
-            if assignment.execution_id in owned:
-                self._ready.put_back(assignment.community_id, (now, assignment))
+        for due in reversed(doubtful):
+            if due.assignment.execution_id in owned:
+                due.since = now
+                self._ready.put_back(due.assignment.community_id, due)
                 self._wake_one()
             else:
-                self.forget(assignment.execution_id)
+                self.forget(due.assignment.execution_id)
+                self._lanes.left(due)
         self._room_came()
 
     async def _still_owned(self, assignments: Sequence[Assignment]) -> set[UUID]:

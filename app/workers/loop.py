@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from uuid import UUID
 
 import structlog
 
@@ -22,18 +23,20 @@ from app.delivery.sender import Delivered, Sender
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
 from app.settings import Settings
-from app.store import settling
 from app.store.database import Database
 from app.wheel.connection import AWAY
+from app.wheel.rate import Rates
 from app.wheel.wakes import listen
 from app.wheel.wheel import Wheel
 from app.workers.advance import Advancer
 from app.workers.claim import Batches, Claimer
 from app.workers.deliver import Deliverer
 from app.workers.fallback import Fallback
+from app.workers.giving import GiveBack
 from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
+from app.workers.lanes import Lanes
 from app.workers.presence import BEAT_SECONDS, Presence
-from app.workers.released import put_back
+from app.workers.released import hand_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
 from app.workers.stopping import Stopping
@@ -67,17 +70,29 @@ class Worker:
         self._clock = clock
         self._metrics = metrics
         signals = signals or Signals()
-        self.presence = Presence(database, clock)
+        self.presence = Presence(database, clock, shares=bool(settings.limits.per_second))
         schedules = ScheduleService(database, wheel, clock)
         self.settler = Settler(
             database, wheel, clock, metrics, schedules=schedules, forget=self._forget, signals=signals
         )
+        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget_unsent)
+        self.lanes = Lanes(
+            clock,
+            metrics,
+            settings.limits,
+            Rates(wheel, clock, lambda: self.presence.sharing),
+            self.giving,
+            request_seconds=settings.trigger_request_timeout_seconds,
+            changed=self.presence.beat_soon,
+        )
+        self.presence.targets = self.lanes.told
         self.deliverer = Deliverer(
             database,
             sender,
             clock,
             self.presence,
             metrics,
+            self.lanes,
             concurrency=settings.max_concurrent_workflows,
             settle=self.settler.add,
             room_came=self._room_came,
@@ -186,6 +201,8 @@ class Worker:
             **{f"advance-{n}": partial(self._advance_forever, n, self._batches) for n in range(_BATCHES_AT_ONCE)},
             "advance-quick": partial(self._advance_forever, _BATCHES_AT_ONCE, self._quick),
             "deliver": self.deliverer.run_forever,
+            "lanes": self.lanes.run_forever,
+            "give-back": self.giving.run_forever,
             "settle": self.settler.run_forever,
             "window": self._window_forever,
             "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
@@ -280,25 +297,16 @@ class Worker:
             await self._clock.sleep(0.01)
 
     async def _release(self, unsent: Sequence[Assignment]) -> None:
-        if not unsent:
-            return
-        executions = [one.execution_id for one in unsent]
-        owner = self.presence.worker_id
-        try:
-            released = await self._database.run(
-                lambda connection: settling.release(connection, executions, owner=owner, now=self._clock.now())
-            )
-        except StoreUnavailableException:
-            # Without a row this worker is dead to the others, who release what is pending under its id.
-            return
-        await put_back(self._wheel, released)
-        log.info("executions_handed_back", category="SYSTEM", executions=len(released))
+        await hand_back(self._database, self._wheel, self._clock, unsent, self.presence.worker_id)
 
     def _room_came(self) -> None:
         self.claimer.room_came()
 
     def _forget(self, delivered: Delivered) -> None:
         self.deliverer.forget(delivered.assignment.execution_id)
+
+    def _forget_unsent(self, execution_id: UUID) -> None:
+        self.deliverer.forget(execution_id)
 
     def _load_soon(self) -> None:
         self._load.set()

@@ -17,6 +17,7 @@ RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 LOOPS = {"beat", "claim", "advance", "window", "sweep", "bury", "reclaim", "scan", "zones", "retention"}
 VALUES: dict[str, set[str]] = {"kind": set(Kind), "loop": LOOPS, "outcome": set(ExecutionStatus)}
+VALUES |= {"state": {"open", "half_open"}}
 
 
 def _names() -> set[str]:

@@ -18,6 +18,9 @@ def delivery(execution: Execution, face: Clockface, *, told: datetime, cancelled
         case ExecutionStatus.PENDING:
             if execution.due_at > now:
                 return f"It is recorded, and is sent when it is due, at {face.time(execution.due_at)}."
+            if execution.wake_at is not None and execution.wake_at > now + timedelta(seconds=1):
+                again = until(execution.wake_at, now)
+                return f"It is due, and waits behind the limits of its target. The next look follows {again}."
             return "It is recorded, and its delivery is under way."
         case ExecutionStatus.QUEUED:
             group = "backfill" if execution.trigger is Trigger.BACKFILL else "schedule"

@@ -14,6 +14,7 @@ _BACK_TO_0001 = """
     DROP INDEX idx_calendars_community;
     DROP TABLE calendar_uses;
     ALTER TABLE workflow_schedules DROP COLUMN target_host;
+    ALTER TABLE workers DROP COLUMN targets;
     UPDATE alembic_version SET version_num = '0001'
 """
 _SOMEBODY_WAITS = """

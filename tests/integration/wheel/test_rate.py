@@ -102,10 +102,10 @@ async def test_without_redis_a_worker_has_its_share_and_begins_with_nothing(cloc
         assert 19 <= granted <= 20
         # A pause does not add up to a burst of each worker.
         clock.move(60)
-        assert (await rates.take(HOST, 40, 50)).number == 1
+        assert (await rates.take(HOST, 40, 50)).number == 2
         sharing = Sharing(workers=1, place=0)
         clock.move(1)
-        assert (await rates.take(HOST, 40, 50)).number == 4
+        assert (await rates.take(HOST, 40, 50)).number == 5
     finally:
         await wheel.close()
 

@@ -9,6 +9,7 @@ from app.core.assignment import Assignment
 from app.core.clock import to_ms
 from app.core.ids import execution_id
 from app.core.schedule import Completion, RetryPolicy
+from app.core.target import Target
 from tests.clocks import START
 
 SCHEDULE = UUID("0192f3a0-0000-7000-8000-00000000c0de")
@@ -38,6 +39,8 @@ _ASSIGNMENT = Assignment(
 )
 
 
-def assignment(**fields: Any) -> Assignment:
-    """An assignment that differs from the usual one in what is named."""
+def assignment(*, host: str | None = None, **fields: Any) -> Assignment:
+    """An assignment that differs from the usual one in what is named; `host` is that of a target of its own."""
+    if host is not None:
+        fields["target"] = Target(f"http://{host}/run")
     return replace(_ASSIGNMENT, **fields)

@@ -99,6 +99,22 @@ BY_RECORDS: list[tuple[Verdict, Case, Records, datetime, str]] = [
     (
         Verdict.PENDING,
         case(),
+        Records(
+            own=(
+                run(
+                    status=ExecutionStatus.PENDING,
+                    attempts=(),
+                    wake_at=NOW + timedelta(seconds=40),
+                    finished_at=None,
+                ),
+            )
+        ),
+        NOON,
+        f"{FIRED}It is due, and waits behind the limits of its target. The next look follows in 40 seconds.",
+    ),
+    (
+        Verdict.PENDING,
+        case(),
         Records(own=(run(status=ExecutionStatus.PENDING, attempts=(), due_at=NOW + timedelta(seconds=17)),)),
         NOON,
         f"{FIRED}It is recorded, and is sent when it is due, at 15:00:17.",

@@ -14,6 +14,7 @@ from app.store.database import Database
 from app.store.settling import Outcome
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, execution
+from tests.unit.delivery.assignments import assignment
 
 ME, OTHER = uuid4(), uuid4()
 LATER = START + timedelta(seconds=30)
@@ -169,3 +170,32 @@ async def test_only_what_is_still_the_workers_is_sent(database: Database) -> Non
         assert await settling.still_owned(connection, [(mine, at, 2)], owner=ME) == set()
         assert await settling.still_owned(connection, asked, owner=ME) == {mine}
         assert await settling.still_owned(connection, [], owner=ME) == set()
+
+
+async def test_what_is_given_back_waits_for_a_time_of_its_own_under_its_fence(database: Database) -> None:
+    async with database.transaction() as connection:
+        mine = [await add_execution(connection, owner=ME, attempt=2) for _ in range(2)]
+        others = [
+            await add_execution(connection, owner=OTHER, attempt=2),
+            await add_execution(connection, owner=ME, attempt=3),
+            await add_execution(connection, owner=ME, attempt=2, status="cancelled", finished_at=START),
+            await add_execution(connection, attempt=2, wake_at=START),
+        ]
+        given = [
+            (assignment(execution_id=one, owner=ME, attempt=2), LATER + timedelta(seconds=number))
+            for number, one in enumerate([*mine, *others])
+        ]
+        before = [await execution(connection, one) for one in others]
+        assert await settling.lock_owned(connection, [one for one, _ in given]) == set(mine)
+        wakes = await settling.give_back(connection, given)
+        after = [await execution(connection, one) for one in others]
+        rows = [await execution(connection, one) for one in mine]
+    assert {(wake.execution_id, wake.wake_at) for wake in wakes} == {
+        (mine[0], LATER),
+        (mine[1], LATER + timedelta(seconds=1)),
+    }
+    assert [(row["status"], row["owner"], row["attempt"], row["wake_at"]) for row in rows] == [
+        ("pending", None, 2, LATER),
+        ("pending", None, 2, LATER + timedelta(seconds=1)),
+    ]
+    assert after == before
