@@ -65,6 +65,7 @@ from app.api.wire.schedules import (
     SkipNextInput,
     TriggerInput,
 )
+from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
 from app.core.errors import NotFoundException, ScheduleServiceException
@@ -81,7 +82,7 @@ _MODELS = (
     CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
     Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
     SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
-    TargetTest, TargetTestInput,
+    TargetHostPage, TargetTest, TargetTestInput,
 )  # fmt: skip
 
 

@@ -139,6 +139,24 @@ SKIPPING: dict[str, Any] = SCHEDULE | {
     "skip_next": {"scheduled_for": _INSTANT, "by": "42", "reason": "stock-taking", "at": "2026-11-23T08:00:00Z"},
     "revision": 2,
 }
+TARGET_HOSTS: dict[str, Any] = {
+    "items": [
+        {
+            "host": "hooks.example.com",
+            "schedules": 12,
+            "circuit": "open",
+            "failures": 11,
+            "open_until": "2026-11-23T17:00:04Z",
+            "last_error": "HTTP 503",
+            "waiting": 40,
+            "in_flight": 0,
+            "workers_open": 2,
+            "max_concurrent": 20,
+            "rate_limit": None,
+        }
+    ],
+    "next_cursor": None,
+}
 EXECUTION_PAGE: dict[str, Any] = {"items": [EXECUTION], "next_cursor": None}
 EXPLANATION: dict[str, Any] = {
     "schedule_id": SCHEDULE_ID,

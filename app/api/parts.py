@@ -16,6 +16,7 @@ from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.targets import TargetService
 from app.service.trying import TargetTester
 from app.settings import Settings
 
@@ -30,6 +31,7 @@ class Services:
     explaining: ExplainingService
     keys: KeyService
     health: HealthService
+    targets: TargetService
     trying: TargetTester
     clock: Clock
 

@@ -18,6 +18,7 @@ from app.core.sealing import MASK
 from app.core.target import Target
 from app.service.backfilling import BackfillResult
 from app.service.dead_letters import RetryResult
+from app.service.targets import TargetHost
 
 T = TypeVar("T")
 PREFIX = "/api/v1"
@@ -91,6 +92,29 @@ def target_json(target: Target | None) -> dict[str, Any] | None:
         "body": target.body,
         "cancel_url": target.cancel_url,
     }
+
+
+def target_host_json(target: TargetHost) -> dict[str, Any]:
+    """A host of targets, as the list of them shows it."""
+    state = target.state
+    return {
+        "host": target.host,
+        "schedules": target.schedules,
+        "circuit": state.circuit,
+        "failures": state.failures,
+        "open_until": _instant(state.open_until),
+        "last_error": _without_answer(state.last_error),
+        "waiting": state.waiting,
+        "in_flight": state.in_flight,
+        "workers_open": state.workers_open,
+        "max_concurrent": target.max_concurrent,
+        "rate_limit": target.per_second,
+    }
+
+
+def _without_answer(error: str | None) -> str | None:
+    """How a host failed, without what it said: that may have been to another community."""
+    return error if error is None or not error.startswith("HTTP ") else error.partition(":")[0]
 
 
 def _policy_json(defined: Definition) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from app.service.gauges import Gauges
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.targets import TargetService
 from app.service.trying import TargetTester
 from app.serving import QuietServer
 from app.settings import AuthMode, Settings
@@ -51,6 +52,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
+            targets=TargetService(database, settings.limits),
             trying=TargetTester(sender, clock, engine_url=settings.workflow_engine_url),
             clock=clock,
         )

@@ -1,4 +1,4 @@
-"""What the live workers tell of the hosts that they deliver to."""
+"""Which hosts a community's schedules have for targets, and what the live workers tell of the hosts they deliver to."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,13 @@ _STATES = """
      WHERE w.targets IS NOT NULL AND w.beat_at > clock_timestamp() - make_interval(secs => $1)
      GROUP BY t.host
      ORDER BY t.host NULLS FIRST
+"""
+# idx_workflow_schedules_target_host, in its order.
+_HOSTS = """
+    SELECT target_host, count(*) FROM workflow_schedules
+     WHERE community_id = $1 AND target_host IS NOT NULL AND ($2::text IS NULL OR target_host > $2)
+     GROUP BY target_host
+     ORDER BY target_host LIMIT $3
 """
 
 
@@ -60,3 +67,8 @@ async def states(connection: Connection, *, silence_seconds: float = 15.0) -> li
         )
         for row in await connection.fetch(_STATES, silence_seconds)
     ]
+
+
+async def hosts(connection: Connection, community_id: int, *, after: str | None, limit: int) -> list[tuple[str, int]]:
+    """The hosts of a community's targets after one, in their order, each with how many schedules have it."""
+    return [(row[0], row[1]) for row in await connection.fetch(_HOSTS, community_id, after, limit)]

@@ -27,6 +27,7 @@ from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.targets import TargetService
 from app.service.trying import TargetTester
 from app.settings import AuthMode, Settings
 from app.store.database import Database
@@ -76,6 +77,7 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
+            targets=TargetService(database, settings.limits),
             trying=TargetTester(sender, clock, engine_url=""),
             clock=clock,
         )

@@ -11,6 +11,7 @@ from tests.contract.calls import EXECUTIONS, SCHEDULES, UNKNOWN_ID, Connect, Sta
 
 OPERATIONS: dict[str, Role | None] = {
     "create_schedule": Role.EDITOR,
+    "list_targets": Role.VIEWER,
     "create_schedules": Role.EDITOR,
     "list_schedules": Role.VIEWER,
     "list_schedules_of_workflow": Role.VIEWER,

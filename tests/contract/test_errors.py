@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from app.api.app import Services
 from app.api.edge import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from app.core.clock import SystemClock
+from app.core.limits import Limits
 from app.core.principal import Role
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
@@ -19,6 +20,7 @@ from app.service.explaining import ExplainingService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
+from app.service.targets import TargetService
 from app.store.database import Database
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
@@ -252,6 +254,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
         ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
+        TargetService(database, Limits(20, {})),
         stack.services.trying,
         clock,
     )
@@ -316,6 +319,7 @@ async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[
         ExplainingService(database, clock, execution_days=30),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
+        TargetService(database, Limits(20, {})),
         stack.services.trying,
         clock,
     )

@@ -1,4 +1,4 @@
-"""Targets: try one before it is trusted with a schedule."""
+"""Targets: how their hosts fare, and trying one before it is trusted with a schedule."""
 
 from uuid import UUID
 
@@ -7,16 +7,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import examples
-from app.api.access import Operator
+from app.api.access import Operator, Viewer
 from app.api.bodies import read_json
-from app.api.document import WRITING, answers, takes
+from app.api.document import READING, WRITING, answers, takes
+from app.api.parameters import Cursor, Limit, check_parameters
 from app.api.parts import parts_of
-from app.api.rendering import PREFIX, json_response
+from app.api.rendering import PREFIX, json_response, page_json, target_host_json
 from app.api.trials import tried_json
 from app.api.wire.base import read_model
+from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 
 router = APIRouter(prefix=f"{PREFIX}/targets", tags=["targets"])
+
+
+@router.get(
+    "",
+    operation_id="list_targets",
+    summary="List the hosts of targets, and how they fare",
+    responses=answers(200, "A part of the list.", TargetHostPage, examples.TARGET_HOSTS, errors=READING),
+)
+async def list_targets(request: Request, caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """First the workflow engine, then the hosts of the targets of the community's schedules. Workers tell of a host
+    while something is the matter with it, at once when its circuit opens or closes, else every three seconds.
+    """
+    check_parameters(request)
+    page = await parts_of(request).services.targets.find(caller, limit=limit, cursor=cursor)
+    return json_response(page_json(page, target_host_json))
 
 
 @router.post(

@@ -1,5 +1,6 @@
 """Targets as callers write them, and as answers show them."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
@@ -7,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from app.api.wire.base import Shown, Wire
 from app.api.wire.limits import check_size
+from app.core.breaker import Circuit
 from app.core.sealing import MASK
 from app.core.target import LONGEST_URL, MOST_HEADERS, Method
 
@@ -39,6 +41,29 @@ class TargetInput(Wire):
         "as it is.",
     )
     cancel_url: Url | None = Field(None, description="Told by a POST when an execution that was sent is cancelled.")
+
+
+class TargetHost(Shown):
+    """A host that schedules have for a target, and how it fares: the worst that any worker tells."""
+
+    host: str | None = Field(description="With its port, where it has one. Null: the configured workflow engine.")
+    schedules: int | None = Field(description="How many schedules of the community have it; null for the engine.")
+    circuit: Circuit = Field(description="`open`: it keeps failing and is left alone; `half_open`: it is being tried.")
+    failures: int = Field(description="Failures in a row.")
+    open_until: datetime | None = Field(description="When it is tried again.")
+    last_error: str | None = Field(description="How it last failed; not what it said.")
+    waiting: int = Field(description="Executions that wait in the workers behind its limits.")
+    in_flight: int = Field(description="Requests without an answer yet, while anything is told of it.")
+    workers_open: int = Field(description="How many workers have its circuit open.")
+    max_concurrent: int | None = Field(description="Requests that one worker has in flight to it at most.")
+    rate_limit: float | None = Field(description="Requests a second that it gets from all workers together at most.")
+
+
+class TargetHostPage(Shown):
+    """A part of a list of hosts."""
+
+    items: list[TargetHost]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next part; null at the end.")
 
 
 class Target(Shown):
