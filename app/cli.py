@@ -132,6 +132,31 @@ def rebuild() -> None:
     typer.echo("The wheel is thrown away; workers load it again.")
 
 
+@cli.command()
+def reseal(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; say which keys are in use, fail where an older one is.")
+    ] = False,
+) -> None:
+    """Encrypt every stored secret with the newest key of SECRET_KEY. Safe while the service runs.
+
+    Needs DATABASE_URL and SECRET_KEY.
+    """
+    settings = _start("reseal")
+    from app.service import reseal_commands
+
+    if check:
+        left, lines = _run(reseal_commands.left(settings))
+        typer.echo("\n".join(lines))
+        if left:
+            _refuse(f"{left} values are not sealed with the newest key; run `schedule-service reseal`")
+        return
+    done = _run(reseal_commands.reseal(settings))
+    typer.echo(f"resealed {done.values} values, {done.unopened} could not be opened (their key is not in SECRET_KEY)")
+    if done.unopened:
+        sys.exit(1)
+
+
 @keys_cli.command("create")
 def create_key(
     community: Annotated[int, typer.Option(min=1, help="Community that the key belongs to.")],

@@ -118,8 +118,8 @@ class Settings(BaseSettings):
     )
     secret_key: str = Field(
         "",
-        description="Keys of at least 32 characters, comma-separated, newest first, for callback tokens and headers of "
-        "targets: the same in all processes.",
+        description="Keys of at least 32 characters, comma-separated, newest first, for callback tokens and the "
+        "secrets of targets: the same in all processes.",
     )
     webhook_signing_secrets: str = Field(
         "", description="Standard Webhooks secrets (`whsec_…`), comma-separated, newest first; empty: unsigned."

@@ -46,7 +46,7 @@ class Sealed:
     @property
     def key_id(self) -> str | None:
         """Which key it was encrypted with; null for a plain one."""
-        return self.stored.split(":", 2)[1] if self.encrypted else None
+        return self.stored.partition(":")[2].partition(":")[0] if self.encrypted else None
 
 
 class UnknownKeyException(Exception):
@@ -74,6 +74,10 @@ class SecretBox:
         """The key that seals; null where nothing is encrypted."""
         return None if self._newest is None else self._newest[0]
 
+    def holds(self, key: str) -> bool:
+        """Whether what the key of that id has sealed can be opened."""
+        return key in self._ciphers
+
     def seal(self, secret: str, bound_to: str) -> Sealed:
         """A secret as it is to be stored; `bound_to` has to be given again to open it."""
         if self._newest is None:
@@ -90,14 +94,14 @@ class SecretBox:
         """
         if not sealed.encrypted:
             return sealed.stored.removeprefix(_PLAIN)
-        _, name, encoded = sealed.stored.split(":", 2)
-        cipher = self._ciphers.get(name)
+        name = sealed.key_id
+        cipher = self._ciphers.get(name or "")
         if cipher is None:
             raise UnknownKeyException(f"it was encrypted with the key {name}, which SECRET_KEY does not hold")
-        encrypted = base64.urlsafe_b64decode(encoded)
         try:
+            encrypted = base64.urlsafe_b64decode(sealed.stored.rpartition(":")[2])
             opened = cipher.decrypt(encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:], bound_to.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise UnknownKeyException("it was stored for another header or host, or was tampered with") from None
         return opened.decode()
 

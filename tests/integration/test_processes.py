@@ -1,6 +1,7 @@
 """The commands as an operator runs them: migrate, keys, api, worker, rebuild, and what they show of themselves."""
 
 import asyncio
+import json
 import secrets
 import signal
 from collections.abc import AsyncIterator
@@ -15,6 +16,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from app.core.sealing import SecretBox, key_id
+from app.core.target import bound_to
 from app.embedded.ports import free_port
 from tests.processes import Script
 from tests.receiver import Receiver
@@ -138,6 +141,48 @@ async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Op
         for process in (worker_process, api_process):
             process.process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.process.wait(), 20) == 0
+
+
+async def test_a_key_of_the_secrets_is_rotated(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    old, new = "the older key which has more than 32 characters", "the newer key which has more than 32 characters"
+    for command in (("reseal",), ("reseal", "--check")):
+        status, _, said = await operator.run(*command)
+        assert (status, said.startswith("schedule-service: SECRET_KEY is not set: ")) == (1, True)
+    operator.environment["SECRET_KEY"] = new
+    known, plain = (
+        SecretBox.from_setting(key).seal("topsecret", bound_to("https://8.8.8.8/", "X")) for key in (old, "")
+    )
+    connection = await asyncpg.connect(operator.environment["DATABASE_URL"])
+    for revision, sealed in enumerate((known, plain)):
+        target = {"url": "https://8.8.8.8/", "headers": {"X": sealed.stored}}
+        await connection.execute(
+            "INSERT INTO schedule_revisions VALUES ($1, $2, 1, $3, now())",
+            WORKFLOW_ID,
+            revision,
+            json.dumps({"target": target, "failure_target": None}),
+        )
+
+    status, said, why = await operator.run("reseal", "--check")
+    assert status == 1
+    assert said.splitlines() == [
+        f"key {key_id(new.encode())}, the newest: 0 values",
+        "stored without a key: 1 values",
+        f"key {key_id(old.encode())}, which SECRET_KEY does not hold: 1 values",
+    ]
+    assert why.endswith(
+        "schedule-service: 2 values are not sealed with the newest key; run `schedule-service reseal`\n"
+    )
+    status, said, _ = await operator.run("reseal")
+    assert (status, said) == (1, "resealed 1 values, 1 could not be opened (their key is not in SECRET_KEY)\n")
+    operator.environment["SECRET_KEY"] = f"{new},{old}"
+    status, said, logged = await operator.run("reseal")
+    assert (status, said) == (0, "resealed 1 values, 0 could not be opened (their key is not in SECRET_KEY)\n")
+    assert '"event":"reseal"' in logged
+    assert "topsecret" not in said + logged
+    operator.environment["SECRET_KEY"] = new
+    assert await operator.run("reseal", "--check") == (0, f"key {key_id(new.encode())}, the newest: 2 values\n", "")
+    await connection.close()
 
 
 @pytest.mark.fault("9")

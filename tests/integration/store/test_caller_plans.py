@@ -12,7 +12,7 @@ import pytest
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id
 from app.core.queries import ExecutionFilter, ScheduleFilter
-from app.store import catalogue, executions, health, history
+from app.store import catalogue, executions, health, history, resealing
 from app.store.database import Connection, Database
 from app.store.partitions import make
 from tests.clocks import START
@@ -195,6 +195,19 @@ async def test_overdue_and_active_are_counted_by_their_indexes(filled: Database)
     assert (late, active) == (10, 1000)
     assert explain.scanned_whole() == set()
     assert "idx_workflow_schedules_next_execution" in explain.indexes()
+
+
+async def test_what_is_sealed_anew_is_read_and_locked_by_the_primary_key(filled: Database) -> None:
+    async with explaining(filled) as explain:
+        page = await resealing.SCHEDULES.page(as_connection(explain), (10_000,), 1000)
+        assert [row.key for row in page] == [(number,) for number in range(10_001, 11_001)]
+        locked = await resealing.SCHEDULES.lock(as_connection(explain), [row.key for row in page[:100]])
+        assert len(locked) == 100
+        changes = [(row.key, {"X": "old"}, {"X": "new"}) for row in locked]
+        for field in resealing.FIELDS:
+            assert await resealing.SCHEDULES.write(as_connection(explain), field, changes) == set()
+    assert explain.scanned_whole() == set()
+    assert explain.indexes() == {"workflow_schedules_pkey"}
 
 
 async def test_only_instants_up_to_the_year_9999_have_a_place_in_a_history(filled: Database) -> None:

@@ -67,6 +67,19 @@ def test_what_was_tampered_with_does_not_open() -> None:
             box.open(Sealed(f"{version}:{name}:{base64.urlsafe_b64encode(changed).decode()}"), BOUND)
 
 
+@pytest.mark.parametrize("rest", ["", "x", "é", "AAAA", "AAAA:AAAA", ":"])
+def test_what_was_never_sealed_does_not_open(rest: str) -> None:
+    box = SecretBox.from_setting(NEW)
+    for stored in (rest, f"v1:{rest}", f"v1:{box.newest_key_id}:{rest}", f"v1:{box.newest_key_id}"):
+        with pytest.raises(UnknownKeyException):
+            box.open(Sealed(stored), BOUND)
+
+
+def test_it_says_which_keys_it_holds() -> None:
+    box = SecretBox.from_setting(f"{NEW},{OLD}")
+    assert [box.holds(key_id(key.encode())) for key in (NEW, OLD, "another")] == [True, True, False]
+
+
 def test_a_key_that_is_too_short_is_refused_without_repeating_it() -> None:
     with pytest.raises(ConfigurationException, match="key 2 has 5 characters") as refused:
         SecretBox.from_setting(f"{NEW},short")
