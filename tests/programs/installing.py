@@ -31,10 +31,10 @@ async def install_python(folder: Path, *requirements: str) -> Path:
     return made / "bin"
 
 
-async def install_npm(folder: Path, requirement: str, *, overrides: dict[str, str], build: tuple[str, ...]) -> Path:
+async def install_npm(folder: Path, requirement: str, *, overrides: dict[str, str]) -> Path:
     """The `node_modules/.bin` of a prefix with this; skips the test where it cannot be had.
 
-    `overrides` names other versions of what it needs; `build` what has to be compiled: scripts of no other package run.
+    `overrides` names other versions of what it needs. No package's own script runs: what it would compile is missing.
     """
     if shutil.which("npm") is None:
         pytest.skip("npm is not on this machine")
@@ -44,8 +44,7 @@ async def install_npm(folder: Path, requirement: str, *, overrides: dict[str, st
         made.mkdir(parents=True)
         (made / "package.json").write_text(json.dumps({"private": True, "overrides": overrides}))
         npm = ("npm", "--prefix", str(made), "--no-audit", "--no-fund")
-        await _run(*npm, "install", "--omit=dev", "--ignore-scripts", requirement)
-        await _run(*npm, "rebuild", *build)
+        await _run(*npm, "install", "--omit=dev", "--ignore-scripts", f"--before={AS_OF}", requirement)
         (made / "complete").touch()
     return made / "node_modules" / ".bin"
 

@@ -63,7 +63,8 @@ async def test_what_is_not_allowed_or_not_there_or_unknown_is_refused_for_good(
 ) -> None:
     right = target(airflow_3.url, airflow_3)
     wrong = {
-        "HTTP 401": right | {"headers": {"Authorization": "Bearer <token>"}},
+        "HTTP 401": right | {"headers": {}},
+        "HTTP 403": right | {"headers": {"Authorization": "Bearer <token>"}},
         "HTTP 404": right | {"url": right["url"].replace("/report/", "/other/")},
         "HTTP 422": {name: each for name, each in right.items() if name != "body"},
     }
