@@ -19,6 +19,7 @@ _EXISTING = """
     SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent = 'executions'::regclass
 """
+_IN_DEFAULT = "SELECT EXISTS (SELECT FROM executions_default WHERE recorded_for >= $1 AND recorded_for < $2)"
 _UNFINISHED = "SELECT EXISTS (SELECT FROM {name} WHERE finished_at IS NULL)"
 
 
@@ -30,12 +31,20 @@ async def missing_days(connection: Connection, today: date) -> list[date]:
 
 
 async def make(database: Database, day: date) -> bool:
-    """Make a day's partition, and move into it what fell into the default one. False when the table was busy."""
+    """Make a day's partition, and move into it what fell into the default one. False when it was busy, or is there."""
     name, start, end = _name(day), _midnight(day), _midnight(day + timedelta(days=1))
     bounds = f"FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
 
+    async with database.connection() as connection:
+        moves = await connection.fetchval(_IN_DEFAULT, start, end)
+
     async def work(connection: Connection) -> bool:
-        await connection.execute("LOCK TABLE executions_default IN ACCESS EXCLUSIVE MODE")
+        # The whole table where rows are moved: a statement that is planned meanwhile would look for them where they
+        # were and find none, and an outcome would be taken for a refused one.
+        table = "executions" if moves else "executions_default"
+        await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        if not moves and await connection.fetchval(_IN_DEFAULT, start, end):
+            return False
         await connection.execute(
             f"CREATE TABLE {name} (LIKE executions INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 65)"
         )

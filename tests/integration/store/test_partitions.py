@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
+from app.store import settling
 from app.store.database import Connection, Database
 from app.store.partitions import DAYS_AHEAD, DAYS_BEHIND, drop, drop_expired_of_default, expired, make, missing_days
 from tests.clocks import START
@@ -14,6 +16,12 @@ from tests.integration.store.rows import add_execution
 
 TODAY = START.date()
 DAY = timedelta(days=1)
+# Between the move of a day's rows and the moment in which they are a part of the table again.
+_SLOW_ATTACH = """
+    CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); END $$;
+    CREATE EVENT TRIGGER slow_attach ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION slow();
+"""
+_ATTACHES = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
 async def _partition_of(database: Database, execution_id: object) -> str:
@@ -81,6 +89,23 @@ async def test_what_fell_into_the_default_partition_is_moved_when_its_day_is_mad
     assert after == before
     assert moved == 4
     assert len(ids) == 12
+
+
+@pytest.mark.fault("26")
+async def test_what_is_written_while_its_row_is_moved_is_written(database: Database) -> None:
+    """It waits: a statement that was planned before the move would find no row, and an outcome count as refused."""
+    owner = uuid4()
+    async with database.transaction() as connection:
+        moved = await add_execution(connection, owner=owner, attempt=1)
+        await connection.execute(_SLOW_ATTACH)
+    making = asyncio.create_task(make(database, TODAY))
+    async with asyncio.timeout(10), database.connection() as connection:
+        while not await connection.fetchval(_ATTACHES):
+            await asyncio.sleep(0.005)
+    async with database.connection() as connection:
+        written = await settling.release(connection, [moved], owner=owner, now=START)
+    assert await making
+    assert [wake.execution_id for wake in written] == [moved]
 
 
 async def test_a_partition_has_every_index_of_its_parent(database: Database) -> None:
