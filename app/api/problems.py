@@ -146,7 +146,7 @@ def refusal(
 
 
 def _sentence(each: FieldProblem) -> str:
-    named = each.message.startswith(each.field.rpartition(".")[2])
+    named = each.message.startswith((each.field, each.field.rpartition(".")[2]))
     return each.message if named else f"{each.field} {each.message}"
 
 

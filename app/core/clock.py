@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import deque
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import inf
 from typing import Protocol
 
@@ -35,6 +36,19 @@ def to_ms(instant: datetime) -> int:
 def from_ms(milliseconds: int) -> datetime:
     """The UTC instant that many milliseconds after the epoch."""
     return EPOCH + _MILLISECOND * milliseconds
+
+
+@lru_cache(maxsize=4096)
+def utc(instant: datetime) -> str:
+    """RFC 3339 with a `Z`; milliseconds only where they are not zero, as in the API."""
+    text = instant.isoformat(timespec="milliseconds" if instant.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=64)
+def utc_of_ms(milliseconds: int) -> str:
+    """The same of milliseconds since the epoch; what is sent within one millisecond asks for the same."""
+    return utc(from_ms(milliseconds))
 
 
 class Clock(Protocol):

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from app.core.clock import utc
 from app.core.execution import ExecutionStatus, Trigger
 from app.core.ids import execution_id
 from app.core.schedule import Schedule, ScheduleStatus
@@ -160,7 +161,9 @@ SAID_ONCE = (
 
 def body_of(said: Mapping[str, Any], notice_id: UUID, attempt: int, sent_at: str) -> dict[str, Any]:
     """The body of one attempt to deliver a notice."""
-    return {**said, "notice_id": str(notice_id), "attempt": attempt, "sent_at": sent_at}
+    # In this order: the database keeps a JSON object's members in one of its own.
+    members = {name: said.get(name) for name in SAID_ONCE}
+    return {**members, "notice_id": str(notice_id), "attempt": attempt, "sent_at": sent_at}
 
 
 def sample() -> dict[str, Any]:
@@ -169,5 +172,6 @@ def sample() -> dict[str, Any]:
 
 
 def _content(said: dict[str, Any], context_json: str) -> str:
-    encoded = orjson.dumps(said, default=str, option=orjson.OPT_UTC_Z).decode()
+    instants = {name: utc(each) for name, each in said.items() if isinstance(each, datetime)}
+    encoded = orjson.dumps({**said, **instants}, default=str).decode()
     return f'{{"notice":{encoded},"context_data":{context_json}}}'

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 
 from app.core.assignment import Assignment
-from app.core.clock import from_ms
+from app.core.clock import utc, utc_of_ms
 
 _REMEMBERED_CHARACTERS = 1024
 
@@ -41,19 +41,6 @@ def build_body(assignment: Assignment, triggered_ms: int, callback: str | None =
         f'"metadata":{{"trigger_source":"schedule","session_id":"{execution_id}"}}'
         f"{reporting}}}"
     ).encode()
-
-
-@lru_cache(maxsize=4096)
-def utc(instant: datetime) -> str:
-    """RFC 3339 with a `Z`; milliseconds only where they are not zero, as in the API."""
-    text = instant.isoformat(timespec="milliseconds" if instant.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
-
-
-@lru_cache(maxsize=64)
-def utc_of_ms(milliseconds: int) -> str:
-    """The same of milliseconds since the epoch; what is sent within one millisecond asks for the same."""
-    return utc(from_ms(milliseconds))
 
 
 def _id_or_null(row_id: UUID | None) -> str:

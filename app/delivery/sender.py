@@ -10,12 +10,12 @@ import orjson
 from app import __version__
 from app.core import notices
 from app.core.assignment import Assignment
-from app.core.clock import Clock
+from app.core.clock import Clock, utc_of_ms
 from app.core.schedule import Completion
 from app.core.sealing import SecretBox
 from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
-from app.delivery.body import build_body, utc_of_ms
+from app.delivery.body import build_body
 from app.delivery.callback import Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.guard import Forbidden

@@ -10,12 +10,11 @@ from uuid import UUID
 import orjson
 import structlog
 
-from app.core.clock import Clock, from_ms, truncate_to_ms
+from app.core.clock import Clock, from_ms, truncate_to_ms, utc_of_ms
 from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus, Wake
 from app.core.schedule import Completion
 from app.delivery.answer import Meaning
-from app.delivery.body import utc_of_ms
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService

@@ -1,6 +1,7 @@
 """Who is told that an execution failed, was cancelled, or that its schedule was paused: once, and whoever dies."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -8,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from app.core.execution import Execution, ExecutionStatus, Trigger
+from app.core.notices import SAID_ONCE
 from app.core.queries import Answer, ExecutionFilter
 from app.core.schedule import Completion, Definition, OverlapPolicy, RetryPolicy, Schedule, ScheduleStatus
 from app.core.target import Target
@@ -57,8 +59,10 @@ async def test_a_failure_is_told_once_under_an_id_of_its_own(rig: Rig) -> None:
     assert notice.status is ExecutionStatus.SUCCEEDED
     assert received.headers["Idempotency-Key"] == received.headers["webhook-id"] == str(notice.execution_id)
     said = received.json
-    assert said.pop("sent_at").startswith("20")
-    assert said.pop("at").startswith("20")
+    assert list(said) == [*SAID_ONCE, "notice_id", "attempt", "sent_at"]
+    at, sent_at = (datetime.fromisoformat(said.pop(name)) for name in ("at", "sent_at"))
+    assert execution.started_at is not None
+    assert execution.started_at <= at <= sent_at <= rig.clock.now()
     assert said == {
         "event": "execution.failed",
         "schedule_id": str(schedule.schedule_id),

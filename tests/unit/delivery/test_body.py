@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from app.core.callbacks import CallbackTokens
-from app.core.clock import from_ms, to_ms
-from app.delivery.body import build_body, utc
+from app.core.clock import from_ms, to_ms, utc
+from app.delivery.body import build_body
 from app.delivery.callback import Callbacks
 from app.delivery.sender import traceparent
 from tests.clocks import START

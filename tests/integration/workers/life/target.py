@@ -11,8 +11,7 @@ import orjson
 from aiohttp import web
 
 from app.core.assignment import Assignment
-from app.core.clock import to_ms
-from app.delivery.body import utc
+from app.core.clock import to_ms, utc
 from tests.clocks import ManualClock
 from tests.integration.workers.life.book import Book
 from tests.integration.workers.life.seen import Seen
