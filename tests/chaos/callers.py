@@ -115,7 +115,8 @@ class Callers:
         await self._meet(known)
         if action == "remove":
             # Few enough are left otherwise, and most of them must live for a while.
-            if len(self._restless) > 10:
+            # Another caller may have removed it while this one waited for its instant.
+            if len(self._restless) > 10 and known in self._restless:
                 self._restless.remove(known)
                 await self._remove(known)
         elif action in ("pause", "resume", "skip-next"):
