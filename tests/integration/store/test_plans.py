@@ -13,7 +13,7 @@ from app.core.assignment import Assignment
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id, recorded_for
 from app.core.schedule import Completion, RetryPolicy
-from app.store import due, firing, queueing, scanning, settling, taking, upkeep, workers
+from app.store import due, firing, notices, queueing, scanning, settling, taking, upkeep, workers
 from app.store.database import Connection, Database
 from app.store.partitions import make
 from app.store.queueing import Group
@@ -297,6 +297,13 @@ async def test_settling_and_releasing_open_the_days_of_the_batch_alone(filled: D
     await settling.release(_as_connection(plans), ids, owner=ME, now=START)
     await settling.still_owned(_as_connection(plans), [(*execution, 1) for execution in _with_instants(ids)], owner=ME)
     assert plans.opened == {TODAY}
+
+
+async def test_who_is_to_be_told_is_looked_up_in_the_days_of_the_batch_alone(filled: Database, plans: Plans) -> None:
+    ids = await _ids(filled, f"wake_at > '{START - timedelta(hours=20)}'", 20)
+    assert await notices.tell_of(_as_connection(plans), ids, now=START) == []
+    assert {name for name in plans.opened if name.startswith("executions_")} == {TODAY, YESTERDAY}
+    assert "workflow_schedules" not in plans.scanned_whole
 
 
 async def test_what_is_pending_is_found_without_reading_what_is_finished(plans: Plans) -> None:
