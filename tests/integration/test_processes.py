@@ -118,6 +118,17 @@ async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Op
             while not [one for one in (await client.get(executions)).json()["items"] if one["status"] == "succeeded"]:
                 await asyncio.sleep(0.05)
 
+        status, operating, _ = await operator.run("keys", "create", "--community", "7", "--role", "operator")
+        tried = await client.post(
+            f"{api}/api/v1/targets/test",
+            json={"schedule_id": created.json()["schedule_id"]},
+            headers={"X-API-Key": operating.strip()},
+        )
+        assert (status, tried.status_code) == (0, 200)
+        assert tried.json()["meaning"] == "delivered"
+        engine = operator.environment["WORKFLOW_ENGINE_URL"]
+        assert tried.json()["request"]["url"] == f"{engine}/api/v1/workflows/{WORKFLOW_ID}/execute"
+
         of_worker = _samples((await client.get(f"{worker}/metrics")).text)
         assert of_worker["schedule_service_running"] == 1
         assert of_worker['schedule_service_executions_total{outcome="succeeded"}'] == 1
