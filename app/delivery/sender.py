@@ -89,10 +89,8 @@ class Sender:
             reply = outgoing.redacted(await self._transport.send(outgoing.request))
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now())
-        except Forbidden as refused:
-            verdict = Verdict(Meaning.REFUSED, str(refused))
         except TransportFailure as failed:
-            verdict = Verdict(Meaning.RETRY, str(failed))
+            verdict = _unanswered(failed)
         duration_ms = round((self._clock.monotonic() - began) * 1000)
         return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
 
@@ -108,7 +106,7 @@ class Sender:
             reply = outgoing.redacted(await self._transport.send(sent))
             verdict = read_answer(reply, self._clock.now())
         except TransportFailure as failed:
-            verdict = Verdict(Meaning.RETRY, str(failed))
+            verdict = _unanswered(failed)
         return Tried(round((self._clock.monotonic() - began) * 1000), request, reply, verdict)
 
     def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
@@ -158,6 +156,11 @@ class Sender:
         if signature is not None:
             headers["webhook-signature"] = signature
         return headers
+
+
+def _unanswered(failure: TransportFailure) -> Verdict:
+    """No answer is tried again; a target where none may be is not."""
+    return Verdict(Meaning.REFUSED if isinstance(failure, Forbidden) else Meaning.RETRY, str(failure))
 
 
 def traceparent(execution_id: UUID, attempt: int) -> str:

@@ -492,7 +492,7 @@ async def test_an_address_that_turns_out_to_be_forbidden_when_it_is_dialled_is_t
     async with testing(target_allowed_networks="", guard=Guard(resolver=name_server)) as caller:
         shown = await tried(caller, target={"url": f"http://hooks.example:{port}/"})
     assert name_server.asked == 1
-    assert shown["meaning"] == "retry"
+    assert shown["meaning"] == "failed"
     assert "has an address that is loopback" in shown["error"]
     assert shown["response"] is None
     assert receiver.received == []
