@@ -2,7 +2,7 @@
 
     closed ──10 failures in a row──▶ open ──cool-down──▶ half-open ──the probe is answered──▶ closed
                                       ▲                      │
-                                      └──── the probe fails ─┘   (the cool-down doubles, up to 30 s)
+                                      └──── the probe fails ─┘   (the cool-down doubles, up to 10 s)
 
 Pure: time is a parameter, in seconds on a clock that only runs forward.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 FAILURES = 10
 """So many in a row, with no answer between them, open the circuit."""
 COOL_DOWN_SECONDS = 1.0
-LONGEST_COOL_DOWN_SECONDS = 30.0
+LONGEST_COOL_DOWN_SECONDS = 10.0
 _JITTER = 0.2
 """How much of a cool-down is left to chance, so that workers do not probe in step."""
 _NEVER = -float("inf")

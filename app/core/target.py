@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -69,6 +70,7 @@ class Target:
         return host_of(self.url)
 
 
+@lru_cache(maxsize=1024)
 def host_of(url: str) -> str:
     """`host` or `host:port` of a checked URL, in small letters."""
     parts = urlsplit(url)

@@ -9,7 +9,7 @@ from app.core.clock import truncate_to_ms
 from app.core.values import value
 from app.workers.lane import SOON_SECONDS, Due, Lane
 
-_SPREAD_SECONDS = 30.0
+_SPREAD_SECONDS = 20.0
 _SPREAD_OF_COOL_DOWN = 4
 _AWAY_AT_MOST_SECONDS = 300.0
 """How far ahead turns are trusted: those before them may be cancelled meanwhile, and a place stay empty."""
