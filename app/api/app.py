@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app import __version__
-from app.api.definitions import Definitions, TimingReader
+from app.api.definitions import Definitions
 from app.api.document import describe_api
 from app.api.edge import Edge, request_id_of
 from app.api.parameters import refused_parameters
@@ -32,6 +32,7 @@ from app.api.routes import (
     schedules,
     targets,
 )
+from app.api.timings import TimingReader
 from app.api.trials import TrialReader
 from app.api.wire.backfills import Backfill, BackfillInput
 from app.api.wire.batches import BatchInput, BatchResults

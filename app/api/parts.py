@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.api.definitions import Definitions, TimingReader
+from app.api.definitions import Definitions
+from app.api.timings import TimingReader
 from app.api.trials import TrialReader
 from app.core.callbacks import CallbackTokens
 from app.core.clock import Clock

@@ -8,17 +8,15 @@ from uuid import UUID
 import orjson
 from starlette.responses import Response
 
+from app.api.target_rendering import target_json
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.firing import Waiting, first_waiting
 from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
-from app.core.sealing import MASK
-from app.core.target import Target
 from app.service.backfilling import BackfillResult
 from app.service.dead_letters import RetryResult
-from app.service.targets import TargetHost
 
 T = TypeVar("T")
 PREFIX = "/api/v1"
@@ -79,42 +77,6 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "updated_at": instant_text(schedule.updated_at),
         "revision": schedule.revision,
     }
-
-
-def target_json(target: Target | None) -> dict[str, Any] | None:
-    """A target; the values of its headers are never shown."""
-    if target is None:
-        return None
-    return {
-        "url": target.url,
-        "method": target.method,
-        "headers": dict.fromkeys(target.headers, MASK),
-        "body": target.body,
-        "cancel_url": target.cancel_url,
-    }
-
-
-def target_host_json(target: TargetHost) -> dict[str, Any]:
-    """A host of targets, as the list of them shows it."""
-    state = target.state
-    return {
-        "host": target.host,
-        "schedules": target.schedules,
-        "circuit": state.circuit,
-        "failures": state.failures,
-        "open_until": _instant(state.open_until),
-        "last_error": _without_answer(state.last_error),
-        "waiting": state.waiting,
-        "in_flight": state.in_flight,
-        "workers_open": state.workers_open,
-        "max_concurrent": target.max_concurrent,
-        "rate_limit": target.per_second,
-    }
-
-
-def _without_answer(error: str | None) -> str | None:
-    """How a host failed, without what it said: that may have been to another community."""
-    return error if error is None or not error.startswith("HTTP ") else error.partition(":")[0]
 
 
 def _policy_json(defined: Definition) -> dict[str, Any] | None:

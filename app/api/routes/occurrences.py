@@ -12,11 +12,11 @@ from starlette.responses import Response
 from app.api import examples
 from app.api.access import Viewer
 from app.api.bodies import read_json
-from app.api.definitions import calendar_use
 from app.api.document import READING, answers, takes
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, instant_text, json_response
 from app.api.routes.schedules import ScheduleId
+from app.api.timings import calendar_use
 from app.api.wire.base import read_model
 from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
 from app.core.occurrences import (

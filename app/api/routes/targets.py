@@ -12,7 +12,8 @@ from app.api.bodies import read_json
 from app.api.document import READING, WRITING, answers, takes
 from app.api.parameters import Cursor, Limit, check_parameters
 from app.api.parts import parts_of
-from app.api.rendering import PREFIX, json_response, page_json, target_host_json
+from app.api.rendering import PREFIX, json_response, page_json
+from app.api.target_rendering import target_host_json
 from app.api.trials import tried_json
 from app.api.wire.base import read_model
 from app.api.wire.targets import TargetHostPage
