@@ -1,7 +1,7 @@
-"""From what a caller wrote to a validated definition: defaults, instants, combinations, and what is refused for now."""
+"""From what a caller wrote to a validated definition: defaults and combinations."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from app.api.targets import TargetReader
@@ -23,8 +23,6 @@ from app.core.schedule import (
 )
 from app.core.target import Target
 from app.settings import Settings
-
-T = TypeVar("T")
 
 READ_ONLY = frozenset(
     {
