@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.core import ids
+from app.core import breaker, ids
 from app.delivery.transport import PooledTransport
 from app.service import backfilling, creating
 from app.store.database import Database
@@ -53,6 +53,13 @@ def replayable_ids(monkeypatch: pytest.MonkeyPatch) -> random.Random:
     return dice
 
 
+@pytest.fixture
+def _no_circuits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that fails on purpose is sent to nevertheless: what waits behind a circuit is another test's."""
+    monkeypatch.setattr(breaker, "FAILURES", 1_000_000)
+
+
+@pytest.mark.usefixtures("_no_circuits")
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
