@@ -5,6 +5,7 @@ from typing import Any
 from app.core.clock import utc
 from app.core.sealing import MASK
 from app.core.target import Target
+from app.delivery.answer import without_excerpt
 from app.service.targets import TargetHost
 
 
@@ -30,15 +31,10 @@ def target_host_json(target: TargetHost) -> dict[str, Any]:
         "circuit": state.circuit,
         "failures": state.failures,
         "open_until": None if state.open_until is None else utc(state.open_until),
-        "last_error": _without_answer(state.last_error),
+        "last_error": None if state.last_error is None else without_excerpt(state.last_error),
         "waiting": state.waiting,
         "in_flight": state.in_flight,
         "workers_open": state.workers_open,
         "max_concurrent": target.max_concurrent,
         "rate_limit": target.per_second,
     }
-
-
-def _without_answer(error: str | None) -> str | None:
-    """How a host failed, without what it said: that may have been to another community."""
-    return error if error is None or not error.startswith("HTTP ") else error.partition(":")[0]

@@ -54,6 +54,11 @@ def read_answer(reply: Reply, now: datetime) -> Verdict:
     return Verdict(Meaning.GONE if status == _GONE else Meaning.REFUSED, error)
 
 
+def without_excerpt(error: str) -> str:
+    """How an attempt failed, without what the target said: that is for the schedule's own community alone."""
+    return error.partition(":")[0] if error.startswith("HTTP ") else error
+
+
 def _describe(reply: Reply) -> str:
     excerpt = reply.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").replace("\x00", "�").strip()
     return f"HTTP {reply.status}" + (f": {excerpt[:_EXCERPT_CHARACTERS]}" if excerpt else "")

@@ -18,7 +18,7 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.limits import Limits
 from app.core.tasks import end
-from app.delivery.answer import Meaning
+from app.delivery.answer import Meaning, without_excerpt
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.wheel.rate import Rates
@@ -117,7 +117,8 @@ class Lanes:
             # It was refused here, and the host not asked.
             breaker.given_up(due.era)
         else:
-            lane.last_error = delivered.verdict.error
+            # Told to whoever waits for this host, of any community: what it said may have been for one alone.
+            lane.last_error = without_excerpt(delivered.verdict.error or "")
             if breaker.failed(due.era, now, self._draw()):
                 self._note_opened(lane)
             if not breaker.closed:

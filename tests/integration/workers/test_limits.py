@@ -179,7 +179,7 @@ async def test_who_would_wait_for_too_long_behind_a_circuit_ends_and_lets_a_queu
     assert (ended["status"], ended["attempts"], ended["owner"]) == ("failed", "[]", None)
     assert ended["error"] == (
         f"it waited behind the open circuit of {host_of(other)} and was never answered within max_age_seconds (0); "
-        "the last that was tried there: HTTP 503: not today"
+        "the last that was tried there: HTTP 503"
     )
     assert waiting["wake_at"] is None or waiting["wake_at"] < far
     assert value(worker, "executions_total", outcome="failed") >= 11
@@ -361,7 +361,7 @@ async def test_others_read_what_is_the_matter_and_what_is_not_any_more(rig: Rig,
         assert (state.host, state.failures, state.workers, state.workers_open) == (host_of(other), 10, 1, 1)
         assert state.open_until is not None
         assert rig.clock.now() < state.open_until <= rig.clock.now() + timedelta(seconds=1)
-        assert state.last_error == "HTTP 503: not today"
+        assert state.last_error == "HTTP 503"
         assert beats
         other.behaviour = None
         await hosts.due(other.url, 1)

@@ -93,7 +93,7 @@ class Rig:
             self.entered.append(due)
         return one
 
-    def answer(self, due: Due, status: int | None, meaning: Meaning | None = None) -> None:
+    def answer(self, due: Due, status: int | None, meaning: Meaning | None = None, *, error: str | None = None) -> None:
         """It is sent, and ends so."""
         self.entered.remove(due)
         if due.void:
@@ -101,7 +101,8 @@ class Rig:
             return
         due.lane.sending += 1
         taken = status is not None and status < 300
-        verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), None if taken else f"HTTP {status}")
+        error = None if taken else error or f"HTTP {status}"
+        verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), error)
         self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), 10, status, verdict))
 
     def open(self, host: str | None = "a") -> None:
@@ -318,6 +319,19 @@ def test_who_would_come_again_too_late_ends_with_the_reason() -> None:
         "it waited behind the open circuit of api.example.com and was never answered within max_age_seconds (0); "
         "the last that was tried there: HTTP 503"
     )
+
+
+def test_what_a_host_said_to_one_community_is_told_to_no_other() -> None:
+    rig = Rig.make()
+    for _ in range(FAILURES):
+        rig.add(community_id=1)
+        rig.answer(rig.entered[-1], 503, error="HTTP 503: no such invoice: ada@example.com")
+    rig.add(community_id=2)
+    rig.add(community_id=2, retry=RetryPolicy(max_age_seconds=0))
+    (given,) = rig.giving.given
+    assert (given.error or "").endswith("the last that was tried there: HTTP 503")
+    (state,) = rig.lanes.told()
+    assert state["last_error"] == "HTTP 503"
 
 
 def test_the_next_probe_that_gets_too_old_meanwhile_ends_and_another_takes_its_place() -> None:
