@@ -21,7 +21,7 @@ from app.core.templates import (
     render,
     render_json,
 )
-from app.delivery.reply import TransportFailure
+from app.delivery.reply import Unsendable
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -67,7 +67,7 @@ class Composer:
     def compose(self, target: Target, values: Mapping[str, Any], body: bytes) -> Composed:
         """The request to a target; `body` is what it is sent where it has none of its own.
 
-        Raises TransportFailure where a secret does not open, or a placeholder has no value.
+        Raises Unsendable where a secret does not open, or a placeholder has no value.
         """
         try:
             opened = self._opened(target)
@@ -82,12 +82,12 @@ class Composer:
                 frozenset(name for name, template in opened.items() if _hides(name, template)),
             )
         except TemplateException as wrong:
-            raise TransportFailure(f"the target cannot be called: {wrong}") from None
+            raise Unsendable(f"the target cannot be called: {wrong}") from None
 
     def compose_cancellation(self, target: Target, values: Mapping[str, Any], body: bytes) -> Composed:
         """The POST that tells a target's `cancel_url`: the target's headers go to the target's own host alone.
 
-        Raises TransportFailure as `compose`.
+        Raises Unsendable as `compose`.
         """
         assert target.cancel_url is not None
         same_host = urlsplit(target.cancel_url).netloc.lower() == urlsplit(target.url).netloc.lower()
@@ -100,7 +100,7 @@ class Composer:
             url = render(target.cancel_url, values, in_url)
             return Composed(Method.POST.value, url, headers, body, _secrets_of(opened))
         except TemplateException as wrong:
-            raise TransportFailure(f"the cancel_url cannot be called: {wrong}") from None
+            raise Unsendable(f"the cancel_url cannot be called: {wrong}") from None
 
     def _opened(self, target: Target) -> dict[str, str]:
         """The templates of a target's headers."""
@@ -109,7 +109,7 @@ class Composer:
             try:
                 template = self._secrets.open(sealed, bound_to(target.url, name))
             except UnknownKeyException as unknown:
-                raise TransportFailure(f"the target's header {name} cannot be read: {unknown}") from None
+                raise Unsendable(f"the target's header {name} cannot be read: {unknown}") from None
             # Known to the transport by this spelling: it has one for a request without.
             opened["Accept" if name.lower() == "accept" else name] = template
         return opened

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from app.delivery.reply import TransportFailure
+from app.delivery.reply import Unsendable
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -25,7 +25,7 @@ class Origin(NamedTuple):
 def split_url(url: str, trusted: bool = False) -> tuple[Origin, str]:
     """Where a URL leads, and the request target that is asked for there (RFC 9112, 3.2.1).
 
-    Raises TransportFailure for what is no URL of a target.
+    Raises Unsendable for what is no URL of a target.
     """
     slash = url.find("/", 8)
     base, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
@@ -40,14 +40,14 @@ def _origin(base: str, trusted: bool) -> Origin:
         parts = urlsplit(base)
         host, port = parts.hostname, parts.port
     except ValueError as refused:
-        raise TransportFailure(f"not a URL: {refused}") from None
+        raise Unsendable(f"not a URL: {refused}") from None
     if parts.scheme not in _DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
-        raise TransportFailure("not a URL of a target: http(s)://host[:port][/path]")
+        raise Unsendable("not a URL of a target: http(s)://host[:port][/path]")
     if not host.isascii():
         try:
             host = host.encode("idna").decode()
         except UnicodeError as refused:
-            raise TransportFailure(f"not the name of a host: {refused}") from None
+            raise Unsendable(f"not the name of a host: {refused}") from None
     shown = f"[{host}]" if ":" in host else host
     default = _DEFAULT_PORTS[parts.scheme]
     authority = shown if port in (None, default) else f"{shown}:{port}"

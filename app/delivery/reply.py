@@ -21,3 +21,7 @@ class Reply:
 
 class TransportFailure(Exception):
     """No answer, or one that broke off; the message says in one line what happened."""
+
+
+class Unsendable(TransportFailure):
+    """There is no request that could be sent: the target was not asked, and it says nothing of its host."""

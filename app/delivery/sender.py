@@ -19,7 +19,7 @@ from app.delivery.body import build_body
 from app.delivery.callback import Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.guard import Forbidden
-from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.signing import Signer
 from app.delivery.transport import Transport
@@ -30,13 +30,16 @@ USER_AGENT = f"schedule-service/{__version__}"
 
 @value
 class Delivered:
-    """How one attempt went; instants in milliseconds since the epoch. `status_code` is null when no answer came."""
+    """How one attempt went; instants in milliseconds since the epoch. `status_code` is null when no answer came, and
+    `asked` false where nothing was sent, or tried to be: that says nothing of the host.
+    """
 
     assignment: Assignment
     started_ms: int
     duration_ms: int
     status_code: int | None
     verdict: Verdict
+    asked: bool = True
 
 
 class Outgoing(NamedTuple):
@@ -83,16 +86,16 @@ class Sender:
     async def send(self, assignment: Assignment) -> Delivered:
         """Send one attempt now. Whatever the target does, this answers."""
         started_ms, began = self._clock.now_ms(), self._clock.monotonic()
-        status_code = None
+        status_code, asked = None, True
         try:
             outgoing = self.compose(assignment, started_ms)
             reply = outgoing.redacted(await self._transport.send(outgoing.request))
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now())
         except TransportFailure as failed:
-            verdict = _unanswered(failed)
+            verdict, asked = _unanswered(failed), not isinstance(failed, (Forbidden, Unsendable))
         duration_ms = round((self._clock.monotonic() - began) * 1000)
-        return Delivered(assignment, started_ms, duration_ms, status_code, verdict)
+        return Delivered(assignment, started_ms, duration_ms, status_code, verdict, asked)
 
     async def try_out(self, assignment: Assignment) -> Tried:
         """Send one attempt now, as `send` does, and tell all of it but what is secret."""
@@ -112,7 +115,7 @@ class Sender:
     def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
         """The request of an attempt that is sent at `started_ms`, signed.
 
-        Raises TransportFailure where its target's templates or secrets do not come to one.
+        Raises Unsendable where its target's templates or secrets do not come to one.
         """
         if assignment.is_notice:
             composed = self._notice(assignment, started_ms)
@@ -132,7 +135,7 @@ class Sender:
         content = notices.body_of(said, assignment.execution_id, assignment.attempt, utc_of_ms(started_ms))
         values, body = fields_of_notice(content, context), orjson.dumps(content)
         if assignment.target is None:
-            raise TransportFailure("there is nobody to tell any more")
+            raise Unsendable("there is nobody to tell any more")
         if assignment.tells_target:
             return self._composer.compose_cancellation(assignment.target, values, body)
         return self._composer.compose(assignment.target, values, body)

@@ -16,7 +16,7 @@ from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
 from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin, split_url
-from app.delivery.reply import Reply, TransportFailure
+from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 
 _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE": False}
@@ -49,7 +49,7 @@ class Transport(Protocol):
     def written(self, request: Request) -> bytes:
         """A request as `send` writes it.
 
-        Raises TransportFailure.
+        Raises Unsendable.
         """
         ...
 
@@ -149,18 +149,18 @@ class PooledTransport:
         method, headers, body = request.method, request.headers, request.body
         says_length = _SAYS_LENGTH.get(method)
         if says_length is None:
-            raise TransportFailure("not a method of a delivery")
+            raise Unsendable("not a method of a delivery")
         accept = "" if "Accept" in headers else "\r\nAccept: */*"
         length = f"\r\nContent-Length: {len(body)}" if says_length or body else ""
         lines = "".join([f"\r\n{name}: {value}" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
-            raise TransportFailure("a header has a line break in it")
+            raise Unsendable("a header has a line break in it")
         try:
             head = (
                 f"{method} {path} HTTP/1.1\r\nHost: {origin.authority}{self._always}{accept}{length}{lines}\r\n\r\n"
             ).encode("latin-1")
         except UnicodeEncodeError:
-            raise TransportFailure("a header has characters that HTTP cannot carry") from None
+            raise Unsendable("a header has characters that HTTP cannot carry") from None
         return head + body
 
     async def _exchange(

@@ -18,7 +18,7 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.limits import Limits
 from app.core.tasks import end
-from app.delivery.answer import Meaning, without_excerpt
+from app.delivery.answer import without_excerpt
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.wheel.rate import Rates
@@ -113,8 +113,8 @@ class Lanes:
         if status is not None and status < 500:
             if (breaker.failures or not breaker.closed) and breaker.answered():
                 self._note_closed(lane)
-        elif status is None and delivered.verdict.meaning is not Meaning.RETRY:
-            # It was refused here, and the host not asked.
+        elif not delivered.asked:
+            # Refused here, or never put together. It says nothing of a host that is others' as well.
             breaker.given_up(due.era)
         else:
             # Told to whoever waits for this host, of any community: what it said may have been for one alone.

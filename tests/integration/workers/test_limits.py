@@ -185,6 +185,23 @@ async def test_who_would_wait_for_too_long_behind_a_circuit_ends_and_lets_a_queu
     assert value(worker, "executions_total", outcome="failed") >= 11
 
 
+async def test_what_cannot_be_put_together_says_nothing_of_a_host_that_is_others_too(
+    rig: Rig, hosts: Hosts, other: Receiver
+) -> None:
+    worker = await hosts.worker(concurrency=20)
+    async with hosts.working(worker):
+        for url in (other.url + "/{{ gone }}", "http://:80"):
+            broken_ones = await hosts.due(url, 12, retry='{"max_retries": 0}', community_id=1)
+            async with asyncio.timeout(20):
+                while {row["status"] for row in await hosts.rows(broken_ones)} != {"failed"}:
+                    await hosts.pass_time([worker], 0.05)
+        assert other.received == []
+        assert worker.presence.targets() == []
+        assert value(worker, "target_circuit_opened_total") == 0
+        theirs = await hosts.due(other.url, 1, community_id=2)
+        await hosts.go_on([worker], lambda: str(theirs[0]) in other.deliveries())
+
+
 async def test_a_worker_that_stops_returns_what_waits(rig: Rig, hosts: Hosts, other: Receiver) -> None:
     answer = asyncio.Event()
 

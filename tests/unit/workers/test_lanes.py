@@ -93,7 +93,15 @@ class Rig:
             self.entered.append(due)
         return one
 
-    def answer(self, due: Due, status: int | None, meaning: Meaning | None = None, *, error: str | None = None) -> None:
+    def answer(
+        self,
+        due: Due,
+        status: int | None,
+        meaning: Meaning | None = None,
+        *,
+        error: str | None = None,
+        asked: bool = True,
+    ) -> None:
         """It is sent, and ends so."""
         self.entered.remove(due)
         if due.void:
@@ -103,7 +111,7 @@ class Rig:
         taken = status is not None and status < 300
         error = None if taken else error or f"HTTP {status}"
         verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), error)
-        self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), 10, status, verdict))
+        self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), 10, status, verdict, asked))
 
     def open(self, host: str | None = "a") -> None:
         """The host fails until its circuit is open."""
@@ -248,7 +256,7 @@ def test_what_was_refused_before_it_left_says_nothing_of_the_host() -> None:
     rig = Rig.make()
     for _ in range(2 * FAILURES):
         rig.add()
-        rig.answer(rig.entered[-1], None, Meaning.REFUSED)
+        rig.answer(rig.entered[-1], None, Meaning.REFUSED, asked=False)
     assert rig.value("target_circuit_opened_total") == 0
 
 
