@@ -1,13 +1,14 @@
 """The request that a target of a schedule's own gets: its templates filled in, its secrets opened."""
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
 
-from app.core.sealing import MASK, SecretBox, UnknownKeyException
+from app.core.sealing import SecretBox, UnknownKeyException
 from app.core.target import BODILESS, Method, Target, bound_to
 from app.core.templates import (
     TemplateException,
@@ -21,12 +22,12 @@ from app.core.templates import (
     render,
     render_json,
 )
+from app.delivery.redacting import SHORTEST_SECRET, redacted
 from app.delivery.reply import Unsendable
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
-_SHORTEST_SECRET = 6
-"""Shorter values are not looked for in an answer: they would be found in the middle of words."""
+_PAIRS = re.compile(r"[^\s;,=]+=[^\s;,]+")
 _NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
 _MOST_PUT_IN = 1 << 20
 """So many characters may all placeholders of one request stand for: what a caller may send to the API at once."""
@@ -50,12 +51,7 @@ class Composed(NamedTuple):
 
         A text that was `cut` may end within a secret, and loses as much of its end as that may be.
         """
-        longest = 1
-        for secret in self.secrets:
-            for form in {secret, in_json(secret), in_json(in_json(secret)), in_url(secret), in_xml(secret)}:
-                text = text.replace(form.encode(), MASK.encode())
-                longest = max(longest, len(form))
-        return text[: max(len(text) - longest + 1, 0)] if cut else text
+        return redacted(text, self.secrets, cut=cut)
 
 
 class Composer:
@@ -154,15 +150,17 @@ def fields_of_notice(content: Mapping[str, Any], context: Mapping[str, Any]) -> 
 def secrets_in(template: str) -> list[str]:
     """What of an opened header is secret: all that was written out, and the credentials alone in `Bearer …`.
 
-    Of `Basic …` also what it stands for. What placeholders stand for is no secret: the API shows it.
+    Of `Basic …` also what it stands for, and of `session=…; token="…"` each value. What placeholders stand for is no
+    secret: the API shows it.
     """
     found: list[str] = []
     for stretch in map(str.strip, parse(template)[::2]):
         scheme, _, credentials = stretch.partition(" ")
         found += [stretch, credentials]
+        found += [value.strip('"') for _, value in (pair.split("=", 1) for pair in _PAIRS.findall(stretch))]
         if scheme.lower() == "basic":
             found += _basic(credentials)
-    return [part for part in found if len(part) >= _SHORTEST_SECRET]
+    return [part for part in found if len(part) >= SHORTEST_SECRET]
 
 
 def _basic(credentials: str) -> list[str]:

@@ -1,16 +1,22 @@
 """What a target of a schedule's own is sent, and what of its answer is shown: no secret, in whatever form."""
 
 import base64
+import re
+import time
 import tracemalloc
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from app.core.sealing import MASK, SecretBox
 from app.core.target import Method, Target, bound_to
+from app.delivery import redacting
 from app.delivery.body import build_body
 from app.delivery.composing import Composed, Composer, fields_of, secrets_in
+from app.delivery.redacting import redacted
 from app.delivery.reply import TransportFailure
 from app.delivery.sample import sample_assignment
 
@@ -33,6 +39,7 @@ def test_what_was_written_out_is_secret_and_what_is_put_in_is_not() -> None:
     assert secrets_in("key-{{ n }}-rest-of-it") == ["-rest-of-it"]
     assert secrets_in(f"Basic {BASIC}") == [f"Basic {BASIC}", BASIC, "ada:topsecret", "topsecret"]
     assert secrets_in("Basic no base64") == ["Basic no base64", "no base64"]
+    assert secrets_in('session=topsecret; n=1, token="a secret=="')[1:] == ['n=1, token="a secret=="', "topsecret"]
 
 
 def test_a_header_is_hidden_unless_all_of_it_is_put_in() -> None:
@@ -54,12 +61,52 @@ def test_a_header_is_hidden_unless_all_of_it_is_put_in() -> None:
         'you sent {"Authorization": "Bearer top/se&cret\\"\'"}',
         "you asked for /run?key=top%2Fse%26cret%22%27",
         "<p>you sent top/se&amp;cret&quot;&apos;</p>",
+        # PHP, Go, html.escape, Jinja; encodeURIComponent, small digits; one within the other.
+        '{"you sent": "Bearer top\\/se&cret\\"\'"}',
+        '{"you sent": "Bearer top/se\\u0026cret\\u0022\\u0027"}',
+        "<p>you sent Bearer top/se&amp;cret&quot;&#x27;</p>",
+        "<p>you sent Bearer top/se&amp;cret&#34;&#39;</p>",
+        "?you=Bearer%20top%2fse%26cret%22'",
+        "?you=Bearer+top/se%2526cret%2522%27",
+        '"{\\"you sent\\": \\"Bearer top\\\\/se&amp;amp;cret\\\\\\"\'\\"}"',
     ],
 )
 def test_a_secret_is_taken_out_in_every_form_in_which_it_is_said_back(said: str) -> None:
     shown = composed(headers={"Authorization": "Bearer top/se&cret\"'"}).redact(said.encode()).decode()
     assert MASK in shown
     assert "cret" not in shown
+
+
+@given(st.text(st.sampled_from("ab/&\"'%\\;<=u0"), min_size=6, max_size=12), st.data())
+def test_a_secret_is_found_however_each_of_its_characters_is_escaped(secret: str, data: st.DataObject) -> None:
+    def escaped(character: str) -> str:
+        code = ord(character)
+        forms = [character, f"\\u{code:04x}", f"%{code:02x}", f"%25{code:02X}", f"&#{code};", f"&amp;#x{code:X};"]
+        return data.draw(st.sampled_from(forms[1:] if character in "&%\\" else forms))
+
+    # What is no escape in the secret itself: its escapes are undone as well.
+    assume(not re.search(r"[\\%&]", secret) or len(redacting._Read(secret.encode()).plain) == len(secret))
+    said = "".join(map(escaped, secret))
+    assert redacted(f"<{said}>é".encode(), [secret]) == f"<{MASK}>é".encode()
+
+
+def test_a_secret_with_other_letters_is_found() -> None:
+    for said in ("pässword", "p\\u00e4ssword", "p%C3%A4ssword", "p&#228;ssword"):
+        assert redacted(said.encode(), ["pässword"]) == MASK.encode()
+
+
+def test_no_answer_makes_looking_for_secrets_slow() -> None:
+    secrets = ["a" * 8191 + "b", *("&amp;" * 50 + str(number) for number in range(100))]
+    began = time.perf_counter()
+    for unit in (b"a", b"\\", b"%25", b"&amp;", b"&#0", b"\\u0061", b"%"):
+        redacted((unit * 65_536)[:65_536], secrets, cut=True)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_cut_text_does_not_end_with_the_beginning_of_a_secret_in_escapes() -> None:
+    said = b"x" * 100 + b"top%2Fsecr%65t"
+    for length in range(len(said) - 13, len(said)):
+        assert b"t" not in redacted(said[:length], ["top/secret"], cut=True)
 
 
 def test_a_text_that_was_cut_does_not_end_with_the_beginning_of_a_secret() -> None:
