@@ -78,6 +78,11 @@ def host_of(url: str) -> str:
     return name if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a checked URL: what has to be the same for a secret to be sent along."""
+    return f"{urlsplit(url).scheme}://{host_of(url)}"
+
+
 def bound_to(url: str, header: str) -> str:
     """What the sealed value of a header belongs to: a change of the host alone does not take it along."""
     return f"{urlsplit(url).hostname}\n{header.lower()}"

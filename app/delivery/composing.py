@@ -4,12 +4,11 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import orjson
 
 from app.core.sealing import SecretBox, UnknownKeyException
-from app.core.target import BODILESS, Method, Target, bound_to
+from app.core.target import BODILESS, Method, Target, bound_to, origin_of
 from app.core.templates import (
     TemplateException,
     characters_put_in,
@@ -81,14 +80,13 @@ class Composer:
             raise Unsendable(f"the target cannot be called: {wrong}") from None
 
     def compose_cancellation(self, target: Target, values: Mapping[str, Any], body: bytes) -> Composed:
-        """The POST that tells a target's `cancel_url`: the target's headers go to the target's own host alone.
+        """The POST that tells a target's `cancel_url`: the target's headers go to its own origin alone.
 
         Raises Unsendable as `compose`.
         """
         assert target.cancel_url is not None
-        same_host = urlsplit(target.cancel_url).netloc.lower() == urlsplit(target.url).netloc.lower()
         try:
-            opened = self._opened(target) if same_host else {}
+            opened = self._opened(target) if origin_of(target.cancel_url) == origin_of(target.url) else {}
             _check_size([target.cancel_url, *opened.values()], values)
             filled = _filled_in(opened, values)
             headers = {name: value for name, value in filled.items() if name.lower() != "content-type"}

@@ -119,6 +119,26 @@ def test_a_text_that_was_cut_does_not_end_with_the_beginning_of_a_secret() -> No
     assert request.redact(b"xxtop") == b"xxtop"
 
 
+@pytest.mark.parametrize(
+    ("url", "cancel_url", "along"),
+    [
+        ("https://hooks.example/run", "https://hooks.example/cancel", True),
+        ("https://hooks.example/run", "https://HOOKS.example:443/cancel", True),
+        ("http://hooks.example/run", "http://hooks.example:80?cancel", True),
+        # In the clear, and to another port.
+        ("https://hooks.example/run", "http://hooks.example/cancel", False),
+        ("https://hooks.example/run", "http://hooks.example:443/cancel", False),
+        ("https://hooks.example:8443/run", "https://hooks.example/cancel", False),
+        ("https://hooks.example/run", "https://hooks.example.evil.example/cancel", False),
+    ],
+)
+def test_secrets_go_along_to_a_cancel_url_of_the_same_origin_alone(url: str, cancel_url: str, along: bool) -> None:
+    box = SecretBox(())
+    target = Target(url, headers={"X-Key": box.seal("topsecret", bound_to(url, "X-Key"))}, cancel_url=cancel_url)
+    headers = Composer(box).compose_cancellation(target, {}, b"{}").headers
+    assert ("X-Key" in headers) is along
+
+
 @pytest.mark.parametrize("place", ["url", "body", "body in JSON", "headers"])
 def test_what_placeholders_would_blow_up_is_not_built(place: str) -> None:
     context = {"large": {"of": "x" * 32_000}}
