@@ -8,6 +8,9 @@ from app.core.sealing import Sealed
 from app.core.target import Method, Target
 from app.store.refusals import json_text
 
+_REMEMBERED_CHARACTERS = 4096
+"""Longer ones are decoded each time: a thousand of half a megabyte, which headers alone may have, would be too much."""
+
 
 def target_text(field: str, target: Target | None) -> str | None:
     """The column of that name; null for none.
@@ -30,7 +33,9 @@ def target_text(field: str, target: Target | None) -> str | None:
 
 def target_of(encoded: str | None) -> Target | None:
     """The value of the column."""
-    return None if encoded is None else _target(encoded)
+    if encoded is None:
+        return None
+    return _target(encoded) if len(encoded) <= _REMEMBERED_CHARACTERS else _target.__wrapped__(encoded)
 
 
 # Many schedules have one of their own: remembered are those that fire often.
