@@ -1,11 +1,13 @@
 """Where a URL leads, and what is asked for there."""
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from app.delivery.reply import Unsendable
 
+_PATH_BEGINS = re.compile(r"[/?]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -27,8 +29,10 @@ def split_url(url: str, trusted: bool = False) -> tuple[Origin, str]:
 
     Raises Unsendable for what is no URL of a target.
     """
-    slash = url.find("/", 8)
-    base, path = (url, "/") if slash < 0 else (url[:slash], url[slash:])
+    begins = _PATH_BEGINS.search(url, 8)
+    base, path = (url, "/") if begins is None else (url[: begins.start()], url[begins.start() :])
+    if path[0] == "?":
+        path = f"/{path}"
     if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
         path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
     return _origin(base, trusted), path

@@ -188,6 +188,8 @@ async def test_a_header_cannot_smuggle_another(transport: PooledTransport, value
         ("/a b\r\nX: y", b"POST /a%20b%0D%0AX:%20y HTTP/1.1"),
         ("/ä?ö#fragment", b"POST /%C3%A4?%C3%B6 HTTP/1.1"),
         ("/a#fragment", b"POST /a HTTP/1.1"),
+        ("?c=d", b"POST /?c=d HTTP/1.1"),
+        ("?c=/d?e", b"POST /?c=/d?e HTTP/1.1"),
     ],
 )
 async def test_a_path_is_sent_as_http_can_carry_it(transport: PooledTransport, path: str, sent: bytes) -> None:
