@@ -98,17 +98,22 @@ class Definitions:
         return results
 
     def check_override(self, schedule: Schedule, context: Mapping[str, Any] | None) -> None:
-        """Refuse a run whose own `context_data` lacks what the schedule's target asks for.
+        """Refuse runs whose own `context_data` lacks what the schedule's targets ask for, when they are told of it too.
 
         Raises InvalidScheduleException.
         """
-        target = schedule.definition.target
-        if context is None or target is None:
+        if context is None:
             return
-        missing = self._targets.unknown_names(target, self._targets.known(schedule.definition.completion, context))
+        defined = schedule.definition
+        missing = self._targets.unknown_names_of_notices(defined, context)
+        if defined.target is not None:
+            missing += self._targets.unknown_names(defined.target, self._targets.known(defined.completion, context))
         if missing:
             raise InvalidScheduleException.of_all(
-                [FieldProblem("context_data", f"context_data: the target asks for it, and {why}") for why in missing]
+                [
+                    FieldProblem("context_data", f"context_data: the target asks for it, and {why}")
+                    for why in dict.fromkeys(missing)
+                ]
             )
 
     def _definition(

@@ -9,7 +9,7 @@ from app.api.wire.base import Refused
 from app.api.wire.targets import TargetInput
 from app.core import notices
 from app.core.errors import FieldProblem
-from app.core.schedule import Completion
+from app.core.schedule import Completion, Definition
 from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
 from app.core.target import (
     Method,
@@ -84,6 +84,15 @@ class TargetReader:
         if len(refused.values) > before:
             return None
         return Target(wire.url, method, headers, wire.body, wire.cancel_url)
+
+    def unknown_names_of_notices(self, definition: Definition, context: Mapping[str, Any]) -> list[str]:
+        """What the `failure_target` of a stored definition and its target's `cancel_url` ask for that is not known."""
+        told, target = fields_of_notice(notices.sample(), context), definition.target
+        failing = definition.failure_target
+        asked = [] if failing is None else self.unknown_names(failing, told)
+        if target is not None:
+            asked += [problem for _, problem in template_problems({"cancel_url": target.cancel_url}, told)]
+        return asked
 
     def unknown_names(self, target: Target, known: Mapping[str, Any]) -> list[str]:
         """What a stored target asks for that is not known, each in a sentence."""

@@ -1,6 +1,6 @@
 """Runs for instants that a schedule had, or would have had: a backfill."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,17 +45,21 @@ class BackfillResult:
     runs: tuple[tuple[datetime, UUID | None], ...]
 
 
-async def backfill(work: Work, schedule_id: UUID, request: BackfillRequest) -> BackfillResult:
+async def backfill(
+    work: Work, schedule_id: UUID, request: BackfillRequest, check: Callable[[Schedule], None]
+) -> BackfillResult:
     """Record every occurrence of a time span as a queued run, beside the schedule's timing and whatever its status.
 
     The schedule's present rule, calendars included, decides which instants these are; jitter and grace have no say,
     and what was recorded of them before is no hindrance. They run in order, `max_parallel` at a time, as a group of
-    their own: they neither count as unfinished for the schedule's overlap nor wait for its other runs.
+    their own: they neither count as unfinished for the schedule's overlap nor wait for its other runs. `check` refuses,
+    by what it raises, runs that this schedule's target cannot be sent.
 
     Raises ScheduleNotFoundException, InvalidScheduleException for more than a thousand, and StateForbidsException for
     a schedule that cannot be computed.
     """
     schedule = await locked(work, schedule_id)
+    check(schedule)
     instants = _instants(schedule, request)
     if request.dry_run:
         return BackfillResult(schedule_id, request, None, tuple((instant, None) for instant in instants))

@@ -196,13 +196,14 @@ class ScheduleService:
         schedule_id: UUID,
         request: BackfillRequest,
         *,
+        check: Callable[[Schedule], None] = lambda _: None,
         answer: Callable[[BackfillResult], Answer],
         idempotency: Idempotency | None,
     ) -> Answer:
         """Run every occurrence of a time span. See `backfilling.backfill`."""
 
         async def work(unit: Work) -> Answer:
-            return answer(await backfilling.backfill(unit, schedule_id, request))
+            return answer(await backfilling.backfill(unit, schedule_id, request, check))
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
 

@@ -301,6 +301,36 @@ async def test_a_run_whose_own_variables_miss_what_its_target_asks_for_is_refuse
     assert (await client.post(path)).status_code == 202
 
 
+async def test_a_backfill_whose_own_variables_miss_what_its_target_asks_for_is_refused(
+    client: httpx.AsyncClient, records: Records
+) -> None:
+    created = await create(client)
+    path = f"{SCHEDULES}/{created['schedule_id']}/backfill"
+    span = {"from": "2026-11-16T00:00:00Z", "to": "2026-11-18T00:00:00Z"}
+    before = await records()
+    for dry_run in (True, False):
+        refused = await client.post(path, json={**span, "dry_run": dry_run, "context_data": {"other": 1}})
+        assert (refused.status_code, fields_of(refused.json())) == (400, ["context_data"])
+    assert await records() == before
+    assert (await client.post(path, json={**span, "context_data": {"report": "weekly"}})).status_code == 202
+
+
+@pytest.mark.parametrize("told", ["failure_target", "cancel_url"])
+async def test_a_run_is_refused_whose_own_variables_miss_what_is_asked_for_when_it_fails(
+    client: httpx.AsyncClient, told: str
+) -> None:
+    url = "https://8.8.8.8/{{ report }}/{{ error }}"
+    if told == "cancel_url":
+        created = await create(client, {"url": "https://8.8.8.8/", "cancel_url": url})
+    else:
+        created = await create(client, {"url": "https://8.8.8.8/"}, failure_target={"url": url})
+    path = f"{SCHEDULES}/{created['schedule_id']}/trigger"
+    refused = await client.post(path, json={"context_data": {"other": 1}})
+    assert (refused.status_code, fields_of(refused.json())) == (400, ["context_data"])
+    assert "{{ report }}" in refused.text
+    assert (await client.post(path, json={"context_data": {"report": "weekly"}})).status_code == 202
+
+
 @pytest.mark.parametrize(
     "url",
     [

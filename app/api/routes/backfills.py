@@ -37,9 +37,14 @@ async def backfill_schedule(request: Request, caller: Operator, schedule_id: Sch
     recorded of them before. They run in order, `max_parallel` at a time, beside the schedule's own timing.
     """
     raw = await read_json(request)
-    asked = _read(read_model(BackfillInput, raw))
-    answer = await parts_of(request).services.schedules.backfill(
-        caller, schedule_id, asked, answer=backfill_answer, idempotency=idempotency(request, raw)
+    asked, parts = _read(read_model(BackfillInput, raw)), parts_of(request)
+    answer = await parts.services.schedules.backfill(
+        caller,
+        schedule_id,
+        asked,
+        check=lambda schedule: parts.definitions.check_override(schedule, asked.context_override),
+        answer=backfill_answer,
+        idempotency=idempotency(request, raw),
     )
     return answer_response(answer)
 
