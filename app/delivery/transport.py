@@ -220,7 +220,12 @@ class PooledTransport:
                 failed = failed or refused
                 continue
             peer = transport.get_extra_info("peername")
-            if peer is None or ip_address(peer[0]) != ip_address(address):
+            if peer is None:
+                # It was reset in the moment in which it was made: nobody is there, and nothing will be sent.
+                connection.abort()
+                failed = failed or ConnectionResetError("the target closed the connection at once")
+                continue
+            if ip_address(peer[0]) != ip_address(address):
                 connection.abort()
                 raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
             return connection

@@ -297,6 +297,26 @@ async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() 
         assert here.requests == []
 
 
+async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that_is_not_there() -> None:
+    class Slammed(PooledTransport):
+        """Has lost each connection before anyone could ask for its other end."""
+
+        async def _dial(
+            self, origin: Origin, host: str, family: AddressFamily = AF_INET
+        ) -> tuple[asyncio.BaseTransport, Connection]:
+            _, connection = await super()._dial(origin, host, family)
+            return asyncio.BaseTransport(), connection
+
+    async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.1"]]) as names:
+        guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
+        sending = Slammed(timeout_seconds=2, connections=4, user_agent="test", guard=guard)
+        with pytest.raises(TransportFailure, match="no connection: the target closed the connection at once") as failed:
+            await sending.send(user_request(at(here, "host.test")))
+        assert not isinstance(failed.value, Forbidden)
+        await sending.close()
+        assert here.requests == []
+
+
 @pytest.mark.parametrize(
     ("host", "dialled"),
     [
