@@ -57,16 +57,20 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes, keep_headers: bool = False) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
-        assert self._transport is not None
         self._headers: list[tuple[str, str]] | None = [] if keep_headers else None
         self._body: list[bytes] = []
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = 0
         self._complete = self._keep_alive = False
         self._expect_headers()
-        self._answer = self._loop.create_future()
-        self._transport.write(request)
-        return self._answer
+        answer = self._loop.create_future()
+        if self._transport is None:
+            # Lost again in the moment in which it was made.
+            answer.set_exception(Unanswered("the target closed the connection without an answer"))
+        else:
+            self._answer = answer
+            self._transport.write(request)
+        return answer
 
     def fail(self, failure: TransportFailure) -> None:
         """Give up on the answer, and on the connection."""
@@ -124,10 +128,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._keep_alive = False
-        if self._answer is None or self._answer.done():
-            return
-        kind = TransportFailure if self._received_bytes else Unanswered
-        self._answer.set_exception(kind(f"the connection broke: {error or 'closed'}"))
+        if self._answer is not None and not self._answer.done():
+            kind = TransportFailure if self._received_bytes else Unanswered
+            self._answer.set_exception(kind(f"the connection broke: {error or 'closed'}"))
+        # Each of these leads back here. A target that is never kept open costs a connection each time, and until the
+        # collector came round all of them would stay in memory.
+        self._answer = self._transport = None
+        del self._parser
 
     # What the parser calls
 
@@ -181,5 +188,6 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         assert self._answer is not None
         body = b"".join(self._body)[:BODY_LIMIT_BYTES]
+        self._body.clear()
         headers = () if self._headers is None else tuple(self._headers)
         self._answer.set_result(Reply(self._parser.get_status_code(), body, self._retry_after, headers))

@@ -1,6 +1,8 @@
 """When a connection is used again, when not, and what a request looks like on the wire."""
 
 import asyncio
+import contextlib
+import gc
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from app.delivery.connection import Connection, Unanswered
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
-from tests.integration.delivery.hostile import Behaviour, hangs, post, read_request, sends, target
+from tests.integration.delivery.hostile import Behaviour, hangs, post, read_request, resets, sends, target
 
 HEADERS = {"Idempotency-Key": "x"}
 ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
@@ -351,6 +354,49 @@ async def test_the_headers_of_an_answer_are_kept_where_they_are_asked_for(transp
         assert here.connections == 1
     async with target(sends(ANSWER)) as here:
         assert (await post(transport, here.url, HEADERS, b"{}")).headers == ()
+
+
+def _connections() -> set[int]:
+    return {id(one) for one in gc.get_objects() if isinstance(one, Connection)}
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        sends(ANSWER.replace(b"\r\n\r", b"\r\nConnection: close\r\n\r")),
+        sends(ANSWER.replace(b" 2\r", b" 99\r")),
+        sends(b"what?"),
+        resets,
+    ],
+    ids=["answers", "breaks off", "no HTTP", "resets"],
+)
+async def test_a_connection_that_is_over_is_not_left_to_the_collector(
+    transport: PooledTransport, behaviour: Behaviour
+) -> None:
+    gc.collect()
+    gc.disable()
+    before = _connections()
+    try:
+        async with target(behaviour) as here:
+            for _ in range(3):
+                with contextlib.suppress(TransportFailure):
+                    await post(transport, here.url, HEADERS, b"{}")
+                await asyncio.wait_for(here.gone.wait(), 5)
+                here.gone.clear()
+            async with asyncio.timeout(5):
+                while not _connections() <= before:
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+
+
+async def test_a_connection_that_is_lost_before_anything_is_sent_has_no_answer() -> None:
+    connection = Connection(asyncio.get_running_loop())
+    connection.connection_made(asyncio.Transport())
+    connection.connection_lost(ConnectionResetError())
+    assert not connection.reusable
+    with pytest.raises(Unanswered):
+        await connection.send(b"POST / HTTP/1.1\r\n\r\n")
 
 
 async def test_what_is_not_trusted_shares_no_connection_with_what_is(transport: PooledTransport) -> None:
