@@ -13,6 +13,8 @@ from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 
 _OVERHEAD_LIMIT_BYTES = 256 * 1024
 """Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
+_HEADERS_AT_MOST = 1_000
+"""Headers and trailers of one answer: each is a call, and what else this process sends waits while they are read."""
 
 
 class Unanswered(TransportFailure):
@@ -28,6 +30,7 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_complete",
         "_ends_with_connection",
+        "_header_count",
         "_headers",
         "_in_body",
         "_keep_alive",
@@ -60,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] | None = [] if keep_headers else None
         self._body: list[bytes] = []
         self._retry_after: str | None = None
-        self._body_bytes = self._received_bytes = 0
+        self._body_bytes = self._received_bytes = self._header_count = 0
         self._complete = self._keep_alive = False
         self._expect_headers()
         answer = self._loop.create_future()
@@ -103,6 +106,8 @@ class Connection(asyncio.Protocol):
                 # What follows it costs the connection, and never the answer.
                 self._finish()
                 self.abort()
+            elif self._header_count > _HEADERS_AT_MOST:
+                self.fail(TransportFailure(f"more than {_HEADERS_AT_MOST} headers"))
             elif isinstance(broken, HttpParserUpgrade):
                 self.fail(TransportFailure("the target answered with another protocol"))
             else:
@@ -146,6 +151,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._complete:
             return
+        self._header_count += 1
+        if self._header_count > _HEADERS_AT_MOST:
+            # Only what is raised here ends the parsing of what has come already.
+            raise HttpParserError
         if self._headers is not None and not self._in_body:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         lowered = name.lower()

@@ -212,6 +212,17 @@ async def test_a_flood_of_headers_is_cut_off(transport: PooledTransport, behavio
     assert process.memory_info().rss - before < 64 << 20
 
 
+@pytest.mark.parametrize(("number", "whole"), [(1_000, True), (1_001, False)])
+async def test_a_thousand_headers_are_an_answer_and_more_are_not(
+    transport: PooledTransport, number: int, whole: bool
+) -> None:
+    answer = OK + b"a:\r\n" * (number - 1) + b"Content-Length: 2\r\n\r\nok"
+    async with target(sends(answer)) as here:
+        reply = await _post(transport, here.url)
+    assert (reply == Reply(202, b"ok", None)) is whole
+    assert whole or str(reply) == "more than 1000 headers"
+
+
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3\xa4", b"", b"\t5 ", b"5" * 5000])
 async def test_a_retry_after_of_any_bytes_does_not_cost_the_answer(transport: PooledTransport, value: bytes) -> None:
     answer = b"HTTP/1.1 503 Busy\r\nRetry-After: " + value + b"\r\nContent-Length: 0\r\n\r\n"
