@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_received_bytes",
         "_retry_after",
+        "_status",
         "_transport",
         "deadline",
         "idle_since",
@@ -168,7 +169,11 @@ class Connection(asyncio.Protocol):
             self._retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            return
         self._in_body = True
+        # Kept: the parser goes on, and knows the status of what it has read last.
+        self._status = self._parser.get_status_code()
 
     def on_body(self, part: bytes) -> None:
         if self._complete:
@@ -180,7 +185,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._complete:
             return
-        if self._parser.get_status_code() < 200:
+        if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
             self._expect_headers()
             return
@@ -199,4 +204,4 @@ class Connection(asyncio.Protocol):
         body = b"".join(self._body)[:BODY_LIMIT_BYTES]
         self._body.clear()
         headers = () if self._headers is None else tuple(self._headers)
-        self._answer.set_result(Reply(self._parser.get_status_code(), body, self._retry_after, headers))
+        self._answer.set_result(Reply(self._status, body, self._retry_after, headers))

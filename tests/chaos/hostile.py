@@ -189,7 +189,7 @@ def _answers(ports: dict[str, int]) -> dict[Behaviour, Callable[[Receiver], None
         Behaviour.LATER: _sends(_empty(b"429 Too Many Requests", b"Retry-After: 1000000000")),
         Behaviour.YEAR_9999: _sends(_empty(b"429 Too Many Requests", b"Retry-After: Fri, 31 Dec 9999 23:59:59 GMT")),
         Behaviour.GONE: _sends(_empty(b"410 Gone")),
-        Behaviour.GARBAGE: _sends(_empty(b"200 OK") + b"\0\xff garbage \r\n" * 100),
+        Behaviour.GARBAGE: _sends(_empty(b"200 OK") + _empty(b"503 Busy") + b"\0\xff garbage \r\n" * 100),
     }
 
 

@@ -212,6 +212,14 @@ async def test_a_flood_of_headers_is_cut_off(transport: PooledTransport, behavio
     assert process.memory_info().rss - before < 64 << 20
 
 
+@pytest.mark.parametrize(
+    "behind", [b"H", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"\0\xff\r\n"]
+)
+async def test_what_comes_right_behind_an_answer_does_not_change_it(transport: PooledTransport, behind: bytes) -> None:
+    async with target(sends(b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno" + behind)) as here:
+        assert await _post(transport, here.url) == Reply(503, b"no", None)
+
+
 @pytest.mark.parametrize(("number", "whole"), [(1_000, True), (1_001, False)])
 async def test_a_thousand_headers_are_an_answer_and_more_are_not(
     transport: PooledTransport, number: int, whole: bool
