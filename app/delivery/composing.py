@@ -26,7 +26,7 @@ from app.delivery.reply import Unsendable
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
-_PAIRS = re.compile(r"[^\s;,=]+=[^\s;,]+")
+_BETWEEN_PAIRS = re.compile(r"[\s;,]+")
 _NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
 _MOST_PUT_IN = 1 << 20
 """So many characters may all placeholders of one request stand for: what a caller may send to the API at once."""
@@ -155,7 +155,7 @@ def secrets_in(template: str) -> list[str]:
     for stretch in map(str.strip, parse(template)[::2]):
         scheme, _, credentials = stretch.partition(" ")
         found += [stretch, credentials]
-        found += [value.strip('"') for _, value in (pair.split("=", 1) for pair in _PAIRS.findall(stretch))]
+        found += [pair.partition("=")[2].strip('"') for pair in _BETWEEN_PAIRS.split(stretch)]
         if scheme.lower() == "basic":
             found += _basic(credentials)
     return [part for part in found if len(part) >= SHORTEST_SECRET]
@@ -175,7 +175,7 @@ def _secrets_of(opened: Mapping[str, str]) -> tuple[str, ...]:
     secrets = [
         part for name, template in opened.items() if name.lower() not in _NO_SECRETS for part in secrets_in(template)
     ]
-    return tuple(sorted(secrets, key=len, reverse=True))
+    return tuple(sorted(dict.fromkeys(secrets), key=len, reverse=True))
 
 
 def _hides(name: str, template: str) -> bool:
