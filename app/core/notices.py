@@ -122,7 +122,8 @@ def of_pause(schedule: Schedule, context_json: str, gone_execution_id: UUID, rea
         "at": now,
     }
     return Notice(
-        execution_id(schedule.schedule_id, now, now, schedule.revision),
+        # No run by hand that is recorded in the same millisecond has this id: their keys count from one.
+        execution_id(schedule.schedule_id, now, now, -schedule.revision),
         now,
         schedule.schedule_id,
         schedule.community_id,

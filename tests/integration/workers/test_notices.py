@@ -217,6 +217,27 @@ async def test_a_pause_by_a_410_is_told_and_so_is_the_failure(rig: Rig) -> None:
     assert "HTTP 410" in paused["reason_detail"]
 
 
+async def test_a_run_by_hand_in_the_moment_of_a_pause_is_another_than_its_notice(rig: Rig) -> None:
+    async def gone(_request: Received) -> web.StreamResponse:
+        return web.Response(status=410)
+
+    rig.receiver.behaviour = gone
+    schedule = await rig.create(failure_target=target("http://127.0.0.1:1"))
+    await fire(rig, await rig.worker(), schedule)
+    paused = max(await notices(rig, schedule), key=lambda one: one.created_at)
+    # Both are of the same millisecond, and both are the first of their kind.
+    rig.clock.step_back((rig.clock.now() - paused.created_at).total_seconds())
+    await rig.schedules.trigger(
+        CALLER,
+        schedule.schedule_id,
+        context_override=None,
+        overlap_policy=None,
+        answer=lambda _: Answer(202, {}, b""),
+        idempotency=None,
+    )
+    assert {one.trigger for one in await rig.history(schedule)} == {Trigger.SCHEDULE, Trigger.MANUAL}
+
+
 async def test_a_dead_letter_that_fails_again_is_told_again(rig: Rig) -> None:
     rig.receiver.behaviour = refuses
     worker = await rig.worker()
