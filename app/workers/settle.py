@@ -149,6 +149,9 @@ class Settler:
             except StoreUnavailableException as away:
                 # Its next occurrence gets the same answer.
                 log.warning("pause_waits", category="ERROR", error=away.detail)
+            except Exception:
+                # Whatever it is, the others of the batch are to be paused, and what came meanwhile is to be settled.
+                log.exception("pause_failed", category="ERROR", schedule_id=str(assignment.schedule_id))
 
     async def _write(self, outcomes: Sequence[Outcome]) -> Settled:
         failures = 0
