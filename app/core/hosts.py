@@ -6,6 +6,7 @@ browser, or the C library, makes of it. What is dialled never depends on this: t
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import unquote
 
@@ -46,6 +47,19 @@ def read_host(host: str) -> Address | str:
     if _is_number(labels[-1]):
         return _ipv4(labels)
     return ".".join(labels)
+
+
+@lru_cache(maxsize=1024)
+def in_one_spelling(host: str) -> str:
+    """A host as it stands in a URL, the same for all its spellings; as it is where it is no host."""
+    try:
+        read = read_host(host)
+    except ValueError:
+        return host.lower()
+    if isinstance(read, IPv6Address):
+        # A mapped address is dialled as the IPv4 one.
+        return f"[{read}]" if read.ipv4_mapped is None else str(read.ipv4_mapped)
+    return str(read)
 
 
 def stands_for(name: str) -> Address | None:

@@ -1,13 +1,16 @@
 """How much may be sent to a target host: how many at once, and how many a second."""
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 
+from app.core.hosts import in_one_spelling
 from app.core.values import value
 
 ENGINE = "engine"
 """What the settings call the configured workflow engine."""
 EVERY_OTHER = "*"
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]+)?")
 
 
 @value
@@ -40,10 +43,18 @@ def parse_rates(text: str) -> dict[str, float]:
             raise ValueError(f"{part!r} is not host=number-per-second")
         if "/" in host or "=" in host or "@" in host or not host.isprintable() or " " in host:
             raise ValueError(f"{host!r} is not a host, as in api.example.com or 127.0.0.1:8080")
+        host = _as_it_is_looked_up(host)
         if host in rates:
             raise ValueError(f"{host!r} is named twice")
         rates[host] = _rate(part, number)
     return rates
+
+
+def _as_it_is_looked_up(host: str) -> str:
+    found = _HOST_AND_PORT.fullmatch(host)
+    if found is None or host in (ENGINE, EVERY_OTHER):
+        return host
+    return in_one_spelling(found[1]) + (found[2] or "")
 
 
 def _rate(part: str, number: str) -> float:

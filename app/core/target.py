@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.core.hosts import in_one_spelling
 from app.core.sealing import Sealed
 from app.core.templates import TemplateException, all_names_in, look_up, names_in, parse
 
@@ -72,9 +73,9 @@ class Target:
 
 @lru_cache(maxsize=1024)
 def host_of(url: str) -> str:
-    """`host` or `host:port` of a checked URL, in small letters."""
+    """`host` or `host:port` of a checked URL, however it is spelt: limits go by it, and are not to be evaded."""
     parts = urlsplit(url)
-    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    name = in_one_spelling(parts.hostname or "")
     return name if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 

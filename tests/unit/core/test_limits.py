@@ -11,6 +11,8 @@ def test_a_host_has_its_own_rate_or_that_of_every_other_and_the_engine_only_its_
     assert limits.rate_of("127.0.0.1:8080") == 0.5
     assert limits.rate_of("[::1]:80") == 3
     assert limits.rate_of("127.0.0.1:8081") == 50
+    spelt = parse_rates("bücher.example.=5, 0x7f.1:80=3, [0:0::1]=1")
+    assert spelt == {"xn--bcher-kva.example": 5, "127.0.0.1:80": 3, "[::1]": 1}
     assert limits.rate_of(None) == 200
 
 

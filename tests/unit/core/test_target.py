@@ -67,10 +67,24 @@ def test_no_url_of_a_target(url: str, why: str) -> None:
         ("http://127.0.0.1:8080/{{ x }}", "127.0.0.1:8080"),
         ("http://[2001:db8::1]/", "[2001:db8::1]"),
         ("http://[2001:db8::1]:81/", "[2001:db8::1]:81"),
+        ("http://[::ffff:8.8.8.8]:81/", "8.8.8.8:81"),
+        ("http://0x8.526344:81/", "8.8.8.8:81"),
     ],
 )
 def test_what_its_host_is_called(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://API.example.com/", "https://api.example.com./", "https://api%2eexample.com/", "https://%61pi.example.com",
+        "https://\uff41pi.example.com/", "https://api\u3002example.com:443/", "https://a\ufe0fpi.example.com/",
+    ],
+)  # fmt: skip
+def test_a_host_is_the_same_however_it_is_spelt(url: str) -> None:
+    assert url_problem(url) is None
+    assert host_of(url) == "api.example.com"
 
 
 @pytest.mark.parametrize(
