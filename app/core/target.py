@@ -85,8 +85,9 @@ def origin_of(url: str) -> str:
 
 
 def bound_to(url: str, header: str) -> str:
-    """What the sealed value of a header belongs to: a change of the host alone does not take it along."""
-    return f"{urlsplit(url).hostname}\n{header.lower()}"
+    """What the sealed value of a header belongs to: it is not taken along to another host, nor out of TLS."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}\n{header.lower()}"
 
 
 def url_problem(url: str) -> str | None:

@@ -111,7 +111,7 @@ async def test_a_secret_stays_with_its_host(client: httpx.AsyncClient) -> None:
     assert moved.status_code == 400
     assert sorted(fields_of(moved.json())) == ["target.headers.Authorization", "target.headers.X-Run"]
     assert "given for another host" in moved.text
-    elsewhere = {"url": "http://8.8.8.8:8080/other"}
+    elsewhere = {"url": "https://8.8.8.8:8080/other"}
     assert (await client.patch(path, json={"target": elsewhere})).status_code == 200
 
 

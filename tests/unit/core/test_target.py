@@ -130,6 +130,7 @@ def test_every_placeholder_that_is_not_known_is_told_with_its_field() -> None:
 
 def test_a_secret_belongs_to_its_header_and_host() -> None:
     same = bound_to("https://Example.com:8443/a", "X-Key")
-    assert same == bound_to("http://example.com/b", "x-key")
+    assert same == bound_to("https://example.com/b", "x-key")
     assert same != bound_to("https://example.org/a", "X-Key")
+    assert same != bound_to("http://example.com/a", "X-Key")
     assert same != bound_to("https://example.com/a", "X-Other")
