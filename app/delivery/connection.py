@@ -14,7 +14,11 @@ from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 _OVERHEAD_LIMIT_BYTES = 256 * 1024
 """Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
 _HEADERS_AT_MOST = 1_000
-"""Headers and trailers of one answer: each is a call, and what else this process sends waits while they are read."""
+"""Headers, trailers and interim answers of one answer: each is a call, and all that this process sends to others waits
+while they are read.
+"""
+_CHUNKS_AT_MOST = 1_000
+"""So many chunks of an answer's body are read, for the same reason."""
 
 
 class Unanswered(TransportFailure):
@@ -28,6 +32,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_body",
         "_body_bytes",
+        "_chunk_count",
         "_complete",
         "_ends_with_connection",
         "_header_count",
@@ -64,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] | None = [] if keep_headers else None
         self._body: list[bytes] = []
         self._retry_after: str | None = None
-        self._body_bytes = self._received_bytes = self._header_count = 0
+        self._body_bytes = self._received_bytes = self._header_count = self._chunk_count = 0
         self._complete = self._keep_alive = False
         self._expect_headers()
         answer = self._loop.create_future()
@@ -103,8 +108,8 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserUpgrade, HttpParserError) as broken:
-            if self._complete:
-                # What follows it costs the connection, and never the answer.
+            if self._complete or self._chunk_count > _CHUNKS_AT_MOST:
+                # What follows costs the connection, and never the answer.
                 self._finish()
                 self.abort()
             elif self._header_count > _HEADERS_AT_MOST:
@@ -152,10 +157,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._complete:
             return
-        self._header_count += 1
-        if self._header_count > _HEADERS_AT_MOST:
-            # Only what is raised here ends the parsing of what has come already.
-            raise HttpParserError
+        self._count_header()
         if self._headers is not None and not self._in_body:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         lowered = name.lower()
@@ -175,6 +177,13 @@ class Connection(asyncio.Protocol):
         # Kept: the parser goes on, and knows the status of what it has read last.
         self._status = self._parser.get_status_code()
 
+    def on_chunk_header(self) -> None:
+        if self._complete:
+            return
+        self._chunk_count += 1
+        if self._chunk_count > _CHUNKS_AT_MOST:
+            raise HttpParserError
+
     def on_body(self, part: bytes) -> None:
         if self._complete:
             return
@@ -187,10 +196,17 @@ class Connection(asyncio.Protocol):
             return
         if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
+            self._count_header()
             self._expect_headers()
             return
         self._complete = True
         self._keep_alive = self._parser.should_keep_alive()
+
+    def _count_header(self) -> None:
+        self._header_count += 1
+        if self._header_count > _HEADERS_AT_MOST:
+            # Only what is raised here ends the parsing of what has come already.
+            raise HttpParserError
 
     def _expect_headers(self) -> None:
         self._in_body = False

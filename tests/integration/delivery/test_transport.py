@@ -231,6 +231,18 @@ async def test_a_thousand_headers_are_an_answer_and_more_are_not(
     assert whole or str(reply) == "more than 1000 headers"
 
 
+async def test_a_thousand_interim_answers_are_no_answer(transport: PooledTransport) -> None:
+    async with target(sends(b"HTTP/1.1 102 P\r\n\r\n" * 1_001 + OK + b"Content-Length: 0\r\n\r\n")) as here:
+        assert str(await _post(transport, here.url)) == "more than 1000 headers"
+
+
+async def test_a_body_is_read_up_to_its_thousandth_chunk(transport: PooledTransport) -> None:
+    head, chunk, end = OK + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\nok\r\n", b"0\r\n\r\n"
+    for number in (999, 1_000, 50_000):
+        async with target(sends(head + chunk * number + end)) as here:
+            assert await _post(transport, here.url) == Reply(202, b"ok" * min(number, 1_000), None)
+
+
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3\xa4", b"", b"\t5 ", b"5" * 5000])
 async def test_a_retry_after_of_any_bytes_does_not_cost_the_answer(transport: PooledTransport, value: bytes) -> None:
     answer = b"HTTP/1.1 503 Busy\r\nRetry-After: " + value + b"\r\nContent-Length: 0\r\n\r\n"
