@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.creating import creating
 from bench.firing import Figures, burst, fairness, lateness
 from bench.growth import growth, machine
+from bench.hostile import HOSTILE, KIND, hostile
 from bench.picture import curves
 from bench.queueing import turns
 from bench.stack import Stack, running_stack
@@ -93,6 +94,12 @@ async def _fairness(stack: Stack, report: Report, given: argparse.Namespace) -> 
     _note(report, f"lateness beside a community with {given.crowd} due at once", figures)
 
 
+async def _hostile(stack: Stack, report: Report, given: argparse.Namespace) -> None:
+    figures = await hostile(stack, size=given.hostile, per_second=100, seconds=given.seconds, rounds=3)
+    for name, of_one in figures.items():
+        _note(report, f"{given.hostile} for {name}" if name in (HOSTILE, KIND) else name, of_one)
+
+
 async def _growth(stack: Stack, report: Report, given: argparse.Namespace) -> None:
     measured: list[Figures] = []
     for size in given.sizes:
@@ -111,6 +118,7 @@ PARTS: dict[str, Callable[[Stack, Report, argparse.Namespace], Awaitable[None]]]
     "creating": _creating,
     "queue": _turns,
     "fairness": _fairness,
+    "hostile": _hostile,
     "growth": _growth,
     "redis-away": _without_redis,
 }
@@ -145,5 +153,6 @@ if __name__ == "__main__":
     parser.add_argument("--rates", type=int, nargs="*", default=[200, 500, 2_000, 5_000], help="schedules a second")
     parser.add_argument("--seconds", type=int, default=15, help="how long each rate is held")
     parser.add_argument("--crowd", type=int, default=100_000, help="schedules of one community due at one instant")
+    parser.add_argument("--hostile", type=int, default=10_000, help="executions for targets that behave badly")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="schedules stored")
     asyncio.run(main(parser.parse_args()))

@@ -20,10 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.clock import SystemClock, to_ms
 from app.core.ids import new_id
+from app.core.target import Target
 from app.embedded.ports import free_port
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.store.preparing import prepare
+from app.store.target_columns import target_text
 from app.wheel.connection import connect
 from app.wheel.entries import schedule_entry
 from app.wheel.wheel import Wheel
@@ -32,7 +34,7 @@ _COLUMNS = (
     "schedule_id", "community_id", "workflow_id", "schedule_type", "scheduled_time", "timezone", "status",
     "next_execution_at", "next_due_at", "searched_to", "tzdata_version", "grace_period_seconds", "coalesce",
     "max_instances", "overlap_policy", "completion", "timeout_seconds", "retry", "after_completion", "context_data",
-    "created_at", "updated_at",
+    "created_at", "updated_at", "target",
 )  # fmt: skip
 _PATIENCE_SECONDS = 120
 _PAST = -1
@@ -61,10 +63,12 @@ class Stack:
         self._metrics_ports: list[int] = []
 
     @asynccontextmanager
-    async def workers(self, number: int) -> AsyncIterator[list[psutil.Process]]:
+    async def workers(self, number: int, **settings: str) -> AsyncIterator[list[psutil.Process]]:
         """Worker processes that are up."""
         self._metrics_ports = [free_port() for _ in range(number)]
-        children = [await self._start("worker", "--metrics-port", str(port)) for port in self._metrics_ports]
+        children = [
+            await self._start("worker", "--metrics-port", str(port), **settings) for port in self._metrics_ports
+        ]
         try:
             await self._until("SELECT count(*) FROM workers", number)
             yield [psutil.Process(child.pid) for child in children]
@@ -93,7 +97,7 @@ class Stack:
             child.terminate()
             await child.wait()
 
-    async def _start(self, *command: str) -> asyncio.subprocess.Process:
+    async def _start(self, *command: str, **settings: str) -> asyncio.subprocess.Process:
         environment = {
             **os.environ,
             "DATABASE_URL": self.database_url,
@@ -102,6 +106,7 @@ class Stack:
             "WEBHOOK_SIGNING_SECRETS": "whsec_" + base64.b64encode(b"b" * 32).decode(),
             "AUTH_MODE": "none",
             "LOG_LEVEL": "ERROR",
+            **settings,
         }
         return await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", *command, env=environment)
 
@@ -137,15 +142,22 @@ class Stack:
         return vain / max(claimed, 1.0)
 
     async def add_one_time(
-        self, due: list[datetime], *, community_id: int = 1, into_wheel: bool = True, shards: int = 16
+        self,
+        due: list[datetime],
+        *,
+        community_id: int = 1,
+        into_wheel: bool = True,
+        shards: int = 16,
+        target: Target | None = None,
+        retry: str = "{}",
     ) -> None:
-        """Store one-time schedules, and put them into the wheel."""
-        now = self.clock.now()
+        """Store one-time schedules, and put them into the wheel; without a target the receiver gets them."""
+        now, own_target = self.clock.now(), target_text("target", target)
         ids = [new_id(self.clock.now_ms()) for _ in due]
         rows = [
             (
                 schedule_id, community_id, schedule_id, "one_time", at, "UTC", "active", at, at, now, "-",
-                900, True, 3, "skip", "response", 3600, "{}", "keep", '{"report": "daily"}', now, now,
+                900, True, 3, "skip", "response", 3600, retry, "keep", '{"report": "daily"}', now, now, own_target,
             )
             for schedule_id, at in zip(ids, due, strict=True)
         ]  # fmt: skip
