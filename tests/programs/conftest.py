@@ -9,9 +9,9 @@ import pytest
 from tests.programs.service import Service, serving
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Service]:
-    """One for all tests of this folder."""
+    """One for all tests of a program; it ends with them, and costs the others nothing."""
     async with serving() as started:
         yield started
 
