@@ -85,8 +85,8 @@ async def idle_share(processes: list[psutil.Process], *, seconds: float) -> floa
 
 
 def soon(size: int) -> datetime:
-    """An instant at which so many schedules are stored for certain."""
-    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=_LEAD_SECONDS + size / 10_000)
+    """An instant at which so many schedules are stored for certain; to the millisecond, as all that is stored."""
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(milliseconds=_LEAD_SECONDS * 1000 + size // 10)
 
 
 def summary(late: list[float]) -> Figures:

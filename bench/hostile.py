@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 import asyncpg
@@ -79,11 +79,13 @@ async def _round(stack: Stack, name: str, size: int, per_second: float, seconds:
     }[name]
     each = size // max(len(others), 1)
     async with _receivers() as ports, stack.workers(1, **_SETTINGS) as (worker,):
-        # To the millisecond, as everywhere.
-        start = soon(healthy + size).replace(microsecond=0)
+        # Each is stored by itself; what is not there in time would be a crowd that is due at once.
+        start = soon(healthy + size) + timedelta(seconds=len(others))
         await _add(stack, ports[Behaviour.HEALTHY], spread(start, healthy, per_second))
         for behaviour in others:
             await _add(stack, ports[behaviour], spread(start, each, each / seconds))
+        if stack.clock.now() > start:
+            raise AssertionError("they were not stored in time")
         peak, share = await _until_over(stack, worker, healthy + each * len(others), start, seconds)
         async with httpx.AsyncClient() as client:
             notes = (await client.get(f"http://127.0.0.1:{ports['notes']}/")).json()
