@@ -137,6 +137,7 @@ async def assault(
             TARGET_ALLOWED_NETWORKS="127.0.0.0/8",
             TRIGGER_REQUEST_TIMEOUT_SECONDS=str(_TIMEOUT_SECONDS),
             LOG_LEVEL="ERROR",
+            SHUTDOWN_GRACE_SECONDS="1",
         ) as (worker,),
     ):
         start = datetime.now(UTC) + timedelta(seconds=3 + (hostile + healthy) / 1500)

@@ -141,6 +141,7 @@ async def test_a_worker_that_is_still_trying_to_connect_ends_as_soon(database_ur
         assert loop.time() - told_at < 4
 
 
+@pytest.mark.slow
 @pytest.mark.fault("24")
 async def test_what_it_held_is_given_back_where_postgres_answers_again_at_the_end_of_its_grace(
     silenced: EmbeddedPostgres, redis_url: str

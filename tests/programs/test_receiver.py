@@ -16,6 +16,8 @@ from tests.programs.losing import Losing, Passed
 from tests.programs.service import SIGNING_SECRET, Service
 from tests.target_examples import example
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True, slots=True)
 class Receiver:

@@ -90,6 +90,7 @@ async def test_what_is_claimed_is_recorded_and_given_back(prepared_url: str, red
         await _check_given_back(running, 1)
 
 
+@pytest.mark.slow
 async def test_what_was_being_read_again_is_given_back(prepared_url: str, redis_url: str) -> None:
     """It waited for long behind a limit, and is in nobody's queue at the moment of the signal."""
     answer = asyncio.Event()
