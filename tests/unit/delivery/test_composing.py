@@ -86,6 +86,8 @@ def test_a_secret_is_found_however_each_of_its_characters_is_escaped(secret: str
 
     # What is no escape in the secret itself: its escapes are undone as well.
     assume(not re.search(r"[\\%&]", secret) or len(redacting._Read(secret.encode()).plain) == len(secret))
+    # The escape of such an end begins with the end itself: that is found, and the rest of its escape is left.
+    assume(not secret.endswith(("\\", "%", "&")))
     said = "".join(map(escaped, secret))
     assert redacted(f"<{said}>é".encode(), [secret]) == f"<{MASK}>é".encode()
 
