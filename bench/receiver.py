@@ -38,7 +38,7 @@ class Receiver(asyncio.Protocol):
         assert self._transport is not None
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = self._buffer[:end].lower()
-            length = int(_header(head, b"content-length") or b"0")
+            length = int(header_of(head, b"content-length") or b"0")
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
@@ -47,11 +47,12 @@ class Receiver(asyncio.Protocol):
                 arrivals.clear()
                 self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
             else:
-                arrivals.append(((_header(head, b"idempotency-key") or b"").decode(), at_ms))
+                arrivals.append(((header_of(head, b"idempotency-key") or b"").decode(), at_ms))
                 self._transport.write(_ANSWER)
 
 
-def _header(head: bytes, name: bytes) -> bytes | None:
+def header_of(head: bytes, name: bytes) -> bytes | None:
+    """The value of a header in a request's head in small letters; null where it is not there."""
     start = head.find(b"\r\n" + name + b":")
     if start < 0:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.api.rendering import PREFIX, etag, instant_text
+from app.api.rendering import PREFIX, etag
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.calendars import (
     CalendarInput,
@@ -16,6 +16,7 @@ from app.api.wire.calendars import (
     Weekday,
 )
 from app.core.calendars import Calendar, CalendarDefinition, Days, Fill, Source
+from app.core.clock import utc
 from app.core.queries import Answer
 from app.service.calendar_changes import Refreshed
 
@@ -72,8 +73,8 @@ def calendar_json(calendar: Calendar) -> dict[str, Any]:
         "recomputed": calendar.recomputed,
         "community_id": calendar.community_id,
         "created_by": calendar.created_by,
-        "created_at": instant_text(calendar.created_at),
-        "updated_at": instant_text(calendar.updated_at),
+        "created_at": utc(calendar.created_at),
+        "updated_at": utc(calendar.updated_at),
         "revision": calendar.revision,
     }
 
@@ -151,5 +152,5 @@ def _fill_json(fill: Fill) -> dict[str, Any]:
 def _source_json(source: Source) -> dict[str, Any]:
     return _fill_json(source.fill) | {
         "package_version": source.package_version,
-        "filled_at": instant_text(source.filled_at),
+        "filled_at": utc(source.filled_at),
     }

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from app.api.rendering import execution_json, instant_text
+from app.api.rendering import execution_json
+from app.core.clock import utc
 from app.core.explaining import Explanation, Fact, Overview
 
 
@@ -13,8 +14,8 @@ def explanation_json(schedule_id: UUID, found: Explanation, now: datetime) -> di
     """Why a schedule did or did not fire at an instant."""
     return {
         "schedule_id": schedule_id,
-        "now": instant_text(now),
-        "at": instant_text(found.at),
+        "now": utc(now),
+        "at": utc(found.at),
         "verdict": found.verdict,
         "summary": found.summary,
         "facts": [_fact_json(fact) for fact in found.facts],
@@ -28,13 +29,13 @@ def overview_json(schedule_id: UUID, found: Overview, now: datetime) -> dict[str
     """The same for each occurrence of a time span."""
     return {
         "schedule_id": schedule_id,
-        "now": instant_text(now),
-        "from": instant_text(found.start),
-        "to": instant_text(found.end),
+        "now": utc(now),
+        "from": utc(found.start),
+        "to": utc(found.end),
         "summary": found.summary,
         "occurrences": [
             {
-                "at": instant_text(one.at),
+                "at": utc(one.at),
                 "verdict": one.verdict,
                 "summary": one.summary,
                 "execution_id": one.execution_id,
@@ -53,7 +54,7 @@ def _fact_json(fact: Fact) -> dict[str, Any]:
 def _plain(value: object) -> Any:
     """A fact's value with its instants as text; ids are the encoder's own matter."""
     if isinstance(value, datetime):
-        return instant_text(value)
+        return utc(value)
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

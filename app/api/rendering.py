@@ -9,6 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from app.api.target_rendering import target_json
+from app.core.clock import utc
 from app.core.errors import InvalidScheduleException, ScheduleServiceException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.firing import Waiting, first_waiting
@@ -23,14 +24,8 @@ PREFIX = "/api/v1"
 _JSON = "application/json"
 
 
-def instant_text(instant: datetime) -> str:
-    """A UTC instant in RFC 3339: `2026-11-23T17:00:00Z`, with `.123` only when it has milliseconds."""
-    text = instant.isoformat()
-    return f"{text[:23]}Z" if instant.microsecond else f"{text[:19]}Z"
-
-
 def _instant(instant: datetime | None) -> str | None:
-    return None if instant is None else instant_text(instant)
+    return None if instant is None else utc(instant)
 
 
 def schedule_json(schedule: Schedule) -> dict[str, Any]:
@@ -73,8 +68,8 @@ def schedule_json(schedule: Schedule) -> dict[str, Any]:
         "tags": defined.tags,
         "community_id": schedule.community_id,
         "created_by": schedule.created_by,
-        "created_at": instant_text(schedule.created_at),
-        "updated_at": instant_text(schedule.updated_at),
+        "created_at": utc(schedule.created_at),
+        "updated_at": utc(schedule.updated_at),
         "revision": schedule.revision,
     }
 
@@ -96,13 +91,13 @@ def _next_json(schedule: Schedule) -> dict[str, Any]:
         }
     following = _following(schedule, waits_for)
     return {
-        "next_execution_at": None if following is None else instant_text(following.occurrence),
-        "next_due_at": None if following is None else instant_text(following.due_at),
+        "next_execution_at": None if following is None else utc(following.occurrence),
+        "next_due_at": None if following is None else utc(following.due_at),
         "skip_next": {
-            "scheduled_for": instant_text(waits_for),
+            "scheduled_for": utc(waits_for),
             "by": skip.by,
             "reason": skip.reason,
-            "at": instant_text(skip.at),
+            "at": utc(skip.at),
         },
     }
 
@@ -139,8 +134,8 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "workflow_id": execution.workflow_id,
         "community_id": execution.community_id,
         "trigger": execution.trigger,
-        "scheduled_for": instant_text(execution.scheduled_for),
-        "due_at": instant_text(execution.due_at),
+        "scheduled_for": utc(execution.scheduled_for),
+        "due_at": utc(execution.due_at),
         "covers_from": _instant(execution.covers_from),
         "status": execution.status,
         "reason": execution.reason,
@@ -153,7 +148,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "engine_execution_id": execution.engine_execution_id,
         "next_attempt_at": _instant(execution.wake_at) if retrying else None,
         "result": execution.result,
-        "created_at": instant_text(execution.created_at),
+        "created_at": utc(execution.created_at),
         "started_at": _instant(execution.started_at),
         "finished_at": _instant(execution.finished_at),
         "error": execution.error,
@@ -163,7 +158,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
 def _attempt_json(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
-        "started_at": instant_text(attempt.started_at),
+        "started_at": utc(attempt.started_at),
         "duration_ms": attempt.duration_ms,
         "status_code": attempt.status_code,
         "error": attempt.error,
@@ -213,12 +208,12 @@ def backfill_answer(result: BackfillResult) -> Answer:
     content = {
         "backfill_id": result.backfill_id,
         "schedule_id": result.schedule_id,
-        "from": instant_text(asked.start),
-        "to": instant_text(asked.end),
+        "from": utc(asked.start),
+        "to": utc(asked.end),
         "max_parallel": asked.max_parallel,
         "dry_run": asked.dry_run,
         "count": len(result.runs),
-        "runs": [{"scheduled_for": instant_text(instant), "execution_id": run_id} for instant, run_id in result.runs],
+        "runs": [{"scheduled_for": utc(instant), "execution_id": run_id} for instant, run_id in result.runs],
     }
     return Answer(200 if asked.dry_run else 202, {"content-type": _JSON}, _encode(content))
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from app.core.hosts import in_one_spelling
 from app.core.sealing import Sealed
-from app.core.templates import TemplateException, all_names_in, look_up, names_in, parse
+from app.core.templates import TemplateException, all_names_in, look_up, parse
 
 LONGEST_URL = 2048
 MOST_HEADERS = 50
@@ -148,8 +148,3 @@ def _without_placeholders(url: str) -> str:
     except TemplateException:
         # Told of where the templates are checked.
         return re.sub(r"\{\{[^}]*\}?\}?", "", url)
-
-
-def asks_for(text: str, name: str) -> bool:
-    """Whether a checked template asks for a name, or for a member of it."""
-    return any(asked == name or asked.startswith(f"{name}.") for asked in names_in(text))

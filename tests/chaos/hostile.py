@@ -18,6 +18,8 @@ from typing import cast
 import orjson
 import uvloop
 
+from bench.receiver import header_of
+
 METADATA = "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
 HEADERS = 10_000
 GIGABYTE = 1 << 30
@@ -87,11 +89,11 @@ class Receiver(asyncio.Protocol):
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head = self._buffer[:end].lower()
-            length = int(_header(head, b"content-length") or b"0")
+            length = int(header_of(head, b"content-length") or b"0")
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            if key := _header(head, b"idempotency-key"):
+            if key := header_of(head, b"idempotency-key"):
                 self.notes.came[key.decode()] += 1
                 self.notes.first_ms.setdefault(key.decode(), at_ms)
             self._answer(self)
@@ -117,15 +119,6 @@ class Receiver(asyncio.Protocol):
         """Write a byte, and another after a second."""
         self.transport.write(b"x")
         self._timer = asyncio.get_running_loop().call_later(_TRICKLE_SECONDS, self.trickle)
-
-
-def _header(head: bytes, name: bytes) -> bytes | None:
-    start = head.find(b"\r\n" + name + b":")
-    if start < 0:
-        return None
-    start += len(name) + 3
-    end = head.find(b"\r\n", start)
-    return head[start : end if end >= 0 else len(head)].strip()
 
 
 def _hang(_receiver: Receiver) -> None:

@@ -14,11 +14,12 @@ from app.api.access import Viewer
 from app.api.bodies import read_json
 from app.api.document import READING, answers, takes
 from app.api.parts import parts_of
-from app.api.rendering import PREFIX, instant_text, json_response
+from app.api.rendering import PREFIX, json_response
 from app.api.routes.schedules import ScheduleId
 from app.api.timings import calendar_use
 from app.api.wire.base import read_model
 from app.api.wire.occurrences import DEFAULT_OCCURRENCES, MAX_OCCURRENCES, Occurrences, PreviewInput
+from app.core.clock import utc
 from app.core.occurrences import (
     Adjustment,
     AdjustmentCause,
@@ -76,7 +77,7 @@ def _answer(timing: Timing, occurrences: Sequence[datetime], read: datetime | No
     """`read` is what a caller wrote for the only instant, where that is the reading of a clock."""
     adjusted = [
         {
-            "occurrence": instant_text(occurrence),
+            "occurrence": utc(occurrence),
             "cause": each.cause,
             "wall_times": each.wall_times,
             "text": each.text,
@@ -84,7 +85,7 @@ def _answer(timing: Timing, occurrences: Sequence[datetime], read: datetime | No
         for occurrence in occurrences
         for each in _adjustments(timing, occurrence, read)
     ]
-    shown = list(map(instant_text, occurrences))
+    shown = list(map(utc, occurrences))
     return json_response({"occurrences": shown, "adjusted": adjusted, "description": describe(timing)})
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.api.rendering import instant_text, retry_json
-from app.core.clock import truncate_to_ms
+from app.api.rendering import retry_json
+from app.core.clock import truncate_to_ms, utc
 from app.core.occurrences import parse_instant
 from app.core.schedule import RetryPolicy
 
@@ -23,13 +23,13 @@ from app.core.schedule import RetryPolicy
     ],
 )
 def test_an_instant_has_one_form(instant: datetime, text: str) -> None:
-    assert instant_text(instant) == text
+    assert utc(instant) == text
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_shown_instant_reads_as_the_same(instant: datetime) -> None:
     kept = truncate_to_ms(instant)
-    assert parse_instant(instant_text(kept), field="start", timezone=None) == kept
+    assert parse_instant(utc(kept), field="start", timezone=None) == kept
 
 
 def test_whole_numbers_are_shown_without_a_fraction() -> None:
