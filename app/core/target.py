@@ -15,7 +15,7 @@ from app.core.templates import TemplateException, all_names_in, look_up, parse
 LONGEST_URL = 2048
 MOST_HEADERS = 50
 LONGEST_HEADER = 8192
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
@@ -76,7 +76,7 @@ def host_of(url: str) -> str:
     """`host` or `host:port` of a checked URL, however it is spelt: limits go by it, and are not to be evaded."""
     parts = urlsplit(url)
     name = in_one_spelling(parts.hostname or "")
-    return name if parts.port in (None, _DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
+    return name if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
 def origin_of(url: str) -> str:

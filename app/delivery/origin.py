@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from app.core.target import DEFAULT_PORTS
 from app.delivery.reply import Unsendable
 
 _PATH_BEGINS = re.compile(r"[/?]")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Origin(NamedTuple):
@@ -45,7 +45,7 @@ def _origin(base: str, trusted: bool) -> Origin:
         host, port = parts.hostname, parts.port
     except ValueError as refused:
         raise Unsendable(f"not a URL: {refused}") from None
-    if parts.scheme not in _DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
+    if parts.scheme not in DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
         raise Unsendable("not a URL of a target: http(s)://host[:port][/path]")
     if not host.isascii():
         try:
@@ -53,6 +53,6 @@ def _origin(base: str, trusted: bool) -> Origin:
         except UnicodeError as refused:
             raise Unsendable(f"not the name of a host: {refused}") from None
     shown = f"[{host}]" if ":" in host else host
-    default = _DEFAULT_PORTS[parts.scheme]
+    default = DEFAULT_PORTS[parts.scheme]
     authority = shown if port in (None, default) else f"{shown}:{port}"
     return Origin(parts.scheme, host, default if port is None else port, authority, trusted)

@@ -11,6 +11,7 @@ from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.ids import recorded_between, recorded_for
 from app.store.database import Connection
 from app.store.executions import COLUMNS, ROW, execution_of, one
+from app.store.these import NO_NOTICE
 
 _CANCEL = f"""
     UPDATE executions
@@ -54,11 +55,11 @@ _LOCK_DEAD = f"SELECT {COLUMNS} FROM executions WHERE {_DEAD_AMONG} ORDER BY exe
 _REOPEN_ALL = f"UPDATE executions SET {_ANEW.format(now='$5')} WHERE {_DEAD_AMONG} RETURNING {COLUMNS}"
 # idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
 # ids first, because an UPDATE alone locks in whatever order it finds them.
-_CANCEL_WAITING = """
+_CANCEL_WAITING = f"""
     WITH waiting AS MATERIALIZED (
         SELECT execution_id, recorded_for FROM executions
          WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
-           AND trigger NOT IN ('failure', 'cancel')
+           AND {NO_NOTICE}
          ORDER BY execution_id
            FOR NO KEY UPDATE)
     UPDATE executions e

@@ -14,6 +14,7 @@ from app.core.queries import ExecutionFilter
 from app.store.database import Connection
 from app.store.executions import COLUMNS, execution_of
 from app.store.looks import Look, Question
+from app.store.these import NO_NOTICE
 
 _THESE = f"""
     SELECT {COLUMNS} FROM executions
@@ -57,7 +58,7 @@ async def look(
         # The first condition is what lets Postgres pass over partitions, the second is exact.
         scope += [f"recorded_for <= {bind(recorded_for(before))}", f"execution_id < {bind(before)}"]
     if filter_.trigger is None:
-        scope.append("trigger NOT IN ('failure', 'cancel')")
+        scope.append(NO_NOTICE)
     else:
         wanted.append(f"trigger = {bind(filter_.trigger.value)}")
     if filter_.status is not None:

@@ -14,3 +14,5 @@ UNFINISHED = "coalesce(e.finished_at, 'infinity') = 'infinity'"
 The planner knows nothing yet of a day's partition that has just begun, takes `IS NULL` for rare, and reads all that is
 unfinished by the partial index to find ten rows of it: 15 ms in place of 0.7. Put so, only the primary key is left.
 """
+NO_NOTICE = "trigger NOT IN ('failure', 'cancel')"
+"""Runs, and not what is told of them (`Trigger.is_notice`)."""
