@@ -1,5 +1,6 @@
 """Statements about schedules as their callers see them; every one names the community."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +19,7 @@ from app.core.schedule import (
     Schedule,
     ScheduleStatus,
 )
+from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.firing import retry_policy, skip_next_of
 from app.store.refusals import json_text
@@ -68,6 +70,14 @@ _KNOWN = """
         OR EXISTS (SELECT FROM schedule_revisions WHERE schedule_id = $1 AND community_id = $2)
 """
 
+_ACTIVE_AT = """
+    SELECT s.schedule_id
+      FROM workflow_schedules s
+      JOIN unnest($1::uuid[], $2::bigint[], $3::int[]) AS u(schedule_id, community_id, revision)
+     USING (schedule_id, community_id, revision)
+     WHERE s.status = 'active'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Life:
@@ -90,6 +100,12 @@ async def lock(connection: Connection, community_id: int, schedule_id: UUID) -> 
     """The same, locked until the transaction ends: whatever a change computes is to be computed from this."""
     row = await connection.fetchrow(_LOCK, schedule_id, community_id)
     return None if row is None else schedule_of(row)
+
+
+async def active_at(connection: Connection, keys: Sequence[tuple[UUID, int, int]]) -> set[UUID]:
+    """Which of the schedules (id, community, revision) are active, and still at this revision."""
+    rows = await connection.fetch(_ACTIVE_AT, *columns_of(keys)) if keys else ()
+    return {row[0] for row in rows}
 
 
 async def move(connection: Connection, schedule: Schedule, life: Life) -> Schedule:

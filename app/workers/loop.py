@@ -35,6 +35,7 @@ from app.workers.fallback import Fallback
 from app.workers.giving import GiveBack
 from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
 from app.workers.lanes import Lanes
+from app.workers.pausing import Pausing
 from app.workers.presence import BEAT_SECONDS, Presence
 from app.workers.released import hand_back
 from app.workers.settle import Settler
@@ -71,9 +72,9 @@ class Worker:
         self._metrics = metrics
         signals = signals or Signals()
         self.presence = Presence(database, clock, shares=bool(settings.limits.per_second))
-        schedules = ScheduleService(database, wheel, clock)
+        self.pausing = Pausing(database, clock, ScheduleService(database, wheel, clock))
         self.settler = Settler(
-            database, wheel, clock, metrics, schedules=schedules, forget=self._forget, signals=signals
+            database, wheel, clock, metrics, pausing=self.pausing, forget=self._forget, signals=signals
         )
         self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget_unsent)
         self.lanes = Lanes(
@@ -204,6 +205,7 @@ class Worker:
             "lanes": self.lanes.run_forever,
             "give-back": self.giving.run_forever,
             "settle": self.settler.run_forever,
+            "pause": self.pausing.run_forever,
             "window": self._window_forever,
             "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
             "bury": lambda: self._keep("bury", self.bury.run_once, bury.PASS_SECONDS),
@@ -293,7 +295,7 @@ class Worker:
         # What was being read again in between.
         await self._release(self.deliverer.stop())
         until = max(until, self._clock.monotonic() + _SETTLE_PATIENCE_SECONDS)
-        while self.settler.busy and self._clock.monotonic() < until:
+        while (self.settler.busy or self.pausing.busy) and self._clock.monotonic() < until:
             await self._clock.sleep(0.01)
 
     async def _release(self, unsent: Sequence[Assignment]) -> None:

@@ -17,12 +17,12 @@ from app.core.schedule import Completion
 from app.delivery.answer import Meaning
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
-from app.service.schedules import ScheduleService
 from app.store import queueing, settling
 from app.store.database import Database
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
+from app.workers.pausing import Pausing
 from app.workers.released import put_back
 from app.workers.signals import Point, Signals
 
@@ -47,7 +47,7 @@ class Settler:
         clock: Clock,
         metrics: Metrics,
         *,
-        schedules: ScheduleService,
+        pausing: Pausing,
         forget: Callable[[Delivered], None],
         signals: Signals,
     ) -> None:
@@ -55,7 +55,7 @@ class Settler:
         self._wheel = wheel
         self._clock = clock
         self._metrics = metrics
-        self._schedules = schedules
+        self._pausing = pausing
         self._forget = forget
         self._signals = signals
         self._waiting: list[Delivered] = []
@@ -94,7 +94,9 @@ class Settler:
             wakes += settled.notices
             wakes += await self._wake_queued(settled.made_room)
             await put_back(self._wheel, wakes)
-            await self._pause_gone([one for one in batch if one.assignment.execution_id in written])
+            for one in batch:
+                if one.assignment.execution_id in written:
+                    self._pausing.add(one)
         finally:
             self._unsettled -= len(batch)
             for delivered in batch:
@@ -132,26 +134,6 @@ class Settler:
             # Whatever it is, the outcomes are written, and what follows from them must be done.
             log.warning("queue_wake_lost", category="ERROR", error=str(lost), groups=len(groups))
             return []
-
-    async def _pause_gone(self, settled: Sequence[Delivered]) -> None:
-        for delivered in settled:
-            assignment = delivered.assignment
-            if delivered.verdict.meaning is not Meaning.GONE or assignment.is_notice:
-                continue
-            try:
-                await self._schedules.pause_gone(
-                    assignment.community_id,
-                    assignment.schedule_id,
-                    revision=assignment.revision,
-                    execution_id=assignment.execution_id,
-                    reason=f"the target answered {delivered.verdict.error}",
-                )
-            except StoreUnavailableException as away:
-                # Its next occurrence gets the same answer.
-                log.warning("pause_waits", category="ERROR", error=away.detail)
-            except Exception:
-                # Whatever it is, the others of the batch are to be paused, and what came meanwhile is to be settled.
-                log.exception("pause_failed", category="ERROR", schedule_id=str(assignment.schedule_id))
 
     async def _write(self, outcomes: Sequence[Outcome]) -> Settled:
         failures = 0

@@ -87,6 +87,7 @@ class Hosts:
             for loop in (
                 worker.deliverer.run_forever,
                 worker.settler.run_forever,
+                worker.pausing.run_forever,
                 worker.lanes.run_forever,
                 worker.giving.run_forever,
             )

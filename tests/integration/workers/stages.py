@@ -12,8 +12,11 @@ from tests.integration.workers.rig import Rig
 
 @asynccontextmanager
 async def delivering(worker: Worker) -> AsyncIterator[None]:
-    """The worker's last two stages at work."""
-    tasks = [asyncio.create_task(worker.deliverer.run_forever()), asyncio.create_task(worker.settler.run_forever())]
+    """The worker's last stages at work."""
+    tasks = [
+        asyncio.create_task(loop())
+        for loop in (worker.deliverer.run_forever, worker.settler.run_forever, worker.pausing.run_forever)
+    ]
     yield
     for task in tasks:
         task.cancel()
@@ -35,18 +38,21 @@ async def look_again(rig: Rig, worker: Worker) -> Look:
 
 
 async def look_and_send(rig: Rig, worker: Worker) -> Look:
-    """A look, and the outcome of everything that it handed on; the stages are at work."""
+    """A look, and the outcome of everything that it handed on, pauses with it; the stages are at work."""
     look = await look_again(rig, worker)
     async with asyncio.timeout(20):
-        while any(worker.deliverer.knows(assignment.execution_id) for assignment in look.assignments):
+        while worker.pausing.busy or any(worker.deliverer.knows(one.execution_id) for one in look.assignments):
             rig.clock.move(0.001)
             await turn()
     return look
 
 
 async def settled(rig: Rig, worker: Worker) -> None:
-    """Wait until every answer is written; the settler's gathering waits for the hand-moved clock."""
+    """Wait until every answer is written and has paused what it pauses.
+
+    The settler's gathering waits for the hand-moved clock.
+    """
     async with asyncio.timeout(20):
-        while any(worker.deliverer.knows(UUID(key)) for key in rig.receiver.deliveries()):
+        while worker.pausing.busy or any(worker.deliverer.knows(UUID(key)) for key in rig.receiver.deliveries()):
             rig.clock.move(0.001)
             await turn()

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -10,7 +9,6 @@ from aiohttp import web
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
 from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
-from app.core.tasks import end
 from app.workers.loop import Worker
 from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.stages import delivering, look_again, settled, turn
@@ -128,37 +126,6 @@ async def test_a_retry_is_not_made_before_its_time(rig: Rig) -> None:
         rig.clock.move(0.001)
         worker.claimer.wake(None)
         assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
-
-
-@pytest.mark.fault("18")
-async def test_a_pause_that_fails_keeps_no_other_from_being_paused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def gone(_request: Received) -> web.StreamResponse:
-        return web.Response(status=410)
-
-    rig.receiver.behaviour = gone
-    worker = await rig.worker()
-    pause = worker.settler._schedules.pause_gone
-    failed: list[Any] = []
-
-    async def fails_once(*asked: Any, **how: Any) -> bool:
-        if not failed:
-            failed.append(asked[1])
-            raise LookupError("its zone is not known any more")
-        return await pause(*asked, **how)
-
-    monkeypatch.setattr(worker.settler._schedules, "pause_gone", fails_once)
-    schedules = [await rig.create(), await rig.create()]
-    rig.clock.move_to(next_of(schedules[0])[0])
-    look = await look_again(rig, worker)
-    assert len(look.assignments) == 2
-    async with asyncio.timeout(20):
-        delivering = asyncio.create_task(worker.deliverer.run_forever())
-        while len(worker.settler._waiting) < 2:
-            await asyncio.sleep(0.001)
-        assert await worker.settler.run_once() == 2
-        await end(delivering)
-    statuses = {(await rig.schedules.get(CALLER, one.schedule_id)).status for one in schedules}
-    assert statuses == {ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED}
 
 
 async def test_a_target_that_is_gone_pauses_the_schedule_unless_it_was_repaired_meanwhile(rig: Rig) -> None:

@@ -136,6 +136,8 @@ class Settle:
                 book.pauses(life.reached(book), kept)
         while crew.worker.settler.busy:
             await crew.worker.settler.run_once()
+        while crew.worker.pausing.busy:
+            await crew.worker.pausing.run_once()
         await life.saw(lambda old, new: new.status == expected.get(old.execution_id) and old.finished_at is None)
         for key, status in expected.items():
             if status is not None:
