@@ -11,9 +11,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 
-_OVERHEAD_LIMIT_BYTES = 256 * 1024
+_OVERHEAD_LIMIT_BYTES = 64 * 1024
 """Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
-_HEADERS_AT_MOST = 1_000
+_HEADERS_AT_MOST = 200
 """Headers, trailers and interim answers of one answer: each is a call, and all that this process sends to others waits
 while they are read.
 """

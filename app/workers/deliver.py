@@ -18,6 +18,7 @@ from app.store.database import Database
 from app.workers.lane import Due
 from app.workers.lanes import Lanes
 from app.workers.presence import Presence
+from app.workers.shares import Standing
 from app.workers.signals import Point, Signals
 from app.workers.turns import Turns
 
@@ -132,8 +133,8 @@ class Deliverer:
             self._changed.set()
 
     def enter(self, due: Due) -> None:
-        """One that has a place in its lane is sent as soon as it is its community's turn."""
-        self._ready.append(due.assignment.community_id, due)
+        """One that has a place in its lane is sent as soon as it is its turn."""
+        self._ready.append(due, *_turn_of(due))
         if self._idle:
             self._wake_one()
 
@@ -229,7 +230,7 @@ class Deliverer:
         while self._ready and len(doubtful) < _RECHECK_BATCH:
             following = self._ready.pop()
             if self._fit(following):
-                self._ready.put_back(following.assignment.community_id, following)
+                self._ready.put_back(following, *_turn_of(following))
                 break
             doubtful.append(following)
         self._in_flight += 1
@@ -237,7 +238,7 @@ class Deliverer:
             owned = await self._still_owned([due.assignment for due in doubtful])
         except BaseException:
             for due in reversed(doubtful):
-                self._ready.put_back(due.assignment.community_id, due)
+                self._ready.put_back(due, *_turn_of(due))
             raise
         finally:
             self._in_flight -= 1
@@ -245,7 +246,7 @@ class Deliverer:
         for due in reversed(doubtful):
             if due.assignment.execution_id in owned:
                 due.since = now
-                self._ready.put_back(due.assignment.community_id, due)
+                self._ready.put_back(due, *_turn_of(due))
                 self._wake_one()
             else:
                 self.forget(due.assignment.execution_id)
@@ -287,3 +288,12 @@ class Deliverer:
         """Deliveries a second, fading within about a second."""
         faded: float = 0.5 ** ((self._clock.monotonic() - self._rated_at) / _RATE_SECONDS)
         return self._sent_rate * faded
+
+
+def _turn_of(due: Due) -> tuple[int, bool, str | None]:
+    """Communities take turns, in each the hosts that are quick with the others, and in each of these its hosts.
+
+    A crowd for one host so costs another of its community one request, and one for a thousand that nobody knows yet
+    costs those that are known to be quick every other turn.
+    """
+    return due.assignment.community_id, due.lane.standing is Standing.QUICK, due.lane.host

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.core.assignment import Assignment
 from app.core.breaker import Breaker
+from app.workers.shares import QUICK_SECONDS, Standing
 from app.workers.turns import Turns
 
 SOON_SECONDS = 1.0
@@ -25,11 +26,22 @@ class Lane:
     `sending` those of them whose request is under way.
     """
 
-    __slots__ = ("_moved_at", "_seconds", "ask_at", "asking", "bound", "breaker", "free_at", "host", "last_error",
-                 "rate", "sending", "taken", "waiting")  # fmt: skip
+    __slots__ = ("_ended_at", "_moved_at", "_seconds", "_trusted", "ask_at", "asking", "bound", "breaker", "free_at",
+                 "host", "last_error", "rate", "sending", "standing", "taken", "waiting",
+                 "waits_since")  # fmt: skip
 
-    def __init__(self, host: str | None, *, bound: int, rate: float | None, probe_seconds: float, now: float) -> None:
+    def __init__(
+        self,
+        host: str | None,
+        *,
+        bound: int,
+        rate: float | None,
+        probe_seconds: float,
+        now: float,
+        standing: Standing = Standing.SLOW,
+    ) -> None:
         self.host = host
+        self.standing = standing
         self.bound = bound
         self.rate = rate
         self.breaker = Breaker(probe_seconds=probe_seconds)
@@ -41,18 +53,38 @@ class Lane:
         self.free_at = now
         """When whoever is given back next would have its turn, behind those that were given back before."""
         self.last_error: str | None = None
+        self.waits_since = now
         self._moved_at = now
+        self._ended_at = now
+        self._trusted = standing is Standing.QUICK
         self._seconds = _FIRST_GUESS_SECONDS
 
     def has_place(self, now: float) -> bool:
         """Whether one more may be on its way."""
         return self.taken < self.bound and self.breaker.lets(now)
 
-    def moved(self, now: float, seconds: float | None = None) -> None:
-        """One got a place, or ended after that many seconds."""
+    def began(self, now: float) -> None:
+        """One gets a place."""
         self._moved_at = now
-        if seconds is not None:
-            self._seconds += (seconds - self._seconds) * _SMOOTHING
+        if not self.taken:
+            # Nobody was asked before: the host was not silent.
+            self._ended_at = now
+
+    def ended(self, now: float, seconds: float) -> None:
+        """One ended, after that many seconds."""
+        self._moved_at = self._ended_at = now
+        self._trusted = True
+        self._seconds += (seconds - self._seconds) * _SMOOTHING
+
+    def judged(self, now: float) -> Standing:
+        """What the host has shown of itself by now: how quick it was of late, and for how long it is silent."""
+        if self.host is None:
+            return Standing.QUICK
+        if not self.breaker.closed:
+            return Standing.FAILING
+        silent_seconds = now - self._ended_at if self.taken else 0.0
+        quick = self._trusted and max(self._seconds, silent_seconds) <= QUICK_SECONDS
+        return Standing.QUICK if quick else Standing.SLOW
 
     def start_again(self, now: float) -> None:
         """The host is back: how slow it was while it was not says nothing any more."""
@@ -60,8 +92,13 @@ class Lane:
         self.free_at = now
 
     def stuck(self, now: float) -> bool:
-        """Whether who waits does so in vain: every place is taken, and none came free for a while."""
-        return self.taken >= self.bound and now - self._moved_at > STUCK_SECONDS
+        """Whether who waits for a place does so in vain: every one of its own is taken and none came free for a while,
+        or other hosts hold those that it shares with them.
+        """
+        if self.taken >= self.bound:
+            return now - self._moved_at > STUCK_SECONDS
+        waits = bool(self.waiting) and self.breaker.closed and self.rate is None
+        return waits and now - max(self.waits_since, self._moved_at) > STUCK_SECONDS
 
     def pace(self, now: float) -> float:
         """How many it takes a second, as far as is known."""

@@ -1,9 +1,9 @@
 """Limits per target host: who may be sent now, who waits a moment, and who comes again later.
 
 Each host has a lane. What is due goes on to be sent where its lane has a place for it: its circuit is closed, fewer
-than `TARGET_MAX_CONCURRENT` are on their way, and its rate allows it. Else it waits in the lane, for about a second,
-without an attempt and without a sender; what cannot be sent by then is given back. So one dead target costs the others
-nothing, and this worker no memory.
+than `TARGET_MAX_CONCURRENT` are on their way, its rate allows it, and the slow ones together do not hold their share of
+the senders. Else it waits in the lane, for about a second, without an attempt and without a sender; what cannot be sent
+by then is given back. So one dead target costs the others nothing, and this worker no memory.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from app.workers.giving import GiveBack
 from app.workers.lane import SOON_SECONDS, WAIT_AT_MOST, Due, Lane
 from app.workers.lane_book import LaneBook
 from app.workers.later import later, too_late
+from app.workers.shares import Shares, Standing
 
 _TICK_MS = 20
 _IDLE_MS = 60_000
@@ -44,11 +45,14 @@ class Lanes:
         rates: Rates,
         giving: GiveBack,
         *,
+        concurrency: int,
         request_seconds: float,
         changed: Callable[[], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`changed` is told that a circuit has opened or closed."""
+        """`concurrency` is how many may be on their way to all hosts; `changed` is told that a circuit has opened or
+        closed.
+        """
         self._clock = clock
         self._metrics = metrics
         self._book = LaneBook(clock, metrics, limits, request_seconds=request_seconds, forgotten=rates.forget)
@@ -59,7 +63,9 @@ class Lanes:
         self._changed = changed
         self._draw = draw
         self._lanes = self._book.lanes
-        self._queued: set[Lane] = set()
+        self._shares = Shares(concurrency, self._lanes.values())
+        self._queued: dict[Lane, None] = {}
+        """Those in which somebody waits, in the order of their turns."""
         self._waiting = 0
         self._stopping = False
         self._came = asyncio.Event()
@@ -73,8 +79,8 @@ class Lanes:
         now = self._clock.monotonic()
         lane = self._lanes.get(assignment.host) or self._book.make(assignment.host, now)
         due = Due(assignment, lane, now, lane.breaker.era)
-        if lane.rate is None and lane.breaker.closed and lane.taken < lane.bound and not lane.waiting:
-            lane.taken += 1
+        if lane.rate is None and lane.breaker.closed and not lane.waiting and self._has_place(lane, now):
+            self._take_place(lane, now)
             return due
         # However many wait for others, one may in each lane: it is the probe, or asks for the rate.
         if lane.waiting and (self._waiting >= WAIT_AT_MOST or len(lane.waiting) >= lane.keeps(now)):
@@ -89,7 +95,7 @@ class Lanes:
     def back(self, due: Due) -> None:
         """The circuit opened before it was sent: its place is void, and it waits in front of the others."""
         lane, now = due.lane, self._clock.monotonic()
-        lane.taken -= 1
+        self._shares.leave(lane, now)
         self._stand(due, first=True)
         self._pump(lane, now)
         if not lane.breaker.closed:
@@ -98,17 +104,17 @@ class Lanes:
     def left(self, due: Due, *, sending: bool = False) -> None:
         """It was not sent after all, or nobody knows how that went."""
         lane, now = due.lane, self._clock.monotonic()
-        lane.taken -= 1
         lane.sending -= sending
         lane.breaker.given_up(due.era)
+        self._shares.leave(lane, now)
         self._came_free(lane, now)
 
     def ended(self, due: Due, delivered: Delivered) -> None:
         """An attempt has ended: no whole answer and a 5xx are failures, any other answer shows that the host works."""
         lane, now, status = due.lane, self._clock.monotonic(), delivered.status_code
-        lane.taken -= 1
         lane.sending -= 1
-        lane.moved(now, delivered.duration_ms / 1000)
+        lane.ended(now, delivered.duration_ms / 1000)
+        self._shares.leave(lane, now)
         breaker = lane.breaker
         if status is not None and status < 500:
             if (breaker.failures or not breaker.closed) and breaker.answered():
@@ -165,7 +171,12 @@ class Lanes:
     def look(self, now: float) -> None:
         """One round."""
         for lane in list(self._queued):
+            before = lane.taken
             self._pump(lane, now)
+            if lane.taken > before and lane in self._queued:
+                # Behind the others: what comes free of the places that they share is the next one's.
+                del self._queued[lane]
+                self._queued[lane] = None
             if lane.stuck(now):
                 self._give_back_all(lane, now)
         self._book.sweep(now)
@@ -174,23 +185,26 @@ class Lanes:
 
     def _came_free(self, lane: Lane, now: float) -> None:
         if lane.waiting:
-            self._pump(lane, now)
+            # Where hosts share a place it is given in turn, at the next look.
+            if lane.standing is Standing.QUICK or len(self._queued) == 1:
+                self._pump(lane, now)
         elif not lane.taken:
             self._book.close(lane, now)
 
     def _stand(self, due: Due, *, first: bool = False) -> None:
         stand = due.lane.waiting.put_back if first else due.lane.waiting.append
-        stand(due.assignment.community_id, due)
+        stand(due, due.assignment.community_id)
         self._waiting += 1
         if due.lane not in self._queued:
-            self._queued.add(due.lane)
+            due.lane.waits_since = self._clock.monotonic()
+            self._queued[due.lane] = None
             self._came.set()
 
     def _call(self, lane: Lane) -> Due:
         due = lane.waiting.pop()
         self._waiting -= 1
         if not lane.waiting:
-            self._queued.discard(lane)
+            del self._queued[lane]
         return due
 
     def _call_all(self, lane: Lane) -> list[Due]:
@@ -198,7 +212,7 @@ class Lanes:
 
     def _pump(self, lane: Lane, now: float) -> None:
         """Give places to those whose turn it is."""
-        while lane.waiting and lane.has_place(now) and not self._stopping:
+        while lane.waiting and self._has_place(lane, now) and not self._stopping:
             if lane.rate is not None:
                 self._ask(lane, now)
                 return
@@ -207,9 +221,15 @@ class Lanes:
     def _admit(self, lane: Lane, now: float) -> None:
         due = self._call(lane)
         due.era = lane.breaker.begin(now)
-        lane.taken += 1
-        lane.moved(now)
+        self._take_place(lane, now)
         self.enter(due)
+
+    def _has_place(self, lane: Lane, now: float) -> bool:
+        return lane.has_place(now) and self._shares.lets(lane, now)
+
+    def _take_place(self, lane: Lane, now: float) -> None:
+        lane.began(now)
+        self._shares.take(lane)
 
     def _ask(self, lane: Lane, now: float) -> None:
         """Ask the rate for those who wait, unless it is asked already, or has said when to ask again."""
@@ -233,7 +253,7 @@ class Lanes:
             lane.asking = False
         now = self._clock.monotonic()
         for _ in range(granted.number):
-            if lane.waiting and lane.has_place(now) and not self._stopping:
+            if lane.waiting and self._has_place(lane, now) and not self._stopping:
                 self._admit(lane, now)
         lane.ask_at = now + granted.next_ms / 1000 if granted.number < wanted else now
         self._pump(lane, now)

@@ -83,6 +83,7 @@ class Worker:
             settings.limits,
             Rates(wheel, clock, lambda: self.presence.sharing),
             self.giving,
+            concurrency=settings.max_concurrent_workflows,
             request_seconds=settings.trigger_request_timeout_seconds,
             changed=self.presence.beat_soon,
         )

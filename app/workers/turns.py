@@ -1,17 +1,20 @@
-"""A line in which communities take turns: a crowd waits for itself, and nobody else for it."""
+"""A line in which everybody takes turns: a crowd waits for itself, and nobody else for it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """Items in line by community: first in, first out within one, one after the other among them."""
+    """Items in line by keys, the first of them first: first in, first out within one, one after the other among them.
+
+    With a community and a host, communities take turns, and within one its hosts. All items need as many keys.
+    """
 
     def __init__(self) -> None:
-        self._lines: dict[int, deque[T]] = {}
+        self._lines: dict[Hashable, deque[T] | Turns[T]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -22,20 +25,22 @@ class Turns(Generic[T]):
         for line in self._lines.values():
             yield from line
 
-    def append(self, community_id: int, item: T) -> None:
+    def append(self, item: T, key: Hashable, *others: Hashable) -> None:
         """Stand in line."""
-        line = self._lines.get(community_id)
-        if line is None:
-            line = self._lines[community_id] = deque()
-        line.append(item)
+        line = self._line(key, nested=bool(others))
+        if isinstance(line, Turns):
+            line.append(item, *others)
+        else:
+            line.append(item)
         self._count += 1
 
-    def put_back(self, community_id: int, item: T) -> None:
-        """Stand in front of the community's others: it had its turn already."""
-        line = self._lines.get(community_id)
-        if line is None:
-            line = self._lines[community_id] = deque()
-        line.appendleft(item)
+    def put_back(self, item: T, key: Hashable, *others: Hashable) -> None:
+        """Stand in front of the others with the same keys: it had its turn already."""
+        line = self._line(key, nested=bool(others))
+        if isinstance(line, Turns):
+            line.put_back(item, *others)
+        else:
+            line.appendleft(item)
         self._count += 1
 
     def pop(self) -> T:
@@ -43,12 +48,12 @@ class Turns(Generic[T]):
 
         Raises StopIteration when nobody stands in line.
         """
-        community_id = next(iter(self._lines))
-        line = self._lines.pop(community_id)
-        item = line.popleft()
+        key = next(iter(self._lines))
+        line = self._lines.pop(key)
+        item = line.pop() if isinstance(line, Turns) else line.popleft()
         if line:
             # Behind the others now: a dict keeps the order in which keys came.
-            self._lines[community_id] = line
+            self._lines[key] = line
         self._count -= 1
         return item
 
@@ -56,3 +61,9 @@ class Turns(Generic[T]):
         """Send everybody away."""
         self._lines.clear()
         self._count = 0
+
+    def _line(self, key: Hashable, *, nested: bool) -> "deque[T] | Turns[T]":
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Turns() if nested else deque()
+        return line

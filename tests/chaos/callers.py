@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from tests.chaos.history import Acknowledged
 from tests.chaos.target import now_ms
 
 _TIMEOUT = aiohttp.ClientTimeout(total=8)
+_PATIENT_WITH_ONE_TIME_MS = 25_000
 _AWAY = (aiohttp.ClientError, TimeoutError, OSError)
 _ACTIONS = ("pause", "resume", "resume", "patch", "patch", "replace", "trigger", "trigger", "backfill", "remove")
 _RARE_ACTIONS = ("skip-next", "cancel")
@@ -143,11 +145,14 @@ class Callers:
     async def _create(self, definition: dict[str, Any]) -> None:
         # The same key until it is answered: whatever was lost on the way, it is created once.
         headers = {"Idempotency-Key": str(uuid4())}
-        while True:
+        # Not for ever: an instant that lies a minute past is refused, and a clock that jumps helps it there.
+        once = definition["schedule_type"] == "one_time"
+        until_ms = now_ms() + _PATIENT_WITH_ONE_TIME_MS if once else inf
+        while now_ms() < until_ms:
             status, answer = await self._ask("POST", f"{self._url}/schedules", definition, headers)
             if status == 201:
                 self.acknowledged.created.append(answer["schedule_id"])
-                known = _Known(answer["schedule_id"], 0.0, definition["schedule_type"] == "one_time")
+                known = _Known(answer["schedule_id"], 0.0, once)
                 self._see(known, answer)
                 self._restless.append(known)
                 return

@@ -72,8 +72,8 @@ TABLE: dict[Behaviour, Row] = {
     Behaviour.BAD_CHUNKS: Row("failed", None, r"the target's answer is not HTTP/1\.1: .+", fails=True),
     Behaviour.NO_HTTP: Row("failed", None, r"the target's answer is not HTTP/1\.1: .+", fails=True),
     Behaviour.SLAMS: Row("failed", None, r"the connection broke: .+|no connection: .+", fails=True),
-    Behaviour.MANY_HEADERS: Row("failed", None, r"more than 1000 headers", fails=True),
-    Behaviour.HUGE_HEADERS: Row("failed", None, r"more than 262144 bytes of headers", fails=True),
+    Behaviour.MANY_HEADERS: Row("failed", None, r"more than 200 headers", fails=True),
+    Behaviour.HUGE_HEADERS: Row("failed", None, r"more than 65536 bytes of headers", fails=True),
 }
 _HOSTILE = [behaviour for behaviour in TABLE if behaviour is not Behaviour.HEALTHY]
 _CAPPED = (Behaviour.LATER, Behaviour.YEAR_9999)

@@ -411,12 +411,12 @@ HOSTILE: dict[str, tuple[Behaviour, str, str]] = {
     "headers": (
         sends_for_ever(b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"x" * 8_000 + b"\r\n"),
         "retry",
-        "more than 262144 bytes of headers",
+        "more than 65536 bytes of headers",
     ),
     "10 000 short headers": (
         sends(b"HTTP/1.1 200 OK\r\n" + b"X: topsecret\r\n" * 10_000 + b"Content-Length: 0\r\n\r\n"),
         "retry",
-        "more than 1000 headers",
+        "more than 200 headers",
     ),
     "cut off": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx"), "retry", "in the middle of its answer"),
 }

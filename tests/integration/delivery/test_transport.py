@@ -220,20 +220,20 @@ async def test_what_comes_right_behind_an_answer_does_not_change_it(transport: P
         assert await _post(transport, here.url) == Reply(503, b"no", None)
 
 
-@pytest.mark.parametrize(("number", "whole"), [(1_000, True), (1_001, False)])
-async def test_a_thousand_headers_are_an_answer_and_more_are_not(
+@pytest.mark.parametrize(("number", "whole"), [(200, True), (201, False)])
+async def test_two_hundred_headers_are_an_answer_and_more_are_not(
     transport: PooledTransport, number: int, whole: bool
 ) -> None:
     answer = OK + b"a:\r\n" * (number - 1) + b"Content-Length: 2\r\n\r\nok"
     async with target(sends(answer)) as here:
         reply = await _post(transport, here.url)
     assert (reply == Reply(202, b"ok", None)) is whole
-    assert whole or str(reply) == "more than 1000 headers"
+    assert whole or str(reply) == "more than 200 headers"
 
 
-async def test_a_thousand_interim_answers_are_no_answer(transport: PooledTransport) -> None:
-    async with target(sends(b"HTTP/1.1 102 P\r\n\r\n" * 1_001 + OK + b"Content-Length: 0\r\n\r\n")) as here:
-        assert str(await _post(transport, here.url)) == "more than 1000 headers"
+async def test_hundreds_of_interim_answers_are_no_answer(transport: PooledTransport) -> None:
+    async with target(sends(b"HTTP/1.1 102 P\r\n\r\n" * 201 + OK + b"Content-Length: 0\r\n\r\n")) as here:
+        assert str(await _post(transport, here.url)) == "more than 200 headers"
 
 
 async def test_a_body_is_read_up_to_its_thousandth_chunk(transport: PooledTransport) -> None:

@@ -1,10 +1,12 @@
 """Lanes by themselves: whatever order things end in, no host has more than its places, and nobody is lost."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -21,6 +23,7 @@ from app.workers.giving import GiveBack
 from app.workers.lane import WAIT_AT_MOST, Due
 from app.workers.lanes import Lanes
 from app.workers.later import Behind, Later
+from app.workers.shares import Standing
 from tests.clocks import START, ManualClock
 from tests.unit.delivery.assignments import assignment
 
@@ -67,7 +70,7 @@ class Rig:
     number: int = 0
 
     @classmethod
-    def make(cls, bound: int = BOUND, draw: float = 0.0) -> "Rig":
+    def make(cls, bound: int = BOUND, draw: float = 0.0, concurrency: int = 2_000) -> "Rig":
         clock, giving, metrics = ManualClock(), Given(), Metrics()
         entered: list[Due] = []
         changes: list[float] = []
@@ -77,6 +80,7 @@ class Rig:
             Limits(bound, {}),
             NoRates(),
             giving,
+            concurrency=concurrency,
             request_seconds=30,
             changed=lambda: changes.append(clock.monotonic()),
             draw=lambda: draw,
@@ -101,6 +105,7 @@ class Rig:
         *,
         error: str | None = None,
         asked: bool = True,
+        duration_ms: int = 10,
     ) -> None:
         """It is sent, and ends so."""
         self.entered.remove(due)
@@ -111,7 +116,7 @@ class Rig:
         taken = status is not None and status < 300
         error = None if taken else error or f"HTTP {status}"
         verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), error)
-        self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), 10, status, verdict, asked))
+        self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), duration_ms, status, verdict, asked))
 
     def open(self, host: str | None = "a") -> None:
         """The host fails until its circuit is open."""
@@ -358,6 +363,111 @@ def test_the_next_probe_that_gets_too_old_meanwhile_ends_and_another_takes_its_p
     assert rig.giving.given[-1].error is not None
 
 
+def places(rig: Rig) -> dict[str | None, int]:
+    """Who has how many."""
+    return dict(Counter(due.lane.host for due in rig.entered))
+
+
+def quick(rig: Rig, host: str) -> None:
+    """The host shows that it is."""
+    rig.add(host)
+    rig.answer(rig.entered[-1], 200)
+
+
+def test_hosts_that_have_not_answered_yet_leave_a_quarter_of_the_places_to_those_that_have() -> None:
+    rig = Rig.make(bound=6, concurrency=16)
+    quick(rig, "quick")
+    for number in range(5):
+        for _ in range(6):
+            rig.add(f"hangs-{number}")
+    assert places(rig) == {"hangs-0": 6, "hangs-1": 6}
+    for _ in range(6):
+        rig.add("quick")
+    rig.add(None)
+    assert places(rig) == {"hangs-0": 6, "hangs-1": 6, "quick": 6, None: 1}
+
+
+def test_a_place_that_comes_free_is_the_next_ones_in_turn() -> None:
+    rig = Rig.make(bound=4, concurrency=4)
+    for host in ("a", "b", "c"):
+        for _ in range(4):
+            rig.add(host)
+    assert places(rig) == {"a": 3}
+    order = []
+    for _ in range(6):
+        # Slow, each of them: none becomes quick by it.
+        rig.answer(rig.entered[0], 200, duration_ms=60_000)
+        rig.look(0.02)
+        order.append(rig.entered[-1].lane.host)
+    assert order == ["a", "b", "c", "b", "c", "b"]
+
+
+def test_a_host_that_answers_slowly_of_late_is_slow_and_one_that_is_quick_again_is_not() -> None:
+    rig = Rig.make(concurrency=4)
+    quick(rig, "a")
+    for _ in range(3):
+        rig.add("a")
+    assert {due.lane.standing for due in rig.entered} == {Standing.QUICK}
+    while rig.entered:
+        rig.answer(rig.entered[0], 200, duration_ms=2_000)
+    found = []
+    for _ in range(20):
+        rig.add("a")
+        found.append(rig.entered[0].lane.standing)
+        rig.answer(rig.entered[0], 200, duration_ms=10)
+    assert (found[0], found[-1]) == (Standing.SLOW, Standing.QUICK)
+
+
+def test_those_that_were_quick_and_hang_together_count_as_slow() -> None:
+    rig = Rig.make(bound=6, concurrency=16)
+    for host in ("a", "b"):
+        quick(rig, host)
+        for _ in range(6):
+            rig.add(host)
+    rig.add("new")
+    assert places(rig) == {"a": 6, "b": 6, "new": 1}
+    rig.clock.move(0.3)
+    rig.add("new")
+    assert places(rig) == {"a": 6, "b": 6, "new": 1}
+    assert {due.lane.standing for due in rig.entered} == {Standing.SLOW}
+
+
+def test_probes_leave_half_of_the_places_to_hosts_that_do_not_fail() -> None:
+    rig = Rig.make(bound=20, concurrency=8)
+    for number in range(8):
+        rig.open(f"dead-{number}")
+        rig.add(f"dead-{number}")
+    rig.look(1)
+    assert len(places(rig)) == len(rig.entered) == 4
+    for _ in range(4):
+        rig.add("new")
+    assert places(rig)["new"] == 2
+
+
+def test_who_waits_for_a_place_that_others_hold_is_given_back_within_seconds() -> None:
+    rig = Rig.make(bound=4, concurrency=4)
+    for _ in range(3):
+        rig.add("hangs")
+    rig.clock.move(100)
+    waits = rig.add("new")
+    rig.look(1.9)
+    assert rig.giving.given == []
+    rig.look(0.2)
+    assert [one.assignment for one in rig.giving.given] == [waits]
+    assert rig.giving.given[0].behind is Behind.CONCURRENCY
+
+
+def test_of_the_quick_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.workers.lane_book._QUICK_AT_MOST", 2)
+    rig = Rig.make()
+    for host in ("a", "b", "a", "c"):
+        quick(rig, host)
+    assert rig.lanes._lanes == {}
+    for host in ("a", "b", "c"):
+        rig.add(host)
+    assert [due.lane.standing for due in rig.entered] == [Standing.QUICK, Standing.SLOW, Standing.QUICK]
+
+
 def test_what_waits_is_returned_at_the_end() -> None:
     rig = Rig.make()
     added = [rig.add(host) for host in ("a", "b") for _ in range(BOUND + 2)]
@@ -396,15 +506,17 @@ def test_what_is_told_is_what_is_the_matter() -> None:
 class Walk(RuleBasedStateMachine):
     """Anything, in any order, on two hosts and the engine."""
 
-    @initialize(bound=st.integers(1, 4))
-    def begin(self, bound: int) -> None:
+    @initialize(bound=st.integers(1, 4), concurrency=st.sampled_from([1, 2, 4, 8, 100]))
+    def begin(self, bound: int, concurrency: int) -> None:
         self.bound = bound
-        self.rig = Rig.make(bound)
+        self.rig = Rig.make(bound, concurrency=concurrency)
         self.out: set[UUID] = set()
         self.added = 0
+        self.looked = True
 
     @rule(host=st.sampled_from(["a", "b", None]), number=st.integers(1, 30), age=st.sampled_from([2, 86_400]))
     def add(self, host: str | None, number: int, age: int) -> None:
+        self.looked = False
         for _ in range(number):
             self.rig.add(host, retry=RetryPolicy(max_age_seconds=age))
             self.added += 1
@@ -414,6 +526,7 @@ class Walk(RuleBasedStateMachine):
         data=st.data(), status=st.sampled_from([200, 404, 429, 500, 503, None, None, None]), number=st.integers(1, 12)
     )
     def end(self, data: st.DataObject, status: int | None, number: int) -> None:
+        self.looked = False
         for _ in range(min(number, len(self.rig.entered))):
             due = self.rig.entered[data.draw(st.integers(0, len(self.rig.entered) - 1))]
             if not due.void:
@@ -423,6 +536,7 @@ class Walk(RuleBasedStateMachine):
     @precondition(lambda self: self.rig.entered)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
+        self.looked = False
         due = self.rig.entered.pop(data.draw(st.integers(0, len(self.rig.entered) - 1)))
         self.out.add(due.assignment.execution_id)
         self.rig.lanes.left(due)
@@ -430,6 +544,7 @@ class Walk(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.0, 0.02, 0.5, 1.0, 3.0, 31.0, 400.0]))
     def wait(self, seconds: float) -> None:
         self.rig.look(seconds)
+        self.looked = True
 
     @invariant()
     def no_host_has_more_than_its_places(self) -> None:
@@ -450,9 +565,18 @@ class Walk(RuleBasedStateMachine):
         now = self.rig.clock.monotonic()
         for lane in self.rig.lanes._lanes.values():
             assert lane.taken == sum(due.lane is lane for due in self.rig.entered)
-            # Of a host that is not sent to, one waits at most; its turn comes with the next look.
-            assert not lane.waiting or not lane.has_place(now) or not lane.breaker.closed
+            # Of a host that is not sent to, one waits at most; its turn comes with the next look, as it does where slow
+            # hosts share what is free.
+            in_turn = not lane.breaker.closed or (lane.standing is Standing.SLOW and not self.looked)
+            assert not lane.waiting or not self.rig.lanes._has_place(lane, now) or in_turn
             assert lane.breaker.closed or len(lane.waiting) <= 1
+
+    @invariant()
+    def what_the_slow_hold_is_counted(self) -> None:
+        held = Counter[Standing]()
+        for lane in self.rig.lanes._lanes.values():
+            held[lane.standing] += lane.taken
+        assert self.rig.lanes._shares._taken == [held[standing] for standing in Standing]
 
 
 TestWalk = Walk.TestCase

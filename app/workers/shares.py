@@ -1,0 +1,80 @@
+"""How many places a worker gives to hosts that are slow, or fail: whoever holds a place for long leaves some to others.
+
+A request that hangs holds its sender until its time is over, so a handful of hosts that hang could hold all of them,
+and the quick ones would wait for as long. So a quarter of the places is kept for hosts that answer quickly, and another
+is not given to probes of hosts that fail. A host has to show that it is quick; the workflow engine is the operator's
+own, and always is.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Protocol
+
+QUICK_SECONDS = 0.25
+"""Who answers within this, on average of late, is quick; and who has not answered for so long, is not."""
+_JUDGE_SECONDS = 0.02
+
+
+class Standing(IntEnum):
+    """What a host has shown of itself. One that is new is slow."""
+
+    QUICK = 0
+    SLOW = 1
+    FAILING = 2
+
+
+class Holder(Protocol):
+    """A host, as far as it matters here."""
+
+    standing: Standing
+    taken: int
+
+    def judged(self, now: float) -> Standing:
+        """Its standing by all that is known now."""
+        ...
+
+
+class Shares:
+    """The places of one worker."""
+
+    def __init__(self, places: int, holders: Iterable[Holder]) -> None:
+        """`holders` are all that there are, at any time."""
+        # Of few places none can be kept back: whoever has one sender gives it to whoever comes.
+        self._bounds = (0, places - places // 4, places - places // 2)
+        self._taken = [0, 0, 0]
+        self._holders = holders
+        self._judged_at = -1.0
+
+    def lets(self, holder: Holder, now: float) -> bool:
+        """Whether one more may have a place as far as its standing goes; the quick may always."""
+        self._judge(holder, now)
+        if holder.standing is Standing.QUICK:
+            return True
+        if now - self._judged_at > _JUDGE_SECONDS:
+            # Those that were quick, and hang together since, are not told apart by themselves: nothing of them ends.
+            self._judged_at = now
+            for one in self._holders:
+                if one.taken:
+                    self._judge(one, now)
+        slow, failing = self._taken[Standing.SLOW], self._taken[Standing.FAILING]
+        if holder.standing is Standing.FAILING and failing >= self._bounds[Standing.FAILING]:
+            return False
+        return slow + failing < self._bounds[Standing.SLOW]
+
+    def take(self, holder: Holder) -> None:
+        """A place is given."""
+        holder.taken += 1
+        self._taken[holder.standing] += 1
+
+    def leave(self, holder: Holder, now: float) -> None:
+        """A place came free."""
+        holder.taken -= 1
+        self._taken[holder.standing] -= 1
+        self._judge(holder, now)
+
+    def _judge(self, holder: Holder, now: float) -> None:
+        standing = holder.judged(now)
+        if standing is not holder.standing:
+            self._taken[holder.standing] -= holder.taken
+            self._taken[standing] += holder.taken
+            holder.standing = standing
