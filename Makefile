@@ -50,7 +50,7 @@ format: $(VENV)/.test ## Format the code, and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.test ## Measure everything beside a bare POST loop, in some ten minutes (ARGS="--only burst stages")
+bench: $(VENV)/.test ## Measure everything beside a bare POST loop, in some fifteen minutes (ARGS="--only burst stages")
 	$(BIN)/python -m bench $(ARGS)
 
 bench-large: $(VENV)/.test ## What grows, up to ten million schedules: half an hour, and 10 GB of disk

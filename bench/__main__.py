@@ -95,7 +95,9 @@ async def _fairness(stack: Stack, report: Report, given: argparse.Namespace) -> 
 
 
 async def _hostile(stack: Stack, report: Report, given: argparse.Namespace) -> None:
-    figures = await hostile(stack, size=given.hostile, per_second=100, seconds=given.seconds, rounds=3)
+    figures = await hostile(
+        stack, size=given.hostile, per_second=33, seconds=given.hostile_seconds, rounds=given.rounds
+    )
     for name, of_one in figures.items():
         _note(report, f"{given.hostile} for {name}" if name in (HOSTILE, KIND) else name, of_one)
 
@@ -154,5 +156,7 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=int, default=15, help="how long each rate is held")
     parser.add_argument("--crowd", type=int, default=100_000, help="schedules of one community due at one instant")
     parser.add_argument("--hostile", type=int, default=10_000, help="executions for targets that behave badly")
+    parser.add_argument("--hostile-seconds", type=int, default=60, help="within how long these are due")
+    parser.add_argument("--rounds", type=int, default=1, help="how often that is repeated: it takes five minutes")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="schedules stored")
     asyncio.run(main(parser.parse_args()))

@@ -18,9 +18,8 @@ from app.store.database import Database
 from app.workers.lane import Due
 from app.workers.lanes import Lanes
 from app.workers.presence import Presence
-from app.workers.shares import Standing
+from app.workers.ready import Ready
 from app.workers.signals import Point, Signals
-from app.workers.turns import Turns
 
 HELD_AT_MOST = 1_000
 """What is recorded but not sent is what a crash delays."""
@@ -73,7 +72,7 @@ class Deliverer:
         self._signals = signals
         self._held: list[tuple[int, int, Assignment]] = []
         self._sequence = 0
-        self._ready: Turns[Due] = Turns()
+        self._ready = Ready()
         self._changed = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._known: dict[UUID, int] = {}
@@ -134,7 +133,7 @@ class Deliverer:
 
     def enter(self, due: Due) -> None:
         """One that has a place in its lane is sent as soon as it is its turn."""
-        self._ready.append(due, *_turn_of(due))
+        self._ready.append(due)
         if self._idle:
             self._wake_one()
 
@@ -165,14 +164,19 @@ class Deliverer:
     async def _dispatch_forever(self) -> None:
         while True:
             self._changed.clear()
-            now = self._clock.now_ms()
-            for _ in range(_DISPATCHED_AT_ONCE):
-                if not self._held or self._held[0][0] > now:
-                    break
-                due = self._lanes.add(heapq.heappop(self._held)[2])
-                if due is not None:
-                    self.enter(due)
+            now = self._dispatch()
             await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
+
+    def _dispatch(self) -> int:
+        """Give what is due by now to its lane. Returns the present, in ms since the epoch."""
+        now = self._clock.now_ms()
+        for _ in range(_DISPATCHED_AT_ONCE):
+            if not self._held or self._held[0][0] > now:
+                break
+            due = self._lanes.add(heapq.heappop(self._held)[2])
+            if due is not None:
+                self.enter(due)
+        return now
 
     async def _send_forever(self) -> None:
         while True:
@@ -207,6 +211,9 @@ class Deliverer:
                 waiter = self._loop.create_future()
                 self._idle.append(waiter)
                 await waiter
+            if self._held:
+                # Senders that a crowd has woken run one after the other: who is due meanwhile does not wait for all.
+                self._dispatch()
             due = self._ready.pop()
             if due.void:
                 self._lanes.back(due)
@@ -230,7 +237,7 @@ class Deliverer:
         while self._ready and len(doubtful) < _RECHECK_BATCH:
             following = self._ready.pop()
             if self._fit(following):
-                self._ready.put_back(following, *_turn_of(following))
+                self._ready.put_back(following)
                 break
             doubtful.append(following)
         self._in_flight += 1
@@ -238,7 +245,7 @@ class Deliverer:
             owned = await self._still_owned([due.assignment for due in doubtful])
         except BaseException:
             for due in reversed(doubtful):
-                self._ready.put_back(due, *_turn_of(due))
+                self._ready.put_back(due)
             raise
         finally:
             self._in_flight -= 1
@@ -246,7 +253,7 @@ class Deliverer:
         for due in reversed(doubtful):
             if due.assignment.execution_id in owned:
                 due.since = now
-                self._ready.put_back(due, *_turn_of(due))
+                self._ready.put_back(due)
                 self._wake_one()
             else:
                 self.forget(due.assignment.execution_id)
@@ -288,12 +295,3 @@ class Deliverer:
         """Deliveries a second, fading within about a second."""
         faded: float = 0.5 ** ((self._clock.monotonic() - self._rated_at) / _RATE_SECONDS)
         return self._sent_rate * faded
-
-
-def _turn_of(due: Due) -> tuple[int, bool, str | None]:
-    """Communities take turns, in each the hosts that are quick with the others, and in each of these its hosts.
-
-    A crowd for one host so costs another of its community one request, and one for a thousand that nobody knows yet
-    costs those that are known to be quick every other turn.
-    """
-    return due.assignment.community_id, due.lane.standing is Standing.QUICK, due.lane.host

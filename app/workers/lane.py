@@ -27,8 +27,8 @@ class Lane:
     """
 
     __slots__ = ("_ended_at", "_moved_at", "_seconds", "_trusted", "ask_at", "asking", "bound", "breaker", "free_at",
-                 "host", "last_error", "rate", "sending", "standing", "taken", "waiting",
-                 "waits_since")  # fmt: skip
+                 "host", "last_error", "rate", "sending", "standing", "taken", "took",
+                 "waiting", "waits_since")  # fmt: skip
 
     def __init__(
         self,
@@ -42,6 +42,8 @@ class Lane:
     ) -> None:
         self.host = host
         self.standing = standing
+        self.took = standing is Standing.QUICK
+        """Whether the host took the last that it answered."""
         self.bound = bound
         self.rate = rate
         self.breaker = Breaker(probe_seconds=probe_seconds)
@@ -75,6 +77,11 @@ class Lane:
         self._moved_at = self._ended_at = now
         self._trusted = True
         self._seconds += (seconds - self._seconds) * _SMOOTHING
+
+    @property
+    def in_good_standing(self) -> bool:
+        """Whether it is quick, and takes what it is sent."""
+        return self.standing is Standing.QUICK and (self.took or self.host is None)
 
     def judged(self, now: float) -> Standing:
         """What the host has shown of itself by now: how quick it was of late, and for how long it is silent."""

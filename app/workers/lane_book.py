@@ -16,7 +16,7 @@ _FORGOTTEN_AFTER_SECONDS = 300.0
 """A host that failed, and that nothing was sent to for so long, is a new one."""
 _PROBE_MARGIN_SECONDS = 5.0
 _TOLD_AT_MOST = 200
-_QUICK_AT_MOST = 1_000
+_GOOD_AT_MOST = 1_000
 
 
 class LaneBook:
@@ -36,7 +36,7 @@ class LaneBook:
         self._forgotten = forgotten
         self._probe_seconds = request_seconds + _PROBE_MARGIN_SECONDS
         self.lanes: dict[str | None, Lane] = {}
-        self._quick: dict[str, None] = {}
+        self._good: dict[str, None] = {}
         self._swept_at = clock.monotonic()
         for state in (Circuit.OPEN, Circuit.HALF_OPEN):
             metrics.target_circuits.labels(state.value).set_function(partial(self._circuits, state))
@@ -49,22 +49,22 @@ class LaneBook:
             rate=self._limits.rate_of(host),
             probe_seconds=self._probe_seconds,
             now=now,
-            standing=Standing.QUICK if host is None or host in self._quick else Standing.SLOW,
+            standing=Standing.QUICK if host is None or host in self._good else Standing.SLOW,
         )
         return lane
 
     def close(self, lane: Lane, now: float) -> None:
         """Its last attempt has ended: it is forgotten where there is nothing to remember. The engine's is kept.
 
-        That it was quick is remembered, of those that were asked last.
+        That it was in good standing is remembered, of those that were asked last.
         """
         if lane.host is None or not lane.plain(now):
             return
-        self._quick.pop(lane.host, None)
-        if lane.standing is Standing.QUICK:
-            self._quick[lane.host] = None
-            if len(self._quick) > _QUICK_AT_MOST:
-                del self._quick[next(iter(self._quick))]
+        self._good.pop(lane.host, None)
+        if lane.in_good_standing:
+            self._good[lane.host] = None
+            if len(self._good) > _GOOD_AT_MOST:
+                del self._good[next(iter(self._good))]
         self._forget(lane.host)
 
     def sweep(self, now: float) -> None:

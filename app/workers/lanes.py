@@ -18,7 +18,7 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.limits import Limits
 from app.core.tasks import end
-from app.delivery.answer import without_excerpt
+from app.delivery.answer import Meaning, without_excerpt
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.wheel.rate import Rates
@@ -114,6 +114,7 @@ class Lanes:
         lane, now, status = due.lane, self._clock.monotonic(), delivered.status_code
         lane.sending -= 1
         lane.ended(now, delivered.duration_ms / 1000)
+        lane.took = delivered.verdict.meaning is Meaning.TAKEN
         self._shares.leave(lane, now)
         breaker = lane.breaker
         if status is not None and status < 500:

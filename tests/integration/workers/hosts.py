@@ -32,6 +32,7 @@ class Noting(Sender):
 
     def __init__(self, rig: Rig, transport: PooledTransport) -> None:
         super().__init__(transport, Signer([]), rig.clock, engine_url=rig.receiver.url)
+        self.rig = rig
         self.sent: list[Assignment] = []
 
     def prepare(self, requests: int) -> None:

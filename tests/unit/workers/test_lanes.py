@@ -457,8 +457,8 @@ def test_who_waits_for_a_place_that_others_hold_is_given_back_within_seconds() -
     assert rig.giving.given[0].behind is Behind.CONCURRENCY
 
 
-def test_of_the_quick_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.workers.lane_book._QUICK_AT_MOST", 2)
+def test_of_those_in_good_standing_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.workers.lane_book._GOOD_AT_MOST", 2)
     rig = Rig.make()
     for host in ("a", "b", "a", "c"):
         quick(rig, host)

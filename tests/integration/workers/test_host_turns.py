@@ -1,0 +1,66 @@
+"""Whose request leaves next: a crowd for one host costs another of its community one request, and no more."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.core.assignment import Assignment
+from app.core.tasks import end
+from app.delivery.answer import Meaning, Verdict
+from app.delivery.sender import Delivered
+from app.workers.loop import Worker
+from tests.integration.workers.hosts import Noting
+from tests.integration.workers.rig import Rig
+from tests.integration.workers.stages import turn
+from tests.unit.delivery.assignments import assignment
+
+
+class Busy(Noting):
+    """Every host takes what it is sent, and each request costs this process a millisecond."""
+
+    async def send(self, assignment: Assignment) -> Delivered:
+        self.sent.append(assignment)
+        started_ms = self._clock.now_ms()
+        self.rig.clock.move(0.001)
+        return Delivered(assignment, started_ms, 1, 202, Verdict(Meaning.TAKEN, None))
+
+
+async def _order(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> list[str | None]:
+    """The hosts in the order in which they were sent to: what is held is (host, due in ms from now)."""
+    sender = worker.deliverer._sender = Busy(rig, rig.transports[0])
+    now_ms = rig.clock.now_ms()
+    held = [
+        assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms + due_ms, owner=worker.presence.worker_id)
+        for number, (host, due_ms) in enumerate(due)
+    ]
+    worker.deliverer.hold(held)
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    async with asyncio.timeout(20):
+        while len(sender.sent) < len(due):
+            await turn()
+            if rig.clock.now_ms() < now_ms + due[0][1]:
+                rig.clock.move(0.001)
+    await end(sending)
+    assert [one.due_ms <= rig.clock.now_ms() for one in sender.sent] == [True] * len(due)
+    return [one.host for one in sender.sent]
+
+
+async def test_hosts_take_turns(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    assert await _order(rig, worker, [*[("crowd", 5)] * 10, ("other", 5)]) == ["crowd", "other", *["crowd"] * 9]
+
+
+async def test_who_is_due_while_a_crowd_goes_out_does_not_wait_for_all_of_it(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    order = await _order(rig, worker, [*[("crowd", 5)] * 15, ("other", 7)])
+    # Senders enough for all of the crowd were woken at once, two milliseconds before.
+    assert 2 <= order.index("other") <= 3
+
+
+async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    assert await _order(rig, worker, [("good", 5)]) == ["good"]
+    strangers = [f"stranger-{number}" for number in range(12)]
+    order = await _order(rig, worker, [*[(one, 5) for one in strangers], ("good", 5), (None, 5), ("good", 5)])
+    assert order[:5] == ["stranger-0", "good", None, "stranger-1", "good"]
+    assert order[5:] == strangers[2:]
