@@ -1,6 +1,6 @@
 """What the wheel answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -8,7 +8,8 @@ class Claimed:
     """What one shard gave: the members, the token of their lease, and when the shard has something next.
 
     `next_ms` is null when the shard is empty. `marked` is false when the shard was lost, or was loaded for another
-    number of shards, and must be loaded again; `loaded` is false until that is done.
+    number of shards, and must be loaded again; `loaded` is false until that is done. The last `passing` of the members
+    were due later than others that are left: they pass a backlog by.
     """
 
     shard: int
@@ -17,6 +18,15 @@ class Claimed:
     marked: bool
     loaded: bool
     members: tuple[str, ...]
+    passing: int = 0
+
+    def parted(self) -> "tuple[Claimed, Claimed]":
+        """The backlog, and what passes it by; under the one lease."""
+        parts = len(self.members) - self.passing
+        return (
+            replace(self, members=self.members[:parts], passing=0),
+            replace(self, members=self.members[parts:], passing=0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

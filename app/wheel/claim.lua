@@ -1,8 +1,10 @@
 -- Take what is due: leases that expired, or cannot be, first, then due entries, moved to `leased` under one token.
+-- Where what is late already does not fit, the newest get an eighth of the room: who is due now does not wait behind all
+-- of a backlog.
 -- Safe to repeat: what a lost answer took is found again once its lease has expired.
 -- KEYS due leased token mark   ARGV now until limit lease_ms shards
--- Returns {token, next due ms or -1, mark, members}; mark is 0 when the shard was lost or loaded for another number of
--- shards, 1 while it is being loaded, 2 when it is complete
+-- Returns {token, next due ms or -1, mark, members, passing}; mark is 0 when the shard was lost or loaded for another
+-- number of shards, 1 while it is being loaded, 2 when it is complete; the last `passing` members pass a backlog by
 local due, leased = KEYS[1], KEYS[2]
 local now, til, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local sane = now + 65000
@@ -13,11 +15,19 @@ if #members < limit then
                               'LIMIT', 0, limit - #members)
   for _, member in ipairs(stranded) do members[#members + 1] = member end
 end
-if #members < limit then
-  local fresh = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, limit - #members)
-  if #fresh > 0 then
-    redis.call('ZREM', due, unpack(fresh))
-    for _, member in ipairs(fresh) do members[#members + 1] = member end
+local passing = {}
+local room = limit - #members
+if room > 0 then
+  local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  local eighth = math.floor(room / 8)
+  if eighth > 0 and head[2] and tonumber(head[2]) < now and redis.call('ZCOUNT', due, '-inf', til) > room then
+    passing = redis.call('ZRANGE', due, til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, eighth)
+  end
+  local taken = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, room - #passing)
+  for _, member in ipairs(passing) do taken[#taken + 1] = member end
+  if #taken > 0 then
+    redis.call('ZREM', due, unpack(taken))
+    for _, member in ipairs(taken) do members[#members + 1] = member end
   end
 end
 local token = -1
@@ -43,4 +53,4 @@ if expiry >= 0 and (nearest < 0 or expiry < nearest) then nearest = expiry end
 local epoch, til_loaded, shards = unpack(redis.call('HMGET', KEYS[4], 'epoch', 'loaded_until', 'shards'))
 local mark = 0
 if epoch and til_loaded and shards == ARGV[5] then mark = tonumber(til_loaded) > 0 and 2 or 1 end
-return {string.format('%d', token), string.format('%d', nearest), mark, members}
+return {string.format('%d', token), string.format('%d', nearest), mark, members, #passing}

@@ -117,6 +117,8 @@ class Wheel(Shards):
     async def claim(self, shards: Sequence[int], *, limit: int, lease_ms: int) -> list[Claimed]:
         """Claim up to `limit` entries of each shard that are due within the claim-ahead, in one round trip.
 
+        The oldest first; where more are late than fit, an eighth of the room is for the newest.
+
         Raises one of `AWAY` when Redis does not answer; what was claimed is then claimed again after its lease.
         """
         now = self._clock.now_ms()
@@ -132,8 +134,9 @@ class Wheel(Shards):
                 mark > 0,
                 mark > 1,
                 tuple(dict.fromkeys(member.decode(errors=_ANY_BYTES) for member in members)),
+                passing,
             )
-            for shard, (token, nearest, mark, members) in zip(shards, answers, strict=True)
+            for shard, (token, nearest, mark, members, passing) in zip(shards, answers, strict=True)
         ]
 
     async def ack(self, shard: int, token: int, due_ms: Sequence[tuple[str, int | None]]) -> None:

@@ -65,6 +65,43 @@ async def test_a_claim_takes_no_more_than_there_is_room_for(wheel: Wheel) -> Non
     assert len((await claim(wheel)).members) == 6
 
 
+async def test_where_more_are_late_than_fit_the_newest_get_an_eighth(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:late{n:02}", NOW - 1_000 + n // 20) for n in range(40)])
+    await wheel.put([entry(f"s:new{n}", NOW + n) for n in range(4)])
+    claimed = await claim(wheel, limit=16)
+    assert claimed.members == (*(f"s:late{n:02}" for n in range(14)), "s:new3", "s:new2")
+    backlog, passing = claimed.parted()
+    assert (backlog.members, passing.members) == (claimed.members[:14], ("s:new3", "s:new2"))
+    assert backlog.token == passing.token == claimed.token
+    # Each part gives back its own.
+    await wheel.ack(SHARD, passing.token, [(member, None) for member in passing.members])
+    assert set(await standing(wheel, "leased")) == set(backlog.members)
+    assert set(await standing(wheel)).isdisjoint(claimed.members)
+
+
+@pytest.mark.parametrize(
+    ("late", "new", "why"),
+    [
+        (14, 2, "all of them fit"),
+        (40, 0, "all are as old"),
+        (0, 40, "none is late"),
+    ],
+)
+async def test_nobody_passes_others_by_where(wheel: Wheel, late: int, new: int, why: str) -> None:
+    await wheel.put([entry(f"s:late{n:02}", NOW - 1) for n in range(late)])
+    await wheel.put([entry(f"s:new{n:02}", NOW + n) for n in range(new)])
+    claimed = await claim(wheel, limit=16)
+    assert (len(claimed.members), claimed.passing) == (16, 0), why
+    assert list(claimed.members) == sorted(claimed.members)
+
+
+async def test_of_little_room_nothing_is_for_the_newest(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:late{n}", NOW - 9) for n in range(9)] + [entry("s:new", NOW)])
+    assert (await claim(wheel, limit=7)).passing == 0
+    # What is left of the room is what expired leases leave of it.
+    assert len((await claim(wheel)).members) == 3
+
+
 async def test_tokens_are_unique_within_one_millisecond(wheel: Wheel) -> None:
     await wheel.put([entry(f"s:{n}", NOW) for n in range(50)])
     claims = [await claim(wheel, limit=5) for _ in range(10)]

@@ -86,6 +86,32 @@ async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_b
     await end(claiming)
 
 
+async def test_what_is_due_later_passes_a_crowd_of_its_own_community_by(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create()
+    (due,) = next_of(schedule)
+    await burst(rig, to_ms(due) - 1_000)
+    rig.clock.move_to(due)
+    crowd: Batches = asyncio.Queue(maxsize=1)
+    quick: Batches = asyncio.Queue(maxsize=1)
+    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
+    async with asyncio.timeout(10):
+        (passing,) = await quick.get()
+        many = await crowd.get()
+    worker.claimer.stop()
+    await end(claiming)
+    assert f"s:{schedule.schedule_id}" in passing.members
+    members = [member for claim in many for member in claim.members]
+    assert len(members) >= 7 * len(passing.members)
+    assert set(members).isdisjoint(passing.members)
+    # What is in two lines counts as on its way until each has been recorded.
+    look = await worker.advancer.run_once([passing])
+    assert [one.schedule_id for one in look.assignments] == [schedule.schedule_id]
+    worker.claimer.advanced([passing])
+    worker.claimer.advanced(many)
+    assert worker.claimer._on_the_way == 0
+
+
 class Holds(Signals):
     """Whoever has claimed, or recorded, is counted; who has recorded is held there."""
 
