@@ -21,14 +21,20 @@ if room > 0 then
   local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   local eighth = math.floor(room / 8)
   if eighth > 0 and head[2] and tonumber(head[2]) < now and redis.call('ZCOUNT', due, '-inf', til) > room then
-    passing = redis.call('ZRANGE', due, til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, eighth)
+    local newest = redis.call('ZRANGE', due, til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, room)
+    -- A schedule's entry is a new occurrence. Most of the others were given back or failed, and can wait.
+    for _, first in ipairs({true, false}) do
+      for _, member in ipairs(newest) do
+        if #passing < eighth and (string.sub(member, 1, 2) == 's:') == first then passing[#passing + 1] = member end
+      end
+    end
   end
-  local taken = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, room - #passing)
-  for _, member in ipairs(passing) do taken[#taken + 1] = member end
-  if #taken > 0 then
-    redis.call('ZREM', due, unpack(taken))
-    for _, member in ipairs(taken) do members[#members + 1] = member end
-  end
+  -- Out of the way first: one of them may be among the oldest, too.
+  if #passing > 0 then redis.call('ZREM', due, unpack(passing)) end
+  local oldest = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, room - #passing)
+  if #oldest > 0 then redis.call('ZREM', due, unpack(oldest)) end
+  for _, member in ipairs(oldest) do members[#members + 1] = member end
+  for _, member in ipairs(passing) do members[#members + 1] = member end
 end
 local token = -1
 if #members > 0 then

@@ -79,6 +79,14 @@ async def test_where_more_are_late_than_fit_the_newest_get_an_eighth(wheel: Whee
     assert set(await standing(wheel)).isdisjoint(claimed.members)
 
 
+async def test_of_the_newest_occurrences_come_before_what_is_looked_at_again(wheel: Wheel) -> None:
+    await wheel.put([entry(f"x:late{n:02}", NOW - 1_000) for n in range(20)])
+    await wheel.put([entry("s:new", NOW)] + [entry(f"x:again{n}", NOW - 9 + n) for n in range(5)])
+    claimed = await claim(wheel, limit=16)
+    assert claimed.members[-claimed.passing :] == ("s:new", "x:again4")
+    assert set(claimed.members[: -claimed.passing]) == {f"x:late{n:02}" for n in range(14)}
+
+
 @pytest.mark.parametrize(
     ("late", "new", "why"),
     [
