@@ -7,6 +7,7 @@ from statistics import quantiles
 
 import psutil
 
+from app.core.clock import to_ms
 from bench.stack import Arrival, Stack, cpu_seconds, spread
 
 _LEAD_SECONDS = 3.0
@@ -62,19 +63,24 @@ async def lateness(stack: Stack, *, per_second: float, seconds: int, redis: bool
 
 
 async def fairness(stack: Stack, *, size: int, per_second: int, seconds: int) -> Figures:
-    """How late a community's occurrences come while another's stand in line, all due at one instant."""
-    quiet = per_second * seconds
+    """How late a community's occurrences come while another's stand in line, all due at one instant; and those of that
+    community itself that are due in the seconds after (`later_…`).
+    """
+    few = per_second * seconds
     async with stack.workers(1):
         start = soon(size)
+        after = spread(start + timedelta(milliseconds=1), few, per_second)
         await stack.add_one_time([start] * size, community_id=_CROWDED)
-        await stack.add_one_time(spread(start, quiet, per_second), community_id=_QUIET)
-        arrivals = await stack.arrivals(size + quiet)
-    check(arrivals, size + quiet)
-    late = {
-        community: [arrival.late_ms for arrival in arrivals if arrival.community_id == community]
-        for community in (_CROWDED, _QUIET)
-    }
-    return {**summary(late[_QUIET]), "crowd_all_ms": max(late[_CROWDED])}
+        await stack.add_one_time(after, community_id=_QUIET)
+        await stack.add_one_time(after, community_id=_CROWDED)
+        arrivals = await stack.arrivals(size + 2 * few)
+    check(arrivals, size + 2 * few)
+    crowd, later, quiet = list[float](), list[float](), list[float]()
+    for arrival in arrivals:
+        of_crowd = later if arrival.due_ms > to_ms(start) else crowd
+        (quiet if arrival.community_id == _QUIET else of_crowd).append(arrival.late_ms)
+    figures = summary(quiet) | {f"later_{name}": late for name, late in summary(later).items()}
+    return {**figures, "crowd_all_ms": max(crowd)}
 
 
 async def idle_share(processes: list[psutil.Process], *, seconds: float) -> float:

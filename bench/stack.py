@@ -44,10 +44,11 @@ _PAST_EXECUTIONS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request at the receiver: its execution, and how late it came by the machine's clock."""
+    """One request at the receiver: its execution, when that was due, and how late it came by the machine's clock."""
 
     execution_id: UUID
     community_id: int
+    due_ms: int
     late_ms: float
 
 
@@ -189,7 +190,7 @@ class Stack:
             await self.forget()
         known = {row["execution_id"]: row for row in rows}
         return [
-            Arrival(UUID(key), row["community_id"], at_ms - to_ms(row["due_at"]))
+            Arrival(UUID(key), row["community_id"], due_ms := to_ms(row["due_at"]), at_ms - due_ms)
             for key, at_ms in came
             if (row := known.get(UUID(key))) is not None
         ]
