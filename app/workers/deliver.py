@@ -37,6 +37,8 @@ _RECHECK_BATCH = 100
 _DISTRUST_POLL_SECONDS = 0.1
 _DISPATCHED_AT_ONCE = 50
 """Of a crowd that is due at one instant the first are sent before the last have been looked at."""
+_LOOKS_AFTER = 3
+"""Requests after which it is looked who is due by now."""
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -75,6 +77,7 @@ class Deliverer:
         self._ready = Ready()
         self._changed = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
+        self._begun = 0
         self._known: dict[UUID, int] = {}
         self._in_flight = 0
         self._sent_rate = 0.0
@@ -211,7 +214,8 @@ class Deliverer:
                 waiter = self._loop.create_future()
                 self._idle.append(waiter)
                 await waiter
-            if self._held:
+            self._begun += 1
+            if self._held and not self._begun % _LOOKS_AFTER:
                 # Senders that a crowd has woken run one after the other: who is due meanwhile does not wait for all.
                 self._dispatch()
             due = self._ready.pop()

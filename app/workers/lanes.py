@@ -79,9 +79,14 @@ class Lanes:
         now = self._clock.monotonic()
         lane = self._lanes.get(assignment.host) or self._book.make(assignment.host, now)
         due = Due(assignment, lane, now, lane.breaker.era)
-        if lane.rate is None and lane.breaker.closed and not lane.waiting and self._has_place(lane, now):
-            self._take_place(lane, now)
-            return due
+        if lane.rate is None and lane.breaker.closed and not lane.waiting:
+            if lane.host is None:
+                # The engine's has no end of places.
+                lane.taken += 1
+                return due
+            if self._has_place(lane, now):
+                self._take_place(lane, now)
+                return due
         # However many wait for others, one may in each lane: it is the probe, or asks for the rate.
         if lane.waiting and (self._waiting >= WAIT_AT_MOST or len(lane.waiting) >= lane.keeps(now)):
             self._give_back(due, now)
@@ -194,7 +199,7 @@ class Lanes:
 
     def _stand(self, due: Due, *, first: bool = False) -> None:
         stand = due.lane.waiting.put_back if first else due.lane.waiting.append
-        stand(due, due.assignment.community_id)
+        stand(due.assignment.community_id, due)
         self._waiting += 1
         if due.lane not in self._queued:
             due.lane.waits_since = self._clock.monotonic()

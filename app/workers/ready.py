@@ -1,5 +1,6 @@
 """Who is sent next of those that are due and have a place in their lane."""
 
+from collections import deque
 from collections.abc import Iterator
 
 from app.workers.lane import Due
@@ -12,39 +13,75 @@ _OTHERS = ""
 class Ready:
     """Communities take turns, and in each its hosts: a crowd for one costs another one request.
 
-    Only who is quick and took the last it was sent has a turn of its own. The others, however many, have one together.
+    Only who is quick and took the last it was sent has a turn of its own. The others, however many, have one together,
+    which they take in turn.
     """
 
     def __init__(self) -> None:
-        self._turns: Turns[Due] = Turns()
+        # A dict keeps the order in which keys came: the first has its turn, and stands behind the others then.
+        self._communities: dict[int, dict[str | None, deque[Due] | Turns[Due]]] = {}
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return self._count
 
     def __iter__(self) -> Iterator[Due]:
         """Everybody, not in the order of their turns."""
-        return iter(self._turns)
+        for hosts in self._communities.values():
+            for line in hosts.values():
+                yield from line
 
     def append(self, due: Due) -> None:
         """Stand in line."""
-        self._turns.append(due, *_turn_of(due))
+        line = self._line_of(due)
+        if isinstance(line, Turns):
+            line.append(due.lane.host, due)
+        else:
+            line.append(due)
+        self._count += 1
 
     def put_back(self, due: Due) -> None:
         """Stand in front of the others for this host: it had its turn already."""
-        self._turns.put_back(due, *_turn_of(due))
+        line = self._line_of(due)
+        if isinstance(line, Turns):
+            line.put_back(due.lane.host, due)
+        else:
+            line.appendleft(due)
+        self._count += 1
 
     def pop(self) -> Due:
         """Whose turn it is.
 
         Raises StopIteration when nobody stands in line.
         """
-        return self._turns.pop()
+        community_id = next(iter(self._communities))
+        hosts = self._communities[community_id]
+        host = next(iter(hosts))
+        line = hosts[host]
+        due = line.pop() if isinstance(line, Turns) else line.popleft()
+        if len(hosts) > 1 or not line:
+            del hosts[host]
+            if line:
+                hosts[host] = line
+        if len(self._communities) > 1 or not hosts:
+            del self._communities[community_id]
+            if hosts:
+                self._communities[community_id] = hosts
+        self._count -= 1
+        return due
 
     def clear(self) -> None:
         """Send everybody away."""
-        self._turns.clear()
+        self._communities.clear()
+        self._count = 0
 
-
-def _turn_of(due: Due) -> tuple[int, str | None, str | None]:
-    host = due.lane.host
-    return due.assignment.community_id, host if due.lane.in_good_standing else _OTHERS, host
+    def _line_of(self, due: Due) -> deque[Due] | Turns[Due]:
+        hosts = self._communities.get(due.assignment.community_id)
+        if hosts is None:
+            hosts = self._communities[due.assignment.community_id] = {}
+        good = due.lane.in_good_standing
+        host = due.lane.host if good else _OTHERS
+        line = hosts.get(host)
+        if line is None:
+            line = hosts[host] = deque() if good else Turns()
+        return line

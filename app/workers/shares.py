@@ -26,6 +26,7 @@ class Standing(IntEnum):
 class Holder(Protocol):
     """A host, as far as it matters here."""
 
+    host: str | None
     standing: Standing
     taken: int
 
@@ -47,6 +48,8 @@ class Shares:
 
     def lets(self, holder: Holder, now: float) -> bool:
         """Whether one more may have a place as far as its standing goes; the quick may always."""
+        if holder.host is None:
+            return True
         self._judge(holder, now)
         if holder.standing is Standing.QUICK:
             return True
@@ -62,15 +65,17 @@ class Shares:
         return slow + failing < self._bounds[Standing.SLOW]
 
     def take(self, holder: Holder) -> None:
-        """A place is given."""
+        """A place is given. The workflow engine's are not counted."""
         holder.taken += 1
-        self._taken[holder.standing] += 1
+        if holder.host is not None:
+            self._taken[holder.standing] += 1
 
     def leave(self, holder: Holder, now: float) -> None:
         """A place came free."""
         holder.taken -= 1
-        self._taken[holder.standing] -= 1
-        self._judge(holder, now)
+        if holder.host is not None:
+            self._taken[holder.standing] -= 1
+            self._judge(holder, now)
 
     def _judge(self, holder: Holder, now: float) -> None:
         standing = holder.judged(now)

@@ -1,4 +1,4 @@
-"""A line in which everybody takes turns: a crowd waits for itself, and nobody else for it."""
+"""A line in which communities, or hosts, take turns: a crowd waits for itself, and nobody else for it."""
 
 from collections import deque
 from collections.abc import Hashable, Iterator
@@ -8,13 +8,10 @@ T = TypeVar("T")
 
 
 class Turns(Generic[T]):
-    """Items in line by keys, the first of them first: first in, first out within one, one after the other among them.
-
-    With a community and a host, communities take turns, and within one its hosts. All items need as many keys.
-    """
+    """Items in line by a key: first in, first out within one, one after the other among them."""
 
     def __init__(self) -> None:
-        self._lines: dict[Hashable, deque[T] | Turns[T]] = {}
+        self._lines: dict[Hashable, deque[T]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -25,22 +22,20 @@ class Turns(Generic[T]):
         for line in self._lines.values():
             yield from line
 
-    def append(self, item: T, key: Hashable, *others: Hashable) -> None:
+    def append(self, key: Hashable, item: T) -> None:
         """Stand in line."""
-        line = self._line(key, nested=bool(others))
-        if isinstance(line, Turns):
-            line.append(item, *others)
-        else:
-            line.append(item)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = deque()
+        line.append(item)
         self._count += 1
 
-    def put_back(self, item: T, key: Hashable, *others: Hashable) -> None:
-        """Stand in front of the others with the same keys: it had its turn already."""
-        line = self._line(key, nested=bool(others))
-        if isinstance(line, Turns):
-            line.put_back(item, *others)
-        else:
-            line.appendleft(item)
+    def put_back(self, key: Hashable, item: T) -> None:
+        """Stand in front of the others with its key: it had its turn already."""
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = deque()
+        line.appendleft(item)
         self._count += 1
 
     def pop(self) -> T:
@@ -50,7 +45,7 @@ class Turns(Generic[T]):
         """
         key = next(iter(self._lines))
         line = self._lines.pop(key)
-        item = line.pop() if isinstance(line, Turns) else line.popleft()
+        item = line.popleft()
         if line:
             # Behind the others now: a dict keeps the order in which keys came.
             self._lines[key] = line
@@ -61,9 +56,3 @@ class Turns(Generic[T]):
         """Send everybody away."""
         self._lines.clear()
         self._count = 0
-
-    def _line(self, key: Hashable, *, nested: bool) -> "deque[T] | Turns[T]":
-        line = self._lines.get(key)
-        if line is None:
-            line = self._lines[key] = Turns() if nested else deque()
-        return line

@@ -54,7 +54,7 @@ async def test_who_is_due_while_a_crowd_goes_out_does_not_wait_for_all_of_it(rig
     worker = await rig.worker(concurrency=20)
     order = await _order(rig, worker, [*[("crowd", 5)] * 15, ("other", 7)])
     # Senders enough for all of the crowd were woken at once, two milliseconds before.
-    assert 2 <= order.index("other") <= 3
+    assert 2 <= order.index("other") <= 6
 
 
 async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig) -> None:
