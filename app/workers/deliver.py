@@ -37,8 +37,6 @@ _RECHECK_BATCH = 100
 _DISTRUST_POLL_SECONDS = 0.1
 _DISPATCHED_AT_ONCE = 50
 """Of a crowd that is due at one instant the first are sent before the last have been looked at."""
-_LOOKS_AFTER = 3
-"""Requests after which it is looked who is due by now."""
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -77,7 +75,6 @@ class Deliverer:
         self._ready = Ready()
         self._changed = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
-        self._begun = 0
         self._known: dict[UUID, int] = {}
         self._in_flight = 0
         self._sent_rate = 0.0
@@ -173,10 +170,20 @@ class Deliverer:
     def _dispatch(self) -> int:
         """Give what is due by now to its lane. Returns the present, in ms since the epoch."""
         now = self._clock.now_ms()
-        for _ in range(_DISPATCHED_AT_ONCE):
-            if not self._held or self._held[0][0] > now:
-                break
-            due = self._lanes.add(heapq.heappop(self._held)[2])
+        over: list[Assignment] = []
+        while self._held and self._held[0][0] <= now and len(over) < _DISPATCHED_AT_ONCE:
+            over.append(heapq.heappop(self._held)[2])
+        if len(over) > 1:
+            # To see to what cannot be sent takes longer than to send: it comes last.
+            over.sort(key=self._lanes.hinders)
+        for assignment in over:
+            try:
+                due = self._lanes.add(assignment)
+            except Exception:
+                # As what could not be sent: it stays pending under this worker's id, and is released.
+                self.forget(assignment.execution_id)
+                log.exception("dispatch_failed", category="ERROR", execution_id=str(assignment.execution_id))
+                continue
             if due is not None:
                 self.enter(due)
         return now
@@ -214,8 +221,7 @@ class Deliverer:
                 waiter = self._loop.create_future()
                 self._idle.append(waiter)
                 await waiter
-            self._begun += 1
-            if self._held and not self._begun % _LOOKS_AFTER:
+            if self._held and self._held[0][0] <= self._clock.now_ms():
                 # Senders that a crowd has woken run one after the other: who is due meanwhile does not wait for all.
                 self._dispatch()
             due = self._ready.pop()

@@ -97,6 +97,11 @@ class Lanes:
                 self._keep_a_probe(lane, now)
         return None
 
+    def hinders(self, assignment: Assignment) -> bool:
+        """Whether its host fails, or has somebody waiting already: it will hardly be sent at once."""
+        lane = self._lanes.get(assignment.host)
+        return lane is not None and (not lane.breaker.closed or bool(lane.waiting))
+
     def back(self, due: Due) -> None:
         """The circuit opened before it was sent: its place is void, and it waits in front of the others."""
         lane, now = due.lane, self._clock.monotonic()
