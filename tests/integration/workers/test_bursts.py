@@ -12,8 +12,10 @@ from app.core.principal import Principal, Role
 from app.core.queries import Answer
 from app.core.schedule import Schedule
 from app.core.tasks import end
+from app.wheel.answers import Claimed
 from app.wheel.entries import Entry, shard_of
 from app.workers.claim import Batches
+from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
 from tests.integration.definitions import one_time
 from tests.integration.workers.asking import no_answer
@@ -71,19 +73,25 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
     assert not members[0] & members[1]
 
 
-async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_behind(rig: Rig) -> None:
-    worker = await rig.worker()
-    schedule = await due_beside_a_crowd(rig)
+async def first_claims(worker: Worker) -> tuple[Claimed, list[Claimed]]:
+    """What goes into the quick line first, and what beside it into the crowd's."""
     crowd: Batches = asyncio.Queue(maxsize=1)
     quick: Batches = asyncio.Queue(maxsize=1)
     claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
     async with asyncio.timeout(10):
         (little,) = await quick.get()
         many = await crowd.get()
-    assert little.members == (f"s:{schedule.schedule_id}",)
-    assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
     worker.claimer.stop()
     await end(claiming)
+    return little, many
+
+
+async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_behind(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await due_beside_a_crowd(rig)
+    little, many = await first_claims(worker)
+    assert little.members == (f"s:{schedule.schedule_id}",)
+    assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
 
 
 async def test_what_is_due_later_passes_a_crowd_of_its_own_community_by(rig: Rig) -> None:
@@ -92,14 +100,7 @@ async def test_what_is_due_later_passes_a_crowd_of_its_own_community_by(rig: Rig
     (due,) = next_of(schedule)
     await burst(rig, to_ms(due) - 1_000)
     rig.clock.move_to(due)
-    crowd: Batches = asyncio.Queue(maxsize=1)
-    quick: Batches = asyncio.Queue(maxsize=1)
-    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
-    async with asyncio.timeout(10):
-        (passing,) = await quick.get()
-        many = await crowd.get()
-    worker.claimer.stop()
-    await end(claiming)
+    passing, many = await first_claims(worker)
     assert f"s:{schedule.schedule_id}" in passing.members
     members = [member for claim in many for member in claim.members]
     assert len(members) >= 7 * len(passing.members)
