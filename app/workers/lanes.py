@@ -197,7 +197,7 @@ class Lanes:
     def _came_free(self, lane: Lane, now: float) -> None:
         if lane.waiting:
             # Where hosts share a place it is given in turn, at the next look.
-            if lane.standing is Standing.QUICK or len(self._queued) == 1:
+            if lane.judged(now) is Standing.QUICK or len(self._queued) == 1:
                 self._pump(lane, now)
         elif not lane.taken:
             self._book.close(lane, now)

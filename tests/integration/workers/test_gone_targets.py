@@ -121,3 +121,17 @@ async def test_more_than_a_thousand_that_wait_are_left_to_their_next_occurrence(
         ScheduleStatus.PAUSED,
         ScheduleStatus.PAUSED,
     ]
+
+
+async def test_one_that_fires_no_more_costs_no_transaction(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await rig.worker()
+    asked: list[Any] = []
+
+    async def noted(*_asked: Any, **how: Any) -> bool:
+        asked.append(how["revision"])
+        return True
+
+    monkeypatch.setattr(worker.pausing._service, "pause_gone", noted)
+    await _told(rig, worker, await rig.create(max_executions=1), await rig.create())
+    await worker.pausing.run_once()
+    assert len(asked) == 1

@@ -457,6 +457,38 @@ def test_who_waits_for_a_place_that_others_hold_is_given_back_within_seconds() -
     assert rig.giving.given[0].behind is Behind.CONCURRENCY
 
 
+def kept(rig: Rig, host: str) -> None:
+    """The host answers, and then fails once: its lane stays."""
+    quick(rig, host)
+    rig.add(host)
+    rig.answer(rig.entered[-1], 503)
+
+
+def test_who_was_asked_nothing_for_minutes_was_not_silent() -> None:
+    rig = Rig.make(concurrency=4)
+    kept(rig, "a")
+    rig.clock.move(120)
+    rig.add("a")
+    rig.add("a")
+    assert [due.lane.standing for due in rig.entered] == [Standing.QUICK, Standing.QUICK]
+
+
+def test_who_waits_for_others_places_is_given_its_seconds_after_a_long_rest_too() -> None:
+    rig = Rig.make(bound=4, concurrency=4)
+    kept(rig, "slow")
+    for status in (200, 503) * 10:
+        rig.add("slow")
+        rig.answer(rig.entered[-1], status, duration_ms=5_000)
+    rig.clock.move(100)
+    for _ in range(3):
+        rig.add("hangs")
+    rig.add("slow")
+    rig.look(1.9)
+    assert rig.giving.given == []
+    rig.look(0.2)
+    assert len(rig.giving.given) == 1
+
+
 def test_of_those_in_good_standing_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.workers.lane_book._GOOD_AT_MOST", 2)
     rig = Rig.make()
