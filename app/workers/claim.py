@@ -161,14 +161,15 @@ class Claimer:
         except AWAY:
             self._turn_to(postgres=True)
             return None
-        little = [claim for claim in found if claim.shard not in self._crowded]
-        crowd = []
+        little, crowd = list[Claimed](), list[Claimed]()
         for claim in found:
-            if claim.shard in self._crowded:
-                backlog, passing = claim.parted()
-                crowd.append(backlog)
-                if passing.members:
-                    little.append(passing)
+            if claim.shard not in self._crowded:
+                little.append(claim)
+                continue
+            backlog, passing = claim.parted()
+            crowd.append(backlog)
+            if passing.members:
+                little.append(passing)
         if crowd and sum(len(claim.members) for claim in little) > _LITTLE:
             little, crowd = [], found
         if little:

@@ -43,13 +43,13 @@ class Pausing:
         self._clock = clock
         self._service = service
         self._waiting: dict[UUID, _Gone] = {}
-        self._under_way = 0
+        self._under_way = False
         self._came = asyncio.Event()
 
     @property
     def busy(self) -> bool:
         """Whether a schedule is still to be paused."""
-        return bool(self._waiting or self._under_way)
+        return self._under_way or bool(self._waiting)
 
     def add(self, delivered: Delivered) -> None:
         """An outcome was written: where its target is gone, pause its schedule soon. A notice pauses nothing."""
@@ -76,7 +76,7 @@ class Pausing:
     async def run_once(self) -> None:
         """Pause some of those that wait."""
         batch = [self._waiting.pop(key) for key in list(self._waiting)[:_LOOKED_AT_ONCE]]
-        self._under_way = len(batch)
+        self._under_way = True
         try:
             active = await self._active(batch)
             for gone in batch:
@@ -85,7 +85,7 @@ class Pausing:
         except StoreUnavailableException as away:
             log.warning("pause_left", category="ERROR", error=away.detail, schedules=len(batch))
         finally:
-            self._under_way = 0
+            self._under_way = False
 
     async def _active(self, batch: Sequence[_Gone]) -> set[UUID]:
         """Most of a crowd may fire no more, as a one-time does not: one look spares each a transaction."""

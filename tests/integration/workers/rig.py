@@ -1,6 +1,6 @@
 """One worker's stages on real servers, with time moved by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from app.core.execution import Execution
 from app.core.firing import first_waiting
 from app.core.principal import Principal, Role
 from app.core.queries import Answer, ExecutionFilter
-from app.core.schedule import Schedule
+from app.core.schedule import OverlapPolicy, Schedule
 from app.core.sealing import SecretBox
 from app.delivery.guard import Guard
 from app.delivery.sender import Sender
@@ -86,6 +86,24 @@ class Rig:
         """Claim what is due and record it."""
         claims = await worker.claimer.run_once()
         return await worker.advancer.run_once(claims) if claims else Look()
+
+    async def trigger(
+        self,
+        schedule: Schedule,
+        *,
+        caller: Principal = CALLER,
+        context_override: Mapping[str, Any] | None = None,
+        overlap_policy: OverlapPolicy | None = None,
+    ) -> None:
+        """Ask for a run by hand."""
+        await self.schedules.trigger(
+            caller,
+            schedule.schedule_id,
+            context_override=context_override,
+            overlap_policy=overlap_policy,
+            answer=lambda _: Answer(202, {}, b""),
+            idempotency=None,
+        )
 
     async def history(self, schedule: Schedule) -> Sequence[Execution]:
         """The schedule's executions, oldest first."""

@@ -202,14 +202,7 @@ async def test_a_skipped_next_one_is_told_before_and_after(rig: Rig, asking: Ask
 async def test_a_run_by_hand_is_told_at_its_own_instant(rig: Rig, asking: Asking) -> None:
     schedule = await asking.create(interval(60))
     rig.clock.move(30)
-    await rig.schedules.trigger(
-        ANNA,
-        schedule.schedule_id,
-        context_override=None,
-        overlap_policy=None,
-        answer=no_answer,
-        idempotency=None,
-    )
+    await rig.trigger(schedule, caller=ANNA)
     found = await asking.at(schedule, rig.clock.now())
     assert found.verdict is Verdict.PENDING
     assert found.summary.startswith("A run by hand was asked for on Monday 2026-11-23 at 12:00:30 (UTC) by anna.")

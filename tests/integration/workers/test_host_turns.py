@@ -27,22 +27,33 @@ class Busy(Noting):
         return Delivered(assignment, started_ms, 1, 202, Verdict(Meaning.TAKEN, None))
 
 
-async def _order(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> list[str | None]:
-    """The hosts in the order in which they were sent to: what is held is (host, due in ms from now)."""
+def _hold(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> tuple[Busy, list[Assignment]]:
+    """The worker's sender, and what it holds: (host, due in ms from now)."""
     sender = worker.deliverer._sender = Busy(rig, rig.transports[0])
-    now_ms = rig.clock.now_ms()
+    now_ms, owner = rig.clock.now_ms(), worker.presence.worker_id
     held = [
-        assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms + due_ms, owner=worker.presence.worker_id)
+        assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms + due_ms, owner=owner)
         for number, (host, due_ms) in enumerate(due)
     ]
     worker.deliverer.hold(held)
+    return sender, held
+
+
+async def _send(rig: Rig, worker: Worker, sender: Busy, number: int, *, due_ms: int) -> None:
+    """Send until so many are sent; no time passes after `due_ms` but what requests cost."""
     sending = asyncio.create_task(worker.deliverer.run_forever())
     async with asyncio.timeout(20):
-        while len(sender.sent) < len(due):
+        while len(sender.sent) < number:
             await turn()
-            if rig.clock.now_ms() < now_ms + due[0][1]:
+            if rig.clock.now_ms() < due_ms:
                 rig.clock.move(0.001)
     await end(sending)
+
+
+async def _order(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> list[str | None]:
+    """The hosts in the order in which they were sent to."""
+    sender, held = _hold(rig, worker, due)
+    await _send(rig, worker, sender, len(due), due_ms=held[0].due_ms)
     assert [one.due_ms <= rig.clock.now_ms() for one in sender.sent] == [True] * len(due)
     return [one.host for one in sender.sent]
 
@@ -81,19 +92,8 @@ async def test_what_waits_behind_a_host_that_fails_is_seen_to_last(rig: Rig) -> 
         return add(assignment)
 
     worker.lanes.add = noted  # type: ignore[method-assign]
-    sender = worker.deliverer._sender = Busy(rig, rig.transports[0])
-    now_ms, owner = rig.clock.now_ms(), worker.presence.worker_id
-    worker.deliverer.hold(
-        [
-            assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms, owner=owner)
-            for number, host in enumerate(["dead", "dead", "new", "dead", None])
-        ]
-    )
-    sending = asyncio.create_task(worker.deliverer.run_forever())
-    async with asyncio.timeout(20):
-        while len(sender.sent) < 2:
-            await turn()
-    await end(sending)
+    sender, held = _hold(rig, worker, [("dead", 0), ("dead", 0), ("new", 0), ("dead", 0), (None, 0)])
+    await _send(rig, worker, sender, 2, due_ms=held[0].due_ms)
     assert seen == ["new", None, "dead", "dead", "dead"]
 
 
@@ -107,17 +107,7 @@ async def test_one_that_cannot_be_given_a_place_keeps_no_other_from_being_sent(r
         return add(assignment)
 
     worker.lanes.add = breaks  # type: ignore[method-assign]
-    sender = worker.deliverer._sender = Busy(rig, rig.transports[0])
-    now_ms, owner = rig.clock.now_ms(), worker.presence.worker_id
-    held = [
-        assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms, owner=owner)
-        for number, host in enumerate(["a", "broken", "b"])
-    ]
-    worker.deliverer.hold(held)
-    sending = asyncio.create_task(worker.deliverer.run_forever())
-    async with asyncio.timeout(20):
-        while len(sender.sent) < 2:
-            await turn()
-    await end(sending)
+    sender, held = _hold(rig, worker, [("a", 0), ("broken", 0), ("b", 0)])
+    await _send(rig, worker, sender, 2, due_ms=held[0].due_ms)
     # It is not in this worker's hands any more: the keepers release it.
     assert [worker.deliverer.knows(one.execution_id) for one in held] == [True, False, True]

@@ -227,14 +227,7 @@ async def test_a_run_by_hand_in_the_moment_of_a_pause_is_another_than_its_notice
     paused = max(await notices(rig, schedule), key=lambda one: one.created_at)
     # Both are of the same millisecond, and both are the first of their kind.
     rig.clock.step_back((rig.clock.now() - paused.created_at).total_seconds())
-    await rig.schedules.trigger(
-        CALLER,
-        schedule.schedule_id,
-        context_override=None,
-        overlap_policy=None,
-        answer=lambda _: Answer(202, {}, b""),
-        idempotency=None,
-    )
+    await rig.trigger(schedule)
     assert {one.trigger for one in await rig.history(schedule)} == {Trigger.SCHEDULE, Trigger.MANUAL}
 
 
@@ -329,14 +322,7 @@ async def test_a_run_that_makes_way_is_told_so(rig: Rig) -> None:
     await told(rig, worker)
     paths = [one.path for one in rig.receiver.received]
     assert sorted(paths) == [f"/cancel/{first.execution_id}/engine-1", "/run", "/run"]
-    await rig.schedules.trigger(
-        CALLER,
-        schedule.schedule_id,
-        context_override=None,
-        overlap_policy=OverlapPolicy.CANCEL_RUNNING,
-        answer=lambda _: Answer(202, {}, b""),
-        idempotency=None,
-    )
+    await rig.trigger(schedule, overlap_policy=OverlapPolicy.CANCEL_RUNNING)
     await told(rig, worker)
     assert [one.path for one in rig.receiver.received].count("/run") == 3
     assert len([one for one in rig.receiver.received if one.path.startswith("/cancel/")]) == 2
@@ -345,14 +331,7 @@ async def test_a_run_that_makes_way_is_told_so(rig: Rig) -> None:
 async def test_what_was_never_sent_is_not_told(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(target=cancellable(rig.receiver.url))
-    await rig.schedules.trigger(
-        CALLER,
-        schedule.schedule_id,
-        context_override=None,
-        overlap_policy=None,
-        answer=lambda _: Answer(202, {}, b""),
-        idempotency=None,
-    )
+    await rig.trigger(schedule)
     (execution,) = await rig.history(schedule)
     await rig.executions.cancel(CALLER, execution.execution_id, reason=None)
     assert await notices(rig, schedule, Trigger.CANCEL) == []

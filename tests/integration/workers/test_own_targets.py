@@ -226,14 +226,7 @@ async def test_a_run_of_a_removed_schedule_sends_what_was_recorded(rig: Rig) -> 
     worker = await rig.worker()
     was = target(f"{rig.receiver.url}/recorded", headers={"X-Key": "recorded"}, body={"is": "{{ report }}"})
     schedule = await rig.create(target=was)
-    await rig.schedules.trigger(
-        CALLER,
-        schedule.schedule_id,
-        context_override={"report": "by hand"},
-        overlap_policy=None,
-        answer=lambda _: Answer(202, {}, b""),
-        idempotency=None,
-    )
+    await rig.trigger(schedule, context_override={"report": "by hand"})
     await rig.schedules.change(CALLER, schedule.schedule_id, replacing(rig.receiver.url), expected_revision=None)
     await rig.schedules.remove(CALLER, schedule.schedule_id)
     async with delivering(worker):

@@ -274,18 +274,7 @@ async def test_a_manual_run_cancels_the_oldest_where_it_asks_for_it(rig: Rig) ->
 
 async def trigger(rig: Rig, schedule: Schedule, policy: OverlapPolicy) -> None:
     rig.clock.move(0.001)
-
-    def answer(_execution: Execution) -> Answer:
-        return Answer(202, {}, b"")
-
-    await rig.schedules.trigger(
-        CALLER,
-        schedule.schedule_id,
-        context_override=None,
-        overlap_policy=policy,
-        answer=answer,
-        idempotency=None,
-    )
+    await rig.trigger(schedule, overlap_policy=policy)
 
 
 async def test_room_is_counted_for_a_group_and_not_for_its_neighbours(rig: Rig) -> None:
