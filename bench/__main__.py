@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.creating import creating
 from bench.firing import Figures, burst, fairness, lateness
 from bench.growth import growth, machine
-from bench.hostile import HOSTILE, KIND, hostile
+from bench.hostile import BESIDE, hostile
 from bench.picture import curves
 from bench.queueing import turns
 from bench.stack import Stack, running_stack
@@ -99,7 +99,7 @@ async def _hostile(stack: Stack, report: Report, given: argparse.Namespace) -> N
         stack, size=given.hostile, per_second=33, seconds=given.hostile_seconds, rounds=given.rounds
     )
     for name, of_one in figures.items():
-        _note(report, f"{given.hostile} for {name}" if name in (HOSTILE, KIND) else name, of_one)
+        _note(report, f"{given.hostile} for {name}" if name in BESIDE else name, of_one)
 
 
 async def _growth(stack: Stack, report: Report, given: argparse.Namespace) -> None:
@@ -157,6 +157,6 @@ if __name__ == "__main__":
     parser.add_argument("--crowd", type=int, default=100_000, help="schedules of one community due at one instant")
     parser.add_argument("--hostile", type=int, default=10_000, help="executions for targets that behave badly")
     parser.add_argument("--hostile-seconds", type=int, default=60, help="within how long these are due")
-    parser.add_argument("--rounds", type=int, default=1, help="how often that is repeated: it takes five minutes")
+    parser.add_argument("--rounds", type=int, default=1, help="how often that is repeated: it takes six minutes")
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000], help="schedules stored")
     asyncio.run(main(parser.parse_args()))

@@ -24,7 +24,11 @@ from bench.firing import Figures, soon, summary
 from bench.stack import Stack, cpu_seconds, spread
 from tests.chaos.hostile import Behaviour
 
-ALONE, HOSTILE, KIND = "a healthy target alone", "hostile targets beside it", "kind targets beside it"
+ALONE = "a healthy target alone"
+HOSTILE, KIND = "hostile targets beside it", "kind targets beside it"
+TOGETHER = "hostile targets beside it, due at the same instants"
+"""All of them at each of their instants; else each host's are due between those of the others."""
+BESIDE = (HOSTILE, KIND, TOGETHER)
 _SETTINGS = {"TARGET_ALLOWED_NETWORKS": "127.0.0.0/8", "TRIGGER_REQUEST_TIMEOUT_SECONDS": "2"}
 _RETRY = '{"max_retries": 1, "initial_backoff_seconds": 0.1, "max_age_seconds": 20}'
 _HEALTHY = (Behaviour.HEALTHY, Behaviour.TRAP)
@@ -52,7 +56,7 @@ async def hostile(
     `size` executions for the others are due within the same seconds. `peak_rss_mb` is the worker's; what the others
     came to is counted in the last round.
     """
-    found: dict[str, list[_Round]] = {ALONE: [], HOSTILE: [], KIND: []}
+    found: dict[str, list[_Round]] = {name: [] for name in (ALONE, *BESIDE)}
     for _ in range(rounds):
         for name, of_one in found.items():
             of_one.append(await _round(stack, name, size, per_second, seconds))
@@ -72,19 +76,17 @@ async def hostile(
 
 async def _round(stack: Stack, name: str, size: int, per_second: float, seconds: int) -> _Round:
     healthy = round(per_second * seconds)
-    others = {
-        ALONE: [],
-        HOSTILE: [one for one in Behaviour if one not in _HEALTHY],
-        KIND: [Behaviour.TRAP] * (len(Behaviour) - len(_HEALTHY)),
-    }[name]
+    bad = [one for one in Behaviour if one not in _HEALTHY]
+    others = {ALONE: [], HOSTILE: bad, TOGETHER: bad, KIND: [Behaviour.TRAP] * len(bad)}[name]
     each = size // max(len(others), 1)
+    apart = timedelta() if name == TOGETHER else timedelta(milliseconds=seconds * 1000 // max(size, 1))
     # The healthy one is a process of its own: what the others cost theirs is not the worker's.
     async with _receivers() as ports, _receivers() as own, stack.workers(1, **_SETTINGS) as (worker,):
         # Each is stored by itself; what is not there in time would be a crowd that is due at once.
         start = soon(healthy + size) + timedelta(seconds=len(others))
         await _add(stack, own[Behaviour.HEALTHY], spread(start, healthy, per_second))
-        for behaviour in others:
-            await _add(stack, ports[behaviour], spread(start, each, each / seconds))
+        for place, behaviour in enumerate(others):
+            await _add(stack, ports[behaviour], spread(start + place * apart, each, each / seconds))
         if stack.clock.now() > start:
             raise AssertionError("they were not stored in time")
         peak, share = await _until_over(stack, worker, healthy + each * len(others), start, seconds)
