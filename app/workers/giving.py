@@ -22,7 +22,8 @@ from app.workers.later import Later
 from app.workers.released import put_back
 
 BATCH = 250
-_GATHER_MS = 5
+_GATHER_MS = 20
+"""Nobody waits for it: who is given back comes again in a second or so."""
 _RETRY_SECONDS = 0.25
 _AFTER_FAILURE_SECONDS = 1.0
 _FAR_MS = 3_600_000
@@ -71,8 +72,11 @@ class GiveBack:
             self._came.clear()
             if self._pending and len(self._pending) < BATCH:
                 await self._clock.sleep(_GATHER_MS / 1000)
-            while self._pending:
+            try:
                 await self.run_once()
+            finally:
+                if self._pending:
+                    self._came.set()
 
     async def run_once(self) -> int:
         """Write one batch. Returns how many were still this worker's; an outage of Postgres is waited out."""

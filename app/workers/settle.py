@@ -112,9 +112,13 @@ class Settler:
             self._came.clear()
             if self._waiting and len(self._waiting) < BATCH:
                 await self._clock.sleep(self._gathering_seconds())
-            while self._waiting:
+            try:
                 await self.run_once()
-            self._settled_at = self._clock.monotonic()
+            finally:
+                self._settled_at = self._clock.monotonic()
+                # What came meanwhile is gathered again, unless it is a whole batch already.
+                if self._waiting:
+                    self._came.set()
 
     def _gathering_seconds(self) -> float:
         return max(_GATHER_MS / 1000, self._settled_at + _CADENCE_MS / 1000 - self._clock.monotonic())

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from aiohttp import web
@@ -10,6 +11,7 @@ from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
 from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
 from app.workers.loop import Worker
+from app.workers.signals import Point, Signals
 from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.stages import delivering, look_again, settled, turn
 from tests.receiver import Received
@@ -74,6 +76,54 @@ async def test_a_timer_that_fires_early_has_nothing_sent_early(rig: Rig, monkeyp
         await rig.receiver.wait_for(1)
         await settled(rig, worker)
     assert (await only(rig, schedule)).lateness_ms == 0
+
+
+class HoldsFirstBatch(Signals):
+    """Counts the answers, and holds the settler in its first batch."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+        self.settled, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def reached(self, point: Point) -> None:
+        if point is Point.ANSWERED:
+            self.answers += 1
+        elif point is Point.SETTLED:
+            self.settled.set()
+            await self.go_on.wait()
+
+
+async def test_what_is_answered_while_a_batch_is_written_is_gathered_with_what_follows(rig: Rig) -> None:
+    answered = {str(UUID(int=number)): asyncio.Event() for number in range(3)}
+
+    async def once_told(received: Received) -> web.StreamResponse:
+        await answered[received.json["workflow_id"]].wait()
+        return web.Response(status=202)
+
+    rig.receiver.behaviour = once_told
+    signals = HoldsFirstBatch()
+    worker = await rig.worker(signals)
+    schedules = [await rig.create(workflow_id=UUID(key)) for key in answered]
+    first, second, third = answered.values()
+    async with delivering(worker):
+        await fire_next(rig, worker, schedules[0])
+        await rig.receiver.wait_for(3)
+        first.set()
+        while not signals.settled.is_set():
+            rig.clock.move(0.001)
+            await turn()
+        for number, answer in ((2, second), (3, third)):
+            answer.set()
+            while signals.answers < number:
+                await turn()
+            signals.go_on.set()
+            await turn()
+        await settled(rig, worker)
+    written_by = [
+        (await rig.execute("SELECT xmin FROM executions WHERE schedule_id = $1", schedule.schedule_id))[0]["xmin"]
+        for schedule in schedules
+    ]
+    assert written_by[0] != written_by[1] == written_by[2]
 
 
 async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_letter(rig: Rig) -> None:
