@@ -1,9 +1,12 @@
 """A clock that stands still until a test moves it."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from app.core.clock import from_ms, to_ms
+from app.core.clock import WaitUntil, from_ms, to_ms
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -45,6 +48,10 @@ class ManualClock:
                     moved.cancel()
         finally:
             woken.cancel()
+
+    @contextmanager
+    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
+        yield partial(self.wait, event)
 
     def move(self, seconds: float) -> datetime:
         """Let that much time pass, to the millisecond; answers the new instant."""

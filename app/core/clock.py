@@ -11,15 +11,22 @@ one machine's own, a stepped wall clock never moves it.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import inf
-from typing import Protocol
+from typing import Any, Protocol
+
+from app.core.alarms import alarm
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _SLEW_LIMIT_SECONDS = 1.0
 _PRECISION_SECONDS = 0.001
+
+WaitUntil = Callable[[int], Coroutine[Any, Any, None]]
+"""Waits for an event, or until an instant in milliseconds since the epoch."""
 
 
 def truncate_to_ms(instant: datetime) -> datetime:
@@ -77,6 +84,10 @@ class Clock(Protocol):
         """
         ...
 
+    def alarm(self, event: asyncio.Event) -> AbstractContextManager[WaitUntil]:
+        """The same for whoever waits again and again, and must not be late either: as exactly as the machine can."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock: for the command line, and for a process that cannot ask Postgres yet."""
@@ -94,6 +105,8 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
     async def wait(self, event: asyncio.Event, until_ms: int) -> None:
+        if event.is_set():
+            return
         left_ms = until_ms - self.now_ms()
         if left_ms <= 0:
             # Others must get their turn even where something is always due.
@@ -104,6 +117,22 @@ class SystemClock:
             await event.wait()
         finally:
             timer.cancel()
+
+    @contextmanager
+    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
+        with alarm(event.set) as set_alarm:
+
+            async def wait(until_ms: int) -> None:
+                if until_ms > self.now_ms() and set_alarm(until_ms / 1000 - self._exactly()):
+                    await event.wait()
+                else:
+                    await self.wait(event, until_ms)
+
+            yield wait
+
+    def _exactly(self) -> float:
+        """Seconds since the epoch, not cut off."""
+        return time.time()
 
 
 class DatabaseClock(SystemClock):
@@ -177,3 +206,15 @@ class DatabaseClock(SystemClock):
             await super().wait(event, until_ms)
         finally:
             self._waiting.remove(event)
+
+    @contextmanager
+    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
+        self._waiting.append(event)
+        try:
+            with super().alarm(event) as wait:
+                yield wait
+        finally:
+            self._waiting.remove(event)
+
+    def _exactly(self) -> float:
+        return super()._exactly() if self._offset is None else time.monotonic() + self._offset

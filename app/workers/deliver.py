@@ -162,10 +162,11 @@ class Deliverer:
         return not self._in_flight
 
     async def _dispatch_forever(self) -> None:
-        while True:
-            self._changed.clear()
-            now = self._dispatch()
-            await self._clock.wait(self._changed, self._held[0][0] if self._held else now + _FAR_MS)
+        with self._clock.alarm(self._changed) as wait:
+            while True:
+                self._changed.clear()
+                now = self._dispatch()
+                await wait(self._held[0][0] if self._held else now + _FAR_MS)
 
     def _dispatch(self) -> int:
         """Give what is due by now to its lane. Returns the present, in ms since the epoch."""

@@ -1,9 +1,13 @@
 """The clock of the service: Postgres's, by an offset to this process's monotonic time, moved here by hand."""
 
 import asyncio
+import os
+import resource
+import sys
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -250,6 +254,112 @@ async def test_whoever_waits_looks_again_when_the_clock_was_set(seconds: float) 
     assert not waiting.done()
     measure(seconds)
     await asyncio.wait_for(waiting, 5)
+
+
+# alarm
+
+
+async def test_an_alarm_rings_again_and_again_and_is_never_early() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    with clock.alarm(event) as wait:
+        for ahead_ms in (5, 1, 30, 0, -7, 2):
+            until = clock.now_ms() + ahead_ms
+            event.clear()
+            async with asyncio.timeout(5):
+                await wait(until)
+            assert clock.now_ms() >= until
+
+
+async def test_whoever_waits_for_an_alarm_hears_the_event_before() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    with clock.alarm(event) as wait:
+        for ahead_ms in (900, 3_600_000):
+            event.clear()
+            waiting = asyncio.create_task(wait(clock.now_ms() + ahead_ms))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            event.set()
+            await asyncio.wait_for(waiting, 5)
+
+
+async def test_an_alarm_that_was_set_anew_does_not_ring_for_the_old_instant() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    with clock.alarm(event) as wait:
+        waiting = asyncio.create_task(wait(clock.now_ms() + 20))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        until = clock.now_ms() + 60
+        await wait(until)
+        assert clock.now_ms() >= until
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm is the loop's timer")
+async def test_an_alarm_within_a_second_needs_no_timer_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    asked: list[float] = []
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+
+    def note(seconds: float, *rest: Any) -> asyncio.TimerHandle:
+        asked.append(seconds)
+        return call_later(seconds, *rest)
+
+    monkeypatch.setattr(loop, "call_later", note)
+    with clock.alarm(event) as wait:
+        await wait(clock.now_ms() + 20)
+        assert asked == []
+        event.clear()
+        far = asyncio.create_task(wait(clock.now_ms() + 5_000))
+        await asyncio.sleep(0)
+        assert len(asked) == 1
+        event.set()
+        await far
+
+
+async def test_where_no_file_may_be_opened_an_alarm_is_the_loops_timer() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with clock.alarm(event) as wait:
+            until = clock.now_ms() + 20
+            async with asyncio.timeout(5):
+                await wait(until)
+            assert clock.now_ms() >= until - 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_an_alarm_leaves_no_file_open_and_no_reader_behind() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    before = os.listdir("/dev/fd")
+    for _ in range(50):
+        with clock.alarm(event) as wait:
+            event.clear()
+            await wait(clock.now_ms() + 1)
+    assert len(os.listdir("/dev/fd")) == len(before)
+
+
+@pytest.mark.parametrize("seconds", [-3600, -0.5, 0.5, 3600])
+async def test_an_alarm_is_set_anew_when_the_clock_was_set(seconds: float) -> None:
+    clock, event = DatabaseClock(), asyncio.Event()
+
+    def measure(ahead: float) -> None:
+        now = time.monotonic()
+        clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
+
+    measure(0)
+    with clock.alarm(event) as wait:
+        waiting = asyncio.create_task(wait(clock.now_ms() + 900))
+        await asyncio.sleep(0)
+        measure(0)
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        measure(seconds)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert waiting.done()
 
 
 async def test_the_clock_by_hand_waits_like_a_real_one() -> None:
