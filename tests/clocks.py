@@ -1,7 +1,7 @@
 """A clock that stands still until a test moves it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -50,7 +50,7 @@ class ManualClock:
             woken.cancel()
 
     @contextmanager
-    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
+    def alarm(self, event: asyncio.Event, ring: Callable[[], object]) -> Iterator[WaitUntil]:
         yield partial(self.wait, event)
 
     def move(self, seconds: float) -> datetime:

@@ -84,8 +84,11 @@ class Clock(Protocol):
         """
         ...
 
-    def alarm(self, event: asyncio.Event) -> AbstractContextManager[WaitUntil]:
-        """The same for whoever waits again and again, and must not be late either: as exactly as the machine can."""
+    def alarm(self, event: asyncio.Event, ring: Callable[[], object]) -> AbstractContextManager[WaitUntil]:
+        """The same for whoever waits again and again, and must not be late either: as exactly as the machine can.
+
+        Where it can, `ring` is called at the instant, before anybody else has a turn. It has to set the event.
+        """
         ...
 
 
@@ -119,8 +122,8 @@ class SystemClock:
             timer.cancel()
 
     @contextmanager
-    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
-        with alarm(event.set) as set_alarm:
+    def alarm(self, event: asyncio.Event, ring: Callable[[], object]) -> Iterator[WaitUntil]:
+        with alarm(ring) as set_alarm:
 
             async def wait(until_ms: int) -> None:
                 if until_ms > self.now_ms() and set_alarm(until_ms / 1000 - self._exactly()):
@@ -208,10 +211,10 @@ class DatabaseClock(SystemClock):
             self._waiting.remove(event)
 
     @contextmanager
-    def alarm(self, event: asyncio.Event) -> Iterator[WaitUntil]:
+    def alarm(self, event: asyncio.Event, ring: Callable[[], object]) -> Iterator[WaitUntil]:
         self._waiting.append(event)
         try:
-            with super().alarm(event) as wait:
+            with super().alarm(event, ring) as wait:
                 yield wait
         finally:
             self._waiting.remove(event)

@@ -1,7 +1,7 @@
 """One attempt, from an assignment to what the target made of it."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from app.delivery.guard import Forbidden
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.signing import Signer
-from app.delivery.transport import Transport
+from app.delivery.transport import Exchange, Transport
 from app.delivery.tried import Tried, shown
 
 USER_AGENT = f"schedule-service/{__version__}"
@@ -59,6 +59,18 @@ class Outgoing(NamedTuple):
         return replace(reply, body=body, headers=tuple(zip(parts[::2], parts[1::2], strict=False)))
 
 
+@dataclass(slots=True, eq=False)
+class Sending:
+    """An attempt that has been begun, since when, and what is on its way; or why nothing is."""
+
+    assignment: Assignment
+    started_ms: int
+    began: float
+    outgoing: Outgoing | None = None
+    exchange: Exchange | None = None
+    failed: TransportFailure | None = None
+
+
 class Sender:
     """Builds, signs and sends requests: to a schedule's own target, or else to the configured workflow engine."""
 
@@ -83,19 +95,36 @@ class Sender:
         """Get ready for so many attempts that are about to be sent to the workflow engine at once."""
         self._transport.prepare(self._engine_url, requests, trusted=True)
 
-    async def send(self, assignment: Assignment) -> Delivered:
-        """Send one attempt now. Whatever the target does, this answers."""
-        started_ms, began = self._clock.now_ms(), self._clock.monotonic()
+    def begin(self, assignment: Assignment) -> Sending:
+        """Begin to send one attempt now: where a connection is idle it has left when this returns."""
+        sending = Sending(assignment, self._clock.now_ms(), self._clock.monotonic())
+        try:
+            sending.outgoing = self.compose(assignment, sending.started_ms)
+            sending.exchange = self._transport.begin(sending.outgoing.request)
+        except TransportFailure as failed:
+            sending.failed = failed
+        return sending
+
+    async def finish(self, sending: Sending) -> Delivered:
+        """What comes of it. Whatever the target does, this answers."""
         status_code, asked = None, True
         try:
-            outgoing = self.compose(assignment, started_ms)
-            reply = outgoing.redacted(await self._transport.send(outgoing.request))
+            reply = await self._reply(sending)
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now())
         except TransportFailure as failed:
             verdict, asked = _unanswered(failed), not isinstance(failed, (Forbidden, Unsendable))
-        duration_ms = round((self._clock.monotonic() - began) * 1000)
-        return Delivered(assignment, started_ms, duration_ms, status_code, verdict, asked)
+        duration_ms = round((self._clock.monotonic() - sending.began) * 1000)
+        return Delivered(sending.assignment, sending.started_ms, duration_ms, status_code, verdict, asked)
+
+    def abandon(self, sending: Sending) -> None:
+        """Nobody waits for what comes of it any more; instead of `finish`."""
+        if sending.exchange is not None:
+            self._transport.abandon(sending.exchange)
+
+    async def send(self, assignment: Assignment) -> Delivered:
+        """Begin, and finish."""
+        return await self.finish(self.begin(assignment))
 
     async def try_out(self, assignment: Assignment) -> Tried:
         """Send one attempt now, as `send` does, and tell all of it but what is secret."""
@@ -111,6 +140,13 @@ class Sender:
         except TransportFailure as failed:
             verdict = _unanswered(failed)
         return Tried(round((self._clock.monotonic() - began) * 1000), request, reply, verdict)
+
+    async def _reply(self, sending: Sending) -> Reply:
+        outgoing, exchange = sending.outgoing, sending.exchange
+        if outgoing is None or exchange is None:
+            assert sending.failed is not None
+            raise sending.failed
+        return outgoing.redacted(await self._transport.finish(exchange))
 
     def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
         """The request of an attempt that is sent at `started_ms`, signed.

@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import AF_UNSPEC, AI_NUMERICHOST, AddressFamily
 from typing import Protocol
@@ -36,11 +37,48 @@ _WATCHES = 20
 """How often within its time an exchange is looked at: a deadline is kept to a twentieth of it."""
 
 
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request that has been begun; `connection` is where it was written last, and when."""
+
+    origin: Origin
+    written: bytes
+    keep_headers: bool
+    deadline: float
+    connection: Connection | None = None
+    written_at: float = 0.0
+    answer: "asyncio.Future[Reply] | None" = None
+
+    def answer_once(self) -> "asyncio.Future[Reply]":
+        """What to wait for. It is not kept: a failure's frames would hold it, and it the failure."""
+        answer, self.answer = self.answer, None
+        assert answer is not None, "not written yet"
+        return answer
+
+
 class Transport(Protocol):
     """Sends one request."""
 
+    def begin(self, request: Request) -> Exchange:
+        """Begin to send a request: it is written at once where a connection is idle.
+
+        Raises Unsendable.
+        """
+        ...
+
+    async def finish(self, exchange: Exchange) -> Reply:
+        """The answer to what was begun; redirects are not followed.
+
+        Raises TransportFailure.
+        """
+        ...
+
+    def abandon(self, exchange: Exchange) -> None:
+        """Nobody waits for the answer to what was begun any more; instead of `finish`."""
+        ...
+
     async def send(self, request: Request) -> Reply:
-        """The answer to a request; redirects are not followed.
+        """Begin, and finish.
 
         Raises TransportFailure.
         """
@@ -91,21 +129,33 @@ class PooledTransport:
         self._watching: asyncio.TimerHandle | None = None
         self._watch_seconds = min(timeout_seconds / _WATCHES, _WATCH_SECONDS)
 
-    async def send(self, request: Request) -> Reply:
+    def begin(self, request: Request) -> Exchange:
         origin, path = split_url(request.url, request.trusted)
         written = self._written(origin, path, request)
-        deadline = self._loop.time() + self._timeout_seconds
+        exchange = Exchange(origin, written, request.keep_headers, self._loop.time() + self._timeout_seconds)
         connection = self._take_idle(origin)
         if connection is not None:
-            began = self._loop.time()
+            self._write(exchange, connection)
+        return exchange
+
+    async def finish(self, exchange: Exchange) -> Reply:
+        if exchange.connection is not None:
             try:
-                return await self._exchange(origin, connection, written, request.keep_headers, deadline)
+                return await self._answer(exchange)
             except Unanswered:
-                if self._loop.time() - began > _CLOSING_SECONDS:
+                if self._loop.time() - exchange.written_at > _CLOSING_SECONDS:
                     # Whoever closes it after that has read the request, and may have worked on it.
                     raise
-        connection = await self._connect(origin, deadline)
-        return await self._exchange(origin, connection, written, request.keep_headers, deadline)
+        self._write(exchange, await self._connect(exchange.origin, exchange.deadline))
+        return await self._answer(exchange)
+
+    def abandon(self, exchange: Exchange) -> None:
+        if exchange.connection is not None:
+            exchange.connection.abort()
+            del self._open[exchange.connection]
+
+    async def send(self, request: Request) -> Reply:
+        return await self.finish(self.begin(request))
 
     def written(self, request: Request) -> bytes:
         return self._written(*split_url(request.url, request.trusted), request)
@@ -163,21 +213,25 @@ class PooledTransport:
             raise Unsendable("a header has characters that HTTP cannot carry") from None
         return head + body
 
-    async def _exchange(
-        self, origin: Origin, connection: Connection, written: bytes, keep_headers: bool, deadline: float
-    ) -> Reply:
-        connection.deadline = deadline
-        self._open[connection] = origin
+    def _write(self, exchange: Exchange, connection: Connection) -> None:
+        connection.deadline = exchange.deadline
+        self._open[connection] = exchange.origin
         if self._watching is None:
             self._watching = self._loop.call_later(self._watch_seconds, self._watch)
+        exchange.connection, exchange.written_at = connection, self._loop.time()
+        exchange.answer = connection.send(exchange.written, exchange.keep_headers)
+
+    async def _answer(self, exchange: Exchange) -> Reply:
+        connection = exchange.connection
+        assert connection is not None, "not written yet"
         try:
-            reply = await connection.send(written, keep_headers)
+            reply = await exchange.answer_once()
         except BaseException:
             connection.abort()
             raise
         finally:
             del self._open[connection]
-        self._keep(origin, connection)
+        self._keep(exchange.origin, connection)
         return reply
 
     async def _connect_ahead(self, origin: Origin) -> None:

@@ -10,13 +10,13 @@ import structlog
 
 from app.core.assignment import Assignment
 from app.core.clock import Clock
-from app.core.errors import StoreUnavailableException
-from app.delivery.sender import Delivered, Sender
+from app.delivery.sender import Delivered, Sender, Sending
 from app.metrics import Metrics
-from app.store import settling
 from app.store.database import Database
 from app.workers.lane import Due
 from app.workers.lanes import Lanes
+from app.workers.ownership import Ownership
+from app.workers.pace import Pace
 from app.workers.presence import Presence
 from app.workers.ready import Ready
 from app.workers.signals import Point, Signals
@@ -30,14 +30,14 @@ _BATCH_SECONDS = 0.02
 _BATCHES_AHEAD = 4
 _SECONDS_AHEAD = 0.15
 _LEAST_SHARE = 4
-_RATE_SECONDS = 1.0
 _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
 _RECHECK_BATCH = 100
-_DISTRUST_POLL_SECONDS = 0.1
 _DISPATCHED_AT_ONCE = 50
 """Of a crowd that is due at one instant the first are sent before the last have been looked at."""
 _FAR_MS = 3_600_000
+
+_Begun = tuple[Due, Sending]
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Deliverer:
         room_came: Callable[[], None],
         signals: Signals,
     ) -> None:
-        self._database = database
+        self._ownership = Ownership(database, clock, presence)
         self._sender = sender
         self._clock = clock
         self._presence = presence
@@ -74,11 +74,10 @@ class Deliverer:
         self._sequence = 0
         self._ready = Ready()
         self._changed = asyncio.Event()
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle: deque[asyncio.Future[_Begun | None]] = deque()
         self._known: dict[UUID, int] = {}
         self._in_flight = 0
-        self._sent_rate = 0.0
-        self._rated_at = clock.monotonic()
+        self._pace = Pace(clock)
         self._stopping = False
         self._loop = asyncio.get_running_loop()
         metrics.held.set_function(lambda: len(self._held) + len(self._ready))
@@ -97,7 +96,7 @@ class Deliverer:
         """
         if self._lanes.behind > HELD_AT_MOST:
             return 0
-        mark = int(max(self._rate() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
+        mark = int(max(self._pace.per_second() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
         waiting = len(self._held) + len(self._ready)
         room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
         return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
@@ -107,7 +106,7 @@ class Deliverer:
 
         More would share the round trips among more, and make a community that comes meanwhile wait for longer.
         """
-        return min(max(int(self._rate() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
+        return min(max(int(self._pace.per_second() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""
@@ -162,16 +161,22 @@ class Deliverer:
         return not self._in_flight
 
     async def _dispatch_forever(self) -> None:
-        with self._clock.alarm(self._changed) as wait:
+        with self._clock.alarm(self._changed, self._ring) as wait:
             while True:
                 self._changed.clear()
                 now = self._dispatch()
                 await wait(self._held[0][0] if self._held else now + _FAR_MS)
 
+    def _ring(self) -> None:
+        """Something is due at this very instant."""
+        self._dispatch()
+        self._changed.set()
+
     def _dispatch(self) -> int:
-        """Give what is due by now to its lane. Returns the present, in ms since the epoch."""
+        """Give what is due by now to its lane, and send the first of it. Returns the present, in ms since the epoch."""
         now = self._clock.now_ms()
         over: list[Assignment] = []
+        placed = 0
         while self._held and self._held[0][0] <= now and len(over) < _DISPATCHED_AT_ONCE:
             over.append(heapq.heappop(self._held)[2])
         if len(over) > 1:
@@ -186,54 +191,109 @@ class Deliverer:
                 log.exception("dispatch_failed", category="ERROR", execution_id=str(assignment.execution_id))
                 continue
             if due is not None:
-                self.enter(due)
+                self._ready.append(due)
+                placed += 1
+        for _ in range(placed - self._send_first() if placed else 0):
+            self._wake_one()
         return now
+
+    def _send_first(self) -> bool:
+        """Send whose turn it is from here, where a sender is idle to wait for the answer. Returns whether one has left.
+
+        Until a sender that is woken has its turn, whatever else this process is about is done before.
+        """
+        while self._idle and not self._stopping:
+            waiter = self._idle.popleft()
+            if waiter.done():
+                continue
+            due = self._ready.pop()
+            if due.void or not self._fit(due):
+                # Whoever is woken sees to it.
+                self._ready.put_back(due)
+                self._idle.appendleft(waiter)
+                return False
+            waiter.set_result(self._begin(due))
+            return True
+        return False
 
     async def _send_forever(self) -> None:
         while True:
-            due = await self._next()
-            if due is None:
-                continue
-            assignment, delivered = due.assignment, None
-            self._in_flight += 1
-            due.lane.sending += 1
-            try:
-                delivered = await self._sender.send(assignment)
-                self._lanes.ended(due, delivered)
-                await self._signals.reached(Point.ANSWERED)
-                self._count(delivered)
-                self._settle(delivered)
-            except BaseException as broken:
-                # Out of this worker's hands, a cancelled one too: it stays pending under its id, and is released.
-                self.forget(assignment.execution_id)
-                if delivered is None:
-                    self._lanes.left(due, sending=True)
-                if not isinstance(broken, Exception):
-                    raise
-                log.exception("delivery_failed", category="ERROR", execution_id=str(assignment.execution_id))
-            finally:
-                self._in_flight -= 1
-                self._room_came()
+            begun = await self._next()
+            if begun is not None:
+                await self._finish(begun)
 
-    async def _next(self) -> Due | None:
-        """The next one that is due; null where what was next turned out not to be this worker's any more."""
+    def _begin(self, due: Due) -> "_Begun | None":
+        """Begin to send it; null where that cannot be done."""
+        self._in_flight += 1
+        due.lane.sending += 1
+        try:
+            return due, self._sender.begin(due.assignment)
+        except Exception as broken:
+            self._gave_up(due, broken)
+            return None
+
+    async def _finish(self, begun: "_Begun") -> None:
+        due, sending = begun
+        delivered = None
+        try:
+            delivered = await self._sender.finish(sending)
+            self._lanes.ended(due, delivered)
+            await self._signals.reached(Point.ANSWERED)
+            self._count(delivered)
+            self._settle(delivered)
+        except BaseException as broken:
+            self._gave_up(due, broken, ended=delivered is not None)
+            if not isinstance(broken, Exception):
+                raise
+        else:
+            self._in_flight -= 1
+            self._room_came()
+
+    def _gave_up(self, due: Due, broken: BaseException, *, ended: bool = False) -> None:
+        """Out of this worker's hands, also what was cancelled: it stays pending under its id, and is released."""
+        self.forget(due.assignment.execution_id)
+        if not ended:
+            self._lanes.left(due, sending=True)
+        if isinstance(broken, Exception):
+            log.error(
+                "delivery_failed", category="ERROR", execution_id=str(due.assignment.execution_id), exc_info=broken
+            )
+        self._in_flight -= 1
+        self._room_came()
+
+    async def _next(self) -> "_Begun | None":
+        """The next one that is due, begun; null where what was next turned out not to be this worker's any more."""
         while True:
-            while not self._ready or self._stopping:
-                waiter = self._loop.create_future()
-                self._idle.append(waiter)
-                await waiter
             if self._held and self._held[0][0] <= self._clock.now_ms():
                 # Senders that a crowd has woken run one after the other: who is due meanwhile does not wait for all.
                 self._dispatch()
+            if not self._ready or self._stopping:
+                begun = await self._idle_until_woken()
+                if begun is not None:
+                    return begun
+                continue
             due = self._ready.pop()
             if due.void:
                 self._lanes.back(due)
                 self._room_came()
             elif self._fit(due):
-                return due
+                return self._begin(due)
             else:
                 await self._recheck(due)
                 return None
+
+    async def _idle_until_woken(self) -> "_Begun | None":
+        """What this sender was given, already begun; null where it is to see for itself."""
+        waiter: asyncio.Future[_Begun | None] = self._loop.create_future()
+        self._idle.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError as cancelled:
+            if waiter.done() and not waiter.cancelled() and (begun := waiter.result()) is not None:
+                due, sending = begun
+                self._sender.abandon(sending)
+                self._gave_up(due, cancelled)
+            raise
 
     def _fit(self, due: Due) -> bool:
         return (
@@ -253,7 +313,7 @@ class Deliverer:
             doubtful.append(following)
         self._in_flight += 1
         try:
-            owned = await self._still_owned([due.assignment for due in doubtful])
+            owned = await self._ownership.still_owned([due.assignment for due in doubtful])
         except BaseException:
             for due in reversed(doubtful):
                 self._ready.put_back(due)
@@ -271,23 +331,6 @@ class Deliverer:
                 self._lanes.left(due)
         self._room_came()
 
-    async def _still_owned(self, assignments: Sequence[Assignment]) -> set[UUID]:
-        while True:
-            while not self._presence.trusted:
-                await self._clock.sleep(_DISTRUST_POLL_SECONDS)
-            owner = self._presence.worker_id
-            mine = [(one.execution_id, one.recorded_for, one.attempt) for one in assignments if one.owner == owner]
-            if not mine:
-                return set()
-            try:
-                async with self._database.connection() as connection:
-                    return await settling.still_owned(connection, mine, owner=owner)
-            except StoreUnavailableException:
-                await self._clock.sleep(_DISTRUST_POLL_SECONDS)
-            except Exception:
-                log.exception("recheck_failed", category="ERROR", executions=len(mine))
-                await self._clock.sleep(_HOLD_SECONDS)
-
     def _wake_one(self) -> None:
         while self._idle:
             waiter = self._idle.popleft()
@@ -296,13 +339,7 @@ class Deliverer:
                 return
 
     def _count(self, delivered: Delivered) -> None:
-        self._sent_rate = self._rate() + 1 / _RATE_SECONDS
-        self._rated_at = self._clock.monotonic()
+        self._pace.count()
         if delivered.assignment.attempt == 1 and not delivered.assignment.is_notice:
             self._metrics.lateness_seconds.observe((delivered.started_ms - delivered.assignment.due_ms) / 1000)
         self._metrics.attempt_seconds.observe(delivered.duration_ms / 1000)
-
-    def _rate(self) -> float:
-        """Deliveries a second, fading within about a second."""
-        faded: float = 0.5 ** ((self._clock.monotonic() - self._rated_at) / _RATE_SECONDS)
-        return self._sent_rate * faded

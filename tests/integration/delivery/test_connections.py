@@ -234,6 +234,37 @@ async def test_connections_that_were_made_ahead_are_used_by_what_is_then_sent(tr
         assert (answers, here.connections) == ([OK] * 3, 3)
 
 
+async def test_what_is_begun_leaves_at_once_where_a_connection_is_idle(transport: PooledTransport) -> None:
+    second = asyncio.Event()
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ANSWER)
+        await read_request(reader)
+        second.set()
+        writer.write(ANSWER)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        request = Request("POST", here.url, HEADERS, b"{}", trusted=True)
+        # Without a connection it waits for `finish` to make one.
+        assert await transport.finish(transport.begin(request)) == OK
+        begun = transport.begin(request)
+        await asyncio.wait_for(second.wait(), 5)
+        assert await transport.finish(begun) == OK
+        assert here.connections == 1
+
+
+async def test_what_is_begun_and_abandoned_leaves_no_connection_behind(transport: PooledTransport) -> None:
+    async with target(together(1)) as here:
+        request = Request("POST", here.url, HEADERS, b"{}", trusted=True)
+        transport.abandon(transport.begin(request))
+        assert here.connections == 0
+        assert await transport.send(request) == OK
+        transport.abandon(transport.begin(request))
+        await asyncio.wait_for(here.gone.wait(), 5)
+        assert (transport.idle, transport._open) == ([], {})
+
+
 async def test_no_more_connections_are_made_ahead_than_are_kept(transport: PooledTransport) -> None:
     async with target(hangs) as here:
         transport.prepare(here.url, 100, trusted=True)

@@ -15,7 +15,7 @@ from app.core.ids import execution_id, new_id
 from app.core.target import Target
 from app.core.tasks import end
 from app.delivery.guard import Guard
-from app.delivery.sender import Delivered, Sender
+from app.delivery.sender import Sender, Sending
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
 from app.store.target_columns import target_text
@@ -38,9 +38,9 @@ class Noting(Sender):
     def prepare(self, requests: int) -> None:
         """No connections ahead: they would be counted."""
 
-    async def send(self, assignment: Assignment) -> Delivered:
+    def begin(self, assignment: Assignment) -> Sending:
         self.sent.append(assignment)
-        return await super().send(assignment)
+        return super().begin(assignment)
 
 
 @dataclass

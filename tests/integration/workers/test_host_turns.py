@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import pytest
+
 from app.core.assignment import Assignment
 from app.core.breaker import FAILURES
+from app.core.clock import from_ms
 from app.core.tasks import end
 from app.delivery.answer import Meaning, Verdict
-from app.delivery.sender import Delivered
+from app.delivery.sender import Delivered, Sending
 from app.workers.lane import Due
 from app.workers.loop import Worker
 from tests.integration.workers.hosts import Noting
@@ -20,16 +23,29 @@ from tests.unit.delivery.assignments import assignment
 class Busy(Noting):
     """Every host takes what it is sent, and each request costs this process a millisecond."""
 
-    async def send(self, assignment: Assignment) -> Delivered:
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig, rig.transports[0])
+        self.abandoned: list[Assignment] = []
+        self.breaks: set[str | None] = set()
+
+    def begin(self, assignment: Assignment) -> Sending:
+        if assignment.host in self.breaks:
+            raise LookupError("nobody knows why")
         self.sent.append(assignment)
-        started_ms = self._clock.now_ms()
+        sending = Sending(assignment, self._clock.now_ms(), self._clock.monotonic())
         self.rig.clock.move(0.001)
-        return Delivered(assignment, started_ms, 1, 202, Verdict(Meaning.TAKEN, None))
+        return sending
+
+    async def finish(self, sending: Sending) -> Delivered:
+        return Delivered(sending.assignment, sending.started_ms, 1, 202, Verdict(Meaning.TAKEN, None))
+
+    def abandon(self, sending: Sending) -> None:
+        self.abandoned.append(sending.assignment)
 
 
 def _hold(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> tuple[Busy, list[Assignment]]:
     """The worker's sender, and what it holds: (host, due in ms from now)."""
-    sender = worker.deliverer._sender = Busy(rig, rig.transports[0])
+    sender = worker.deliverer._sender = Busy(rig)
     now_ms, owner = rig.clock.now_ms(), worker.presence.worker_id
     held = [
         assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms + due_ms, owner=owner)
@@ -68,6 +84,52 @@ async def test_who_is_due_while_a_crowd_goes_out_does_not_wait_for_all_of_it(rig
     order = await _order(rig, worker, [*[("crowd", 5)] * 15, ("other", 7)])
     # Senders enough for all of the crowd were woken at once, two milliseconds before.
     assert 2 <= order.index("other") <= 3
+
+
+async def test_the_first_that_is_due_leaves_before_anybody_else_has_a_turn(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    sender, held = _hold(rig, worker, [("crowd", 5), ("crowd", 5), ("other", 5)])
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    rig.clock.move_to(from_ms(held[0].due_ms))
+    worker.deliverer._ring()
+    assert [one.host for one in sender.sent] == ["crowd"]
+    async with asyncio.timeout(20):
+        while len(sender.sent) < 3:
+            await turn()
+    await end(sending)
+    assert [one.host for one in sender.sent] == ["crowd", "other", "crowd"]
+
+
+async def test_who_stops_between_sending_and_waiting_for_the_answer_keeps_nothing(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=2)
+    sender, held = _hold(rig, worker, [("host", 5)])
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    rig.clock.move_to(from_ms(held[0].due_ms))
+    worker.deliverer._ring()
+    # No sender has had a turn since.
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("send-"):
+            task.cancel()
+    await end(sending)
+    assert len(sender.sent) == 1
+    assert sender.abandoned == sender.sent
+    assert not worker.deliverer.knows(held[0].execution_id)
+    assert await worker.deliverer.drained(0)
+    assert "host" not in worker.lanes._lanes
+
+
+@pytest.mark.parametrize("crowd", [1, 3])
+async def test_one_that_cannot_even_be_begun_keeps_no_other_from_being_sent(rig: Rig, crowd: int) -> None:
+    worker = await rig.worker(concurrency=20)
+    sender, held = _hold(rig, worker, [*[("broken", 0)] * crowd, ("b", 0)])
+    sender.breaks.add("broken")
+    await _send(rig, worker, sender, 1, due_ms=held[0].due_ms)
+    # Those are not in this worker's hands any more: the keepers release them.
+    assert [worker.deliverer.knows(one.execution_id) for one in held] == [*[False] * crowd, True]
+    assert await worker.deliverer.drained(0)
+    assert "broken" not in worker.lanes._lanes
 
 
 async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig) -> None:

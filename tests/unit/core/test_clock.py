@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from app.core.clock import DatabaseClock, SystemClock, from_ms, to_ms, truncate_to_ms
 from tests.clocks import START, ManualClock
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm is the loop's timer")
 # Hypothesis asks for bounds without a zone.
 _EARLY = datetime(1, 1, 2, tzinfo=UTC).replace(tzinfo=None)
 
@@ -261,7 +262,7 @@ async def test_whoever_waits_looks_again_when_the_clock_was_set(seconds: float) 
 
 async def test_an_alarm_rings_again_and_again_and_is_never_early() -> None:
     clock, event = SystemClock(), asyncio.Event()
-    with clock.alarm(event) as wait:
+    with clock.alarm(event, event.set) as wait:
         for ahead_ms in (5, 1, 30, 0, -7, 2):
             until = clock.now_ms() + ahead_ms
             event.clear()
@@ -272,7 +273,7 @@ async def test_an_alarm_rings_again_and_again_and_is_never_early() -> None:
 
 async def test_whoever_waits_for_an_alarm_hears_the_event_before() -> None:
     clock, event = SystemClock(), asyncio.Event()
-    with clock.alarm(event) as wait:
+    with clock.alarm(event, event.set) as wait:
         for ahead_ms in (900, 3_600_000):
             event.clear()
             waiting = asyncio.create_task(wait(clock.now_ms() + ahead_ms))
@@ -284,7 +285,7 @@ async def test_whoever_waits_for_an_alarm_hears_the_event_before() -> None:
 
 async def test_an_alarm_that_was_set_anew_does_not_ring_for_the_old_instant() -> None:
     clock, event = SystemClock(), asyncio.Event()
-    with clock.alarm(event) as wait:
+    with clock.alarm(event, event.set) as wait:
         waiting = asyncio.create_task(wait(clock.now_ms() + 20))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -294,7 +295,23 @@ async def test_an_alarm_that_was_set_anew_does_not_ring_for_the_old_instant() ->
         assert clock.now_ms() >= until
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm is the loop's timer")
+@on_linux
+async def test_an_alarm_calls_at_its_instant_before_who_waits_has_a_turn() -> None:
+    clock, event = SystemClock(), asyncio.Event()
+    order: list[str] = []
+
+    def ring() -> None:
+        order.append("rung" if clock.now_ms() >= until else "early")
+        event.set()
+
+    with clock.alarm(event, ring) as wait:
+        until = clock.now_ms() + 20
+        await wait(until)
+        order.append("waited")
+    assert order == ["rung", "waited"]
+
+
+@on_linux
 async def test_an_alarm_within_a_second_needs_no_timer_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, event = SystemClock(), asyncio.Event()
     asked: list[float] = []
@@ -306,7 +323,7 @@ async def test_an_alarm_within_a_second_needs_no_timer_of_the_loop(monkeypatch: 
         return call_later(seconds, *rest)
 
     monkeypatch.setattr(loop, "call_later", note)
-    with clock.alarm(event) as wait:
+    with clock.alarm(event, event.set) as wait:
         await wait(clock.now_ms() + 20)
         assert asked == []
         event.clear()
@@ -322,7 +339,7 @@ async def test_where_no_file_may_be_opened_an_alarm_is_the_loops_timer() -> None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
-        with clock.alarm(event) as wait:
+        with clock.alarm(event, event.set) as wait:
             until = clock.now_ms() + 20
             async with asyncio.timeout(5):
                 await wait(until)
@@ -335,7 +352,7 @@ async def test_an_alarm_leaves_no_file_open_and_no_reader_behind() -> None:
     clock, event = SystemClock(), asyncio.Event()
     before = os.listdir("/dev/fd")
     for _ in range(50):
-        with clock.alarm(event) as wait:
+        with clock.alarm(event, event.set) as wait:
             event.clear()
             await wait(clock.now_ms() + 1)
     assert len(os.listdir("/dev/fd")) == len(before)
@@ -350,7 +367,7 @@ async def test_an_alarm_is_set_anew_when_the_clock_was_set(seconds: float) -> No
         clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
 
     measure(0)
-    with clock.alarm(event) as wait:
+    with clock.alarm(event, event.set) as wait:
         waiting = asyncio.create_task(wait(clock.now_ms() + 900))
         await asyncio.sleep(0)
         measure(0)
