@@ -16,20 +16,11 @@ from app.store.database import Database
 from app.workers.lane import Due
 from app.workers.lanes import Lanes
 from app.workers.ownership import Ownership
-from app.workers.pace import Pace
 from app.workers.presence import Presence
 from app.workers.ready import Ready
+from app.workers.room import HELD_AT_MOST, Room
 from app.workers.signals import Point, Signals
 
-HELD_AT_MOST = 1_000
-"""What is recorded but not sent is what a crash delays."""
-LARGEST_BATCH = 250
-"""Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
-_LEAST_BATCH = 100
-_BATCH_SECONDS = 0.02
-_BATCHES_AHEAD = 4
-_SECONDS_AHEAD = 0.15
-_LEAST_SHARE = 4
 _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
 _RECHECK_BATCH = 100
@@ -77,7 +68,7 @@ class Deliverer:
         self._idle: deque[asyncio.Future[_Begun | None]] = deque()
         self._known: dict[UUID, int] = {}
         self._in_flight = 0
-        self._pace = Pace(clock)
+        self._room = Room(clock, concurrency=concurrency)
         self._stopping = False
         self._loop = asyncio.get_running_loop()
         metrics.held.set_function(lambda: len(self._held) + len(self._ready))
@@ -88,25 +79,15 @@ class Deliverer:
     def room(self) -> int:
         """How many more executions could be delivered soon.
 
-        The high-water mark is what goes out within a moment at the present rate, at least a few rounds of the
-        concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
-        quarter of it there is no room, so that batches are worth their transaction.
-
         Who waits behind the limits of a target does not count, unless giving them back takes longer than taking them.
         """
         if self._lanes.behind > HELD_AT_MOST:
             return 0
-        mark = int(max(self._pace.per_second() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
-        waiting = len(self._held) + len(self._ready)
-        room = min(mark - self._in_flight, HELD_AT_MOST) - waiting
-        return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
+        return self._room.left(waiting=len(self._held) + len(self._ready), in_flight=self._in_flight)
 
     def batch(self) -> int:
-        """How many entries to record at once: what goes out within a moment at the present rate.
-
-        More would share the round trips among more, and make a community that comes meanwhile wait for longer.
-        """
-        return min(max(int(self._pace.per_second() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
+        """How many entries to record at once."""
+        return self._room.batch()
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""
@@ -169,8 +150,9 @@ class Deliverer:
 
     def _ring(self) -> None:
         """Something is due at this very instant."""
-        self._dispatch()
+        # First: should the rest fail, whoever waits for it finds that out.
         self._changed.set()
+        self._dispatch()
 
     def _dispatch(self) -> int:
         """Give what is due by now to its lane, and send the first of it. Returns the present, in ms since the epoch."""
@@ -339,7 +321,7 @@ class Deliverer:
                 return
 
     def _count(self, delivered: Delivered) -> None:
-        self._pace.count()
+        self._room.delivered()
         if delivered.assignment.attempt == 1 and not delivered.assignment.is_notice:
             self._metrics.lateness_seconds.observe((delivered.started_ms - delivered.assignment.due_ms) / 1000)
         self._metrics.attempt_seconds.observe(delivered.duration_ms / 1000)

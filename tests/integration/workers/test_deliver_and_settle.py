@@ -10,6 +10,8 @@ from aiohttp import web
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
 from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
+from app.core.tasks import end
+from app.workers import settle
 from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
 from tests.integration.workers.rig import CALLER, Rig, next_of
@@ -124,6 +126,25 @@ async def test_what_is_answered_while_a_batch_is_written_is_gathered_with_what_f
         for schedule in schedules
     ]
     assert written_by[0] != written_by[1] == written_by[2]
+
+
+async def test_what_is_more_than_a_batch_is_written_although_nothing_comes_after_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle, "BATCH", 1)
+    signals = HoldsFirstBatch()
+    signals.go_on.set()
+    worker = await rig.worker(signals)
+    schedules = [await rig.create() for _ in range(3)]
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await fire_next(rig, worker, schedules[0])
+    while signals.answers < len(schedules):
+        await turn()
+    settling = asyncio.create_task(worker.settler.run_forever())
+    await settled(rig, worker)
+    await end(settling, sending)
+    for schedule in schedules:
+        assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
 
 
 async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_letter(rig: Rig) -> None:

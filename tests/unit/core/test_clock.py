@@ -295,6 +295,18 @@ async def test_an_alarm_that_was_set_anew_does_not_ring_for_the_old_instant() ->
         assert clock.now_ms() >= until
 
 
+@pytest.mark.parametrize("ahead_seconds", [-86_400, 0, 86_400])
+async def test_an_alarm_of_postgres_clock_goes_by_that_clock(ahead_seconds: float) -> None:
+    clock, event = DatabaseClock(), asyncio.Event()
+    now = time.monotonic()
+    clock.observe(datetime.fromtimestamp(time.time() + ahead_seconds, UTC), now, now)
+    with clock.alarm(event, event.set) as wait:
+        until = clock.now_ms() + 20
+        async with asyncio.timeout(5):
+            await wait(until)
+        assert clock.now_ms() >= until
+
+
 @on_linux
 async def test_an_alarm_calls_at_its_instant_before_who_waits_has_a_turn() -> None:
     clock, event = SystemClock(), asyncio.Event()

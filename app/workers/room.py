@@ -1,0 +1,51 @@
+"""How much to claim: what goes out within a moment at the rate at which a worker delivers of late."""
+
+from app.core.clock import Clock
+
+HELD_AT_MOST = 1_000
+"""What is recorded but not sent is what a crash delays."""
+LARGEST_BATCH = 250
+"""Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
+_LEAST_BATCH = 100
+_BATCH_SECONDS = 0.02
+_BATCHES_AHEAD = 4
+_SECONDS_AHEAD = 0.15
+_LEAST_SHARE = 4
+_FADES_WITHIN_SECONDS = 1.0
+
+
+class Room:
+    """Knows the rate, of which half of what was a second ago counts."""
+
+    def __init__(self, clock: Clock, *, concurrency: int) -> None:
+        self._clock = clock
+        self._concurrency = concurrency
+        self._delivered = 0.0
+        self._counted_at = clock.monotonic()
+
+    def delivered(self) -> None:
+        """One more was."""
+        self._delivered = self._per_second() + 1 / _FADES_WITHIN_SECONDS
+        self._counted_at = self._clock.monotonic()
+
+    def left(self, *, waiting: int, in_flight: int) -> int:
+        """How many more executions could be delivered soon.
+
+        The high-water mark is what goes out within a moment at the present rate, at least a few rounds of the
+        concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
+        quarter of it there is no room, so that batches are worth their transaction.
+        """
+        mark = int(max(self._per_second() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
+        room = min(mark - in_flight, HELD_AT_MOST) - waiting
+        return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST) else 0
+
+    def batch(self) -> int:
+        """How many entries to record at once: what goes out within a moment at the present rate.
+
+        More would share the round trips among more, and make a community that comes meanwhile wait for longer.
+        """
+        return min(max(int(self._per_second() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
+
+    def _per_second(self) -> float:
+        faded: float = 0.5 ** ((self._clock.monotonic() - self._counted_at) / _FADES_WITHIN_SECONDS)
+        return self._delivered * faded
