@@ -120,6 +120,42 @@ async def test_who_stops_between_sending_and_waiting_for_the_answer_keeps_nothin
     assert "host" not in worker.lanes._lanes
 
 
+async def test_nothing_leaves_at_its_instant_while_the_worker_may_count_as_dead(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    sender, held = _hold(rig, worker, [("a", 12_000), ("b", 12_000)])
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    # No beat since.
+    rig.clock.move_to(from_ms(held[0].due_ms))
+    worker.deliverer._ring()
+    for _ in range(10):
+        await turn()
+    assert sender.sent == []
+    await worker.presence.run_once()
+    async with asyncio.timeout(20):
+        # It is read again then, and nobody knows these.
+        while any(worker.deliverer.knows(one.execution_id) for one in held):
+            rig.clock.move(0.1)
+            await turn()
+    await end(sending)
+    assert sender.sent == []
+
+
+async def test_nothing_leaves_at_its_instant_once_the_worker_is_to_stop(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    assert worker.deliverer.stop() == []
+    # What a batch that was under way hands over.
+    sender, held = _hold(rig, worker, [("a", 0), ("b", 0)])
+    worker.deliverer._ring()
+    for _ in range(10):
+        await turn()
+    assert sender.sent == []
+    assert sorted(one.execution_id for one in worker.deliverer.stop()) == [one.execution_id for one in held]
+    await end(sending)
+
+
 @pytest.mark.parametrize("crowd", [1, 3])
 async def test_one_that_cannot_even_be_begun_keeps_no_other_from_being_sent(rig: Rig, crowd: int) -> None:
     worker = await rig.worker(concurrency=20)

@@ -15,6 +15,7 @@ from app.store import targets
 from app.wheel.connection import connect
 from app.wheel.rate import Rates, Sharing
 from app.wheel.wheel import Wheel
+from app.workers import giving
 from tests.integration.delivery.hostile import hangs, resets, target
 from tests.integration.store.rows import add_execution
 from tests.integration.workers.hosts import Hosts, sent_by, value
@@ -296,6 +297,21 @@ async def test_what_another_has_taken_meanwhile_is_not_given_back_again(rig: Rig
             await hosts.go_on([], lambda: len(worker.giving) == 0)
         rows = await hosts.rows(wanted)
     assert {(row["owner"], row["attempt"]) for row in rows} == {(other.presence.worker_id, 2)}
+
+
+async def test_more_than_a_batch_is_given_back_although_nothing_comes_after_it(
+    rig: Rig, hosts: Hosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(giving, "BATCH", 1)
+    worker = await hosts.worker(concurrency=20, target_max_concurrent=1)
+    async with target(hangs) as hanging:
+        wanted = await hosts.due(hanging.url, 5)
+        await hosts.go_on([worker], lambda: len(worker.deliverer._held) == 5)
+        async with hosts.working(worker):
+            await hosts.go_on([], lambda: value(worker, "given_back_total", reason="concurrency") == 4)
+            await hosts.go_on([], lambda: len(worker.giving) == 0)
+        rows = await hosts.rows(wanted)
+    assert Counter(row["owner"] for row in rows) == {None: 4, worker.presence.worker_id: 1}
 
 
 async def test_a_rate_is_kept_over_all_workers(rig: Rig, hosts: Hosts, other: Receiver) -> None:
