@@ -7,6 +7,8 @@ HELD_AT_MOST = 1_000
 LARGEST_BATCH = 250
 """Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 _LEAST_BATCH = 100
+_FIRST_BATCH = 25
+"""While next to nothing goes out: of a crowd that is due at one instant the first are to be recorded before it."""
 _BATCH_SECONDS = 0.02
 _BATCHES_AHEAD = 4
 _SECONDS_AHEAD = 0.15
@@ -44,7 +46,8 @@ class Room:
 
         More would share the round trips among more, and make a community that comes meanwhile wait for longer.
         """
-        return min(max(int(self._per_second() * _BATCH_SECONDS), _LEAST_BATCH), LARGEST_BATCH)
+        at_this_rate = int(self._per_second() * _BATCH_SECONDS)
+        return min(max(at_this_rate, _LEAST_BATCH if at_this_rate else _FIRST_BATCH), LARGEST_BATCH)
 
     def _per_second(self) -> float:
         faded: float = 0.5 ** ((self._clock.monotonic() - self._counted_at) / _FADES_WITHIN_SECONDS)

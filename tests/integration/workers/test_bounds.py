@@ -24,15 +24,15 @@ async def test_a_thousand_are_on_their_way_or_held_at_most(rig: Rig) -> None:
     await burst(rig, to_ms(rig.clock.now()))
     rig.clock.move(0.1)
     # What is claimed and not recorded yet counts, too. Batches are small while nothing goes out.
-    assert [await _claimed(worker) for _ in range(12)] == [100] * 10 + [0] * 2
+    assert [await _claimed(worker) for _ in range(42)] == [25] * 40 + [0] * 2
 
 
 async def test_nothing_is_claimed_before_there_is_room_for_a_batch(rig: Rig) -> None:
-    worker = await rig.worker(concurrency=10)
-    schedules = [await rig.create(max_executions=1) for _ in range(32)]
-    rig.clock.move_to(next_of(schedules[30])[0])
-    assert worker.deliverer.room() == 40
-    assert len((await look_again(rig, worker)).assignments) >= 31
+    worker = await rig.worker(concurrency=6)
+    schedules = [await rig.create(max_executions=1) for _ in range(20)]
+    rig.clock.move_to(next_of(schedules[18])[0])
+    assert worker.deliverer.room() == 24
+    assert len((await look_again(rig, worker)).assignments) >= 19
     # A transaction for the few that would fit costs as much as one for many.
     assert worker.deliverer.room() == 0
 
@@ -47,7 +47,7 @@ async def test_the_room_is_shared_among_the_shards(rig: Rig) -> None:
     claimed: dict[int, int] = {}
     for claim in await worker.claimer.run_once():
         claimed[claim.shard] = claimed.get(claim.shard, 0) + len(claim.members)
-    assert list(claimed.values()) == [20, 20]
+    assert sorted(claimed.values()) == [12, 13]
 
 
 async def test_no_more_are_under_way_at_once_than_may_be(rig: Rig) -> None:
