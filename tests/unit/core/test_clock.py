@@ -197,6 +197,12 @@ def test_instants_are_truncated_and_never_rounded_up(instant: datetime) -> None:
 # wait
 
 
+def measure(clock: DatabaseClock, ahead: float) -> None:
+    """Have it find Postgres's clock so many seconds ahead of one that runs with this machine's."""
+    now = time.monotonic()
+    clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
+
+
 async def test_a_wait_ends_when_its_event_is_set() -> None:
     clock, event = SystemClock(), asyncio.Event()
     waiting = asyncio.create_task(clock.wait(event, clock.now_ms() + 3_600_000))
@@ -242,18 +248,13 @@ async def test_a_cancelled_wait_leaves_no_timer_behind() -> None:
 @pytest.mark.parametrize("seconds", [-3600, -0.5, 0.5, 3600])
 async def test_whoever_waits_looks_again_when_the_clock_was_set(seconds: float) -> None:
     clock, event = DatabaseClock(), asyncio.Event()
-
-    def measure(ahead: float) -> None:
-        now = time.monotonic()
-        clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
-
-    measure(0)
+    measure(clock, 0)
     waiting = asyncio.create_task(clock.wait(event, clock.now_ms() + 3_000_000))
     await asyncio.sleep(0)
-    measure(0)
+    measure(clock, 0)
     await asyncio.sleep(0)
     assert not waiting.done()
-    measure(seconds)
+    measure(clock, seconds)
     await asyncio.wait_for(waiting, 5)
 
 
@@ -298,8 +299,7 @@ async def test_an_alarm_that_was_set_anew_does_not_ring_for_the_old_instant() ->
 @pytest.mark.parametrize("ahead_seconds", [-86_400, 0, 86_400])
 async def test_an_alarm_of_postgres_clock_goes_by_that_clock(ahead_seconds: float) -> None:
     clock, event = DatabaseClock(), asyncio.Event()
-    now = time.monotonic()
-    clock.observe(datetime.fromtimestamp(time.time() + ahead_seconds, UTC), now, now)
+    measure(clock, ahead_seconds)
     with clock.alarm(event, event.set) as wait:
         until = clock.now_ms() + 20
         async with asyncio.timeout(5):
@@ -373,19 +373,14 @@ async def test_an_alarm_leaves_no_file_open_and_no_reader_behind() -> None:
 @pytest.mark.parametrize("seconds", [-3600, -0.5, 0.5, 3600])
 async def test_an_alarm_is_set_anew_when_the_clock_was_set(seconds: float) -> None:
     clock, event = DatabaseClock(), asyncio.Event()
-
-    def measure(ahead: float) -> None:
-        now = time.monotonic()
-        clock.observe(datetime.fromtimestamp(START.timestamp() + now + ahead, UTC), now, now)
-
-    measure(0)
+    measure(clock, 0)
     with clock.alarm(event, event.set) as wait:
         waiting = asyncio.create_task(wait(clock.now_ms() + 900))
         await asyncio.sleep(0)
-        measure(0)
+        measure(clock, 0)
         await asyncio.sleep(0)
         assert not waiting.done()
-        measure(seconds)
+        measure(clock, seconds)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert waiting.done()
