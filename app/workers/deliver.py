@@ -189,7 +189,7 @@ class Deliverer:
             if waiter.done():
                 continue
             due = self._ready.pop()
-            if due.void or not self._fit(due):
+            if due.void or self._is_early(due) or not self._fit(due):
                 # Whoever is woken sees to it.
                 self._ready.put_back(due)
                 self._idle.appendleft(waiter)
@@ -258,6 +258,8 @@ class Deliverer:
             if due.void:
                 self._lanes.back(due)
                 self._room_came()
+            elif self._is_early(due):
+                self._hold_again(due)
             elif self._fit(due):
                 return self._begin(due)
             else:
@@ -276,6 +278,16 @@ class Deliverer:
                 self._sender.abandon(sending)
                 self._gave_up(due, cancelled)
             raise
+
+    def _is_early(self, due: Due) -> bool:
+        """Whether the clock was set back since it was due."""
+        return due.assignment.due_ms > self._clock.now_ms()
+
+    def _hold_again(self, due: Due) -> None:
+        self._lanes.left(due)
+        self._sequence += 1
+        heapq.heappush(self._held, (due.assignment.due_ms, self._sequence, due.assignment))
+        self._changed.set()
 
     def _fit(self, due: Due) -> bool:
         return (

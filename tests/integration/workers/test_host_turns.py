@@ -141,6 +141,31 @@ async def test_nothing_leaves_at_its_instant_while_the_worker_may_count_as_dead(
     assert sender.sent == []
 
 
+async def test_what_had_its_turn_before_the_clock_was_set_back_waits_for_its_instant_again(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    sender, held = _hold(rig, worker, [("a", 5), ("b", 5), ("c", 5), ("a", 5)])
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    rig.clock.move_to(from_ms(held[0].due_ms))
+    worker.deliverer._ring()
+    assert len(sender.sent) == 1
+    # Three have a place, and senders that were woken for them.
+    rig.clock.step_back(5.3)
+    for _ in range(10):
+        await turn()
+    assert len(sender.sent) == 1
+    rig.clock.move(5.2)
+    for _ in range(10):
+        await turn()
+    assert len(sender.sent) == 1
+    rig.clock.move(0.2)
+    async with asyncio.timeout(20):
+        while len(sender.sent) < 4:
+            await turn()
+    await end(sending)
+    assert sorted(one.execution_id for one in sender.sent) == [one.execution_id for one in held]
+
+
 async def test_nothing_leaves_at_its_instant_once_the_worker_is_to_stop(rig: Rig) -> None:
     worker = await rig.worker(concurrency=20)
     sending = asyncio.create_task(worker.deliverer.run_forever())
