@@ -101,7 +101,7 @@ class Worker:
             signals=signals,
         )
         self.advancer = Advancer(
-            database, wheel, clock, self.presence, metrics, deliver=self.deliverer.hold, signals=signals
+            database, wheel, clock, self.presence, metrics, deliver=self.deliverer.take, signals=signals
         )
         self.window = window.WindowKeeper(database, wheel, clock, metrics)
         self.sweep = sweep.Sweep(database, wheel, clock, metrics)

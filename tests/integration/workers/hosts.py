@@ -76,7 +76,7 @@ class Hosts:
         guard = Guard(allowed_networks="127.0.0.0/8")
         transport = PooledTransport(timeout_seconds=timeout_seconds, connections=10, user_agent="test", guard=guard)
         self.rig.transports.append(transport)
-        worker.deliverer._sender = Noting(self.rig, transport)
+        worker.deliverer.senders.sender = Noting(self.rig, transport)
         return worker
 
     @asynccontextmanager
@@ -132,7 +132,7 @@ class Hosts:
 
 def sent_by(worker: Worker) -> list[Assignment]:
     """What the worker has sent, in this order."""
-    sender = worker.deliverer._sender
+    sender = worker.deliverer.senders.sender
     assert isinstance(sender, Noting)
     return sender.sent
 

@@ -240,7 +240,7 @@ async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_count
     (taken,) = (await rig.fire(second)).assignments
     assert (taken.execution_id, taken.attempt) == (held.execution_id, 2)
 
-    sender = first.deliverer._sender
+    sender = first.deliverer.senders.sender
     late = await sender.send(held)
 
     async def broken(_request: Received) -> web.StreamResponse:

@@ -45,13 +45,13 @@ class Busy(Noting):
 
 def _hold(rig: Rig, worker: Worker, due: Sequence[tuple[str | None, int]]) -> tuple[Busy, list[Assignment]]:
     """The worker's sender, and what it holds: (host, due in ms from now)."""
-    sender = worker.deliverer._sender = Busy(rig)
+    sender = worker.deliverer.senders.sender = Busy(rig)
     now_ms, owner = rig.clock.now_ms(), worker.presence.worker_id
     held = [
         assignment(execution_id=UUID(int=number), host=host, due_ms=now_ms + due_ms, owner=owner)
         for number, (host, due_ms) in enumerate(due)
     ]
-    worker.deliverer.hold(held)
+    worker.deliverer.take(held)
     return sender, held
 
 
@@ -92,7 +92,7 @@ async def test_the_first_that_is_due_leaves_before_anybody_else_has_a_turn(rig: 
     sending = asyncio.create_task(worker.deliverer.run_forever())
     await turn()
     rig.clock.move_to(from_ms(held[0].due_ms))
-    worker.deliverer._ring()
+    worker.deliverer.hold.ring()
     assert [one.host for one in sender.sent] == ["crowd"]
     async with asyncio.timeout(20):
         while len(sender.sent) < 3:
@@ -107,7 +107,7 @@ async def test_who_stops_between_sending_and_waiting_for_the_answer_keeps_nothin
     sending = asyncio.create_task(worker.deliverer.run_forever())
     await turn()
     rig.clock.move_to(from_ms(held[0].due_ms))
-    worker.deliverer._ring()
+    worker.deliverer.hold.ring()
     # No sender has had a turn since.
     for task in asyncio.all_tasks():
         if task.get_name().startswith("send-"):
@@ -127,7 +127,7 @@ async def test_nothing_leaves_at_its_instant_while_the_worker_may_count_as_dead(
     await turn()
     # No beat since.
     rig.clock.move_to(from_ms(held[0].due_ms))
-    worker.deliverer._ring()
+    worker.deliverer.hold.ring()
     for _ in range(10):
         await turn()
     assert sender.sent == []
@@ -147,7 +147,7 @@ async def test_what_had_its_turn_before_the_clock_was_set_back_waits_for_its_ins
     sending = asyncio.create_task(worker.deliverer.run_forever())
     await turn()
     rig.clock.move_to(from_ms(held[0].due_ms))
-    worker.deliverer._ring()
+    worker.deliverer.hold.ring()
     assert len(sender.sent) == 1
     # Three have a place, and senders that were woken for them.
     rig.clock.step_back(5.3)
@@ -173,7 +173,7 @@ async def test_nothing_leaves_at_its_instant_once_the_worker_is_to_stop(rig: Rig
     assert worker.deliverer.stop() == []
     # What a batch that was under way hands over.
     sender, held = _hold(rig, worker, [("a", 0), ("b", 0)])
-    worker.deliverer._ring()
+    worker.deliverer.hold.ring()
     for _ in range(10):
         await turn()
     assert sender.sent == []

@@ -61,7 +61,7 @@ async def test_a_host_that_hangs_with_thousands_due_holds_its_places_and_delays_
 
     def all_healthy_came() -> bool:
         nonlocal most_known
-        most_known = max(most_known, len(worker.deliverer._known))
+        most_known = max(most_known, len(worker.deliverer.hold._known))
         return len(other.received) + len(rig.receiver.received) >= 300
 
     async with target(hangs) as hanging, hosts.working(worker):
@@ -218,7 +218,7 @@ async def test_a_worker_that_stops_returns_what_waits(rig: Rig, hosts: Hosts, ot
         await worker._release(unsent)
         assert value(worker, "waiting_behind_limits") == 0
         answer.set()
-        await hosts.go_on([], lambda: not worker.deliverer._in_flight and not worker.settler.busy)
+        await hosts.go_on([], lambda: not worker.deliverer.senders.in_flight and not worker.settler.busy)
         assert len(other.received) == 2
     rows = await hosts.rows(wanted)
     assert Counter(row["status"] for row in rows) == {"succeeded": 2, "pending": 10}
@@ -246,7 +246,7 @@ async def test_what_is_cancelled_while_it_waits_in_a_lane_is_not_sent_and_gives_
         await rig.executions.cancel(CALLER, cancelled, reason=None)
         await hosts.pass_time([], 1.5)
         answer.set()
-        await hosts.go_on([], lambda: not worker.deliverer._known)
+        await hosts.go_on([], lambda: not worker.deliverer.hold._known)
     assert set(other.deliveries()) == {str(sent), str(left)}
     assert [row["status"] for row in await hosts.rows([cancelled, left])] == ["cancelled", "succeeded"]
     assert worker.lanes._book.lanes == {}
@@ -263,7 +263,7 @@ async def test_what_cannot_be_given_back_because_postgres_is_away_stays_in_hand_
         await hosts.go_on([worker], lambda: value(worker, "target_circuits", state="open") == 1)
         await hosts.pass_time([worker], 0.5)
     wanted = await hosts.due(other.url, 8)
-    await hosts.go_on([worker], lambda: len(worker.deliverer._held) == 8)
+    await hosts.go_on([worker], lambda: len(worker.deliverer.hold) == 8)
     async with hosts.working(worker):
         for _ in range(2):
             async with rig.database.transaction() as connection:
@@ -273,7 +273,7 @@ async def test_what_cannot_be_given_back_because_postgres_is_away_stays_in_hand_
                         await turn()
                         rig.clock.move(0.005)
                 assert all(worker.deliverer.knows(one) for one in wanted)
-        await hosts.go_on([], lambda: not worker.deliverer._known)
+        await hosts.go_on([], lambda: not worker.deliverer.hold._known)
     rows = await hosts.rows(wanted)
     # One of them was the next probe.
     assert Counter((row["status"], row["owner"]) for row in rows) == {("pending", None): 7, ("retrying", None): 1}
@@ -285,7 +285,7 @@ async def test_what_another_has_taken_meanwhile_is_not_given_back_again(rig: Rig
     worker, other = await hosts.worker(concurrency=20, target_max_concurrent=1), await hosts.worker()
     async with target(hangs) as hanging:
         wanted = await hosts.due(hanging.url, 5)
-        await hosts.go_on([worker], lambda: len(worker.deliverer._held) == 5)
+        await hosts.go_on([worker], lambda: len(worker.deliverer.hold) == 5)
         # It was taken for dead, and the other has them.
         await rig.execute(
             "UPDATE executions SET owner = $1, attempt = attempt + 1 WHERE execution_id = ANY($2::uuid[])",
@@ -306,7 +306,7 @@ async def test_more_than_a_batch_is_given_back_although_nothing_comes_after_it(
     worker = await hosts.worker(concurrency=20, target_max_concurrent=1)
     async with target(hangs) as hanging:
         wanted = await hosts.due(hanging.url, 5)
-        await hosts.go_on([worker], lambda: len(worker.deliverer._held) == 5)
+        await hosts.go_on([worker], lambda: len(worker.deliverer.hold) == 5)
         async with hosts.working(worker):
             await hosts.go_on([], lambda: value(worker, "given_back_total", reason="concurrency") == 4)
             await hosts.go_on([], lambda: len(worker.giving) == 0)
@@ -367,7 +367,7 @@ async def test_a_rate_for_the_engine(rig: Rig, hosts: Hosts) -> None:
     async with hosts.working(worker):
         wanted = await hosts.due(None, 6)
         await hosts.go_on([worker], lambda: value(worker, "given_back_total", reason="rate") == 5)
-        await hosts.go_on([], lambda: not worker.deliverer._known)
+        await hosts.go_on([], lambda: not worker.deliverer.hold._known)
     assert len(rig.receiver.received) == 1
     waiting = [row["wake_at"] for row in await hosts.rows(wanted) if row["status"] == "pending"]
     assert all(row > rig.clock.now() + timedelta(seconds=60) for row in waiting)

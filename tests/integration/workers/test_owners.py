@@ -169,7 +169,7 @@ async def test_only_what_is_pending_has_an_owner(rig: Rig, how: str) -> None:
         rig.clock.move_to(second)
         await look_again(rig, worker)
     else:
-        worker.settler.add(await worker.deliverer._sender.send(held))
+        worker.settler.add(await worker.deliverer.senders.sender.send(held))
         assert await worker.settler.run_once() == 1
     (row,) = await rig.execute("SELECT status, owner FROM executions WHERE execution_id = $1", held.execution_id)
     assert row["status"] in ("cancelled", "succeeded")

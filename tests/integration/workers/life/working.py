@@ -278,5 +278,5 @@ async def _sending(deliverer: Deliverer) -> AsyncIterator[None]:
 
 
 def _has_work(deliverer: Deliverer, now_ms: int) -> bool:
-    held = deliverer._held
-    return bool((held and held[0][0] <= now_ms) or deliverer._ready or deliverer._in_flight)
+    held, senders = deliverer.hold._held, deliverer.senders
+    return bool((held and held[0][0] <= now_ms) or senders.waiting or senders.in_flight)
