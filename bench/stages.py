@@ -49,7 +49,7 @@ async def stages(stack: Stack, *, size: int, batch: int) -> dict[str, float]:
         done += len(members)
         look = await watch.time("advance", database.run(partial(looker.look, members=members, owner=owner)))
         due = [(member, look.next_due_ms.get(member)) for member in members]
-        await watch.time("ack", wheel.ack(0, claims[0].token, due))
+        await watch.time("ack", wheel.ack([(0, claims[0].token, due)]))
         await watch.time("settle", _settle(database, look.assignments))
     await wheel.close()
     await database.close()

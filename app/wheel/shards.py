@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 KEEPER_SECONDS = 2.0
 """How long a keeper waits for Redis: nobody waits for a keeper."""
-_CHUNK = 200
+CHUNK = 200
+"""Entries in one call of a script, or in several that are sent together."""
 
 
 class Shards:
@@ -142,4 +143,4 @@ class Shards:
 def chunks(pairs: Sequence[T]) -> Iterable[Sequence[T]]:
     """Parts that one call of a script takes."""
     # A script holds Redis while it runs: 200 entries are well under a millisecond, and far from unpack()'s limit.
-    return (pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK))
+    return (pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK))

@@ -15,8 +15,8 @@ from app.core.errors import ConfigurationException
 from app.wheel.answers import Claimed, WheelState
 from app.wheel.connection import AWAY, evicting_policy
 from app.wheel.entries import Entry, shard_of
-from app.wheel.script import Script
-from app.wheel.shards import KEEPER_SECONDS, Shards, chunks
+from app.wheel.script import Call, Script
+from app.wheel.shards import CHUNK, KEEPER_SECONDS, Shards, chunks
 
 WINDOW_MARGIN_MS = 120_000
 """How far past the window `put` still adds, so that nothing falls between two passes of the window keeper."""
@@ -28,6 +28,9 @@ _AT_ONCE_SECONDS = 0.5
 """How long firing, settling and callers wait for Redis; a claim that is repeated loses nothing."""
 _PROBE = "{ss}:probe"
 _ANY_BYTES = "surrogateescape"  # a stranger's member must be acknowledged as it stands
+
+Done = tuple[int, int, Sequence[tuple[str, int | None]]]
+"""What was looked at of one shard: the shard, the token of its lease, and each entry's next due time, null for none."""
 
 log = structlog.get_logger()
 
@@ -107,8 +110,7 @@ class Wheel(Shards):
         makes the window keeper load the wheel from Postgres.
         """
         try:
-            for shard, part in self._by_shard(entries):
-                await self._send(shard, UNLEASED, part)
+            await self._send([(shard, UNLEASED, part) for shard, part in self._by_shard(entries)])
         except AWAY:
             self._behind = self._failed_again = True
 
@@ -139,18 +141,21 @@ class Wheel(Shards):
             for shard, (token, nearest, mark, members, passing) in zip(shards, answers, strict=True)
         ]
 
-    async def ack(self, shard: int, token: int, due_ms: Sequence[tuple[str, int | None]]) -> None:
-        """Drop the leases held under a token, and put each entry's next due time where it has one.
+    async def ack(self, done: Sequence[Done]) -> None:
+        """Drop the leases of what was looked at, and put each entry's next due time where it has one.
+
+        What little there is of many shards goes in one round trip.
 
         Raises one of `AWAY`: the leases then expire, and the rows say what is true. What is `UNLEASED` has none, and
         counts as a put that failed.
         """
         try:
-            await self._send(shard, token, due_ms)
+            await self._send(done)
         except AWAY:
-            if token != UNLEASED:
+            if any(token == UNLEASED for _, token, _ in done):
+                self._behind = self._failed_again = True
+            if any(token != UNLEASED for _, token, _ in done):
                 raise
-            self._behind = self._failed_again = True
 
     # What health and metrics use
 
@@ -171,15 +176,30 @@ class Wheel(Shards):
             parts.setdefault(shard_of(entry.community_id, self.shards), []).append((entry.member, entry.due_ms))
         return parts.items()
 
-    async def _send(self, shard: int, token: int, due_ms: Sequence[tuple[str, int | None]]) -> None:
+    async def _send(self, done: Sequence[Done]) -> None:
+        calls: list[Call] = []
+        entries = 0
+        for shard, token, due_ms in done:
+            for chunk in chunks(due_ms):
+                if entries + len(chunk) > CHUNK:
+                    await self._run(calls)
+                    calls, entries = [], 0
+                calls.append(self._call(shard, token, chunk))
+                entries += len(chunk)
+        if calls:
+            await self._run(calls)
+
+    async def _run(self, calls: Sequence[Call]) -> None:
+        async with self._circuit.command(_AT_ONCE_SECONDS):
+            await self._put.run(calls)
+
+    def _call(self, shard: int, token: int, due_ms: Sequence[tuple[str, int | None]]) -> Call:
         now = self._clock.now_ms()
-        head = (token, now + self.window_ms + WINDOW_MARGIN_MS, now + _WORTH_WAKING_MS, WAKE_CHANNEL, shard)
-        for chunk in chunks(due_ms):
-            flat: list[str | int | bytes] = list(head)
-            for member, at in chunk:
-                flat += (member.encode(errors=_ANY_BYTES), "" if at is None else self._score(member, at))
-            async with self._circuit.command(_AT_ONCE_SECONDS):
-                await self._put.run([(self._keys(shard, "due", "leased"), flat)])
+        horizon, wake_until = now + self.window_ms + WINDOW_MARGIN_MS, now + _WORTH_WAKING_MS
+        flat: list[str | int | bytes] = [token, horizon, wake_until, WAKE_CHANNEL, shard]
+        for member, at in due_ms:
+            flat += (member.encode(errors=_ANY_BYTES), "" if at is None else self._score(member, at))
+        return self._keys(shard, "due", "leased"), flat
 
     async def _mend(self) -> bool:
         """Find out whether Redis does what the wheel needs, and have the wheel loaded again where it fell behind.

@@ -128,13 +128,15 @@ class Advancer:
         look.next_due_ms[member] = self._clock.now_ms() + SET_BACK_MS
 
     async def _ack(self, claims: Sequence[Claimed], look: Look) -> None:
-        for claim in claims:
-            due = [(member, look.next_due_ms.get(member)) for member in claim.members]
-            try:
-                await self._wheel.ack(claim.shard, claim.token, due)
-            except AWAY as away:
-                # The lease expires, and the row says what is true.
-                log.warning("ack_failed", category="ERROR", shard=claim.shard, error=str(away))
+        done = [
+            (claim.shard, claim.token, [(member, look.next_due_ms.get(member)) for member in claim.members])
+            for claim in claims
+        ]
+        try:
+            await self._wheel.ack(done)
+        except AWAY as away:
+            # The leases expire, and the rows say what is true.
+            log.warning("ack_failed", category="ERROR", shards=[claim.shard for claim in claims], error=str(away))
 
     def _note(self, look: Look) -> None:
         self._metrics.claimed_in_vain.inc(look.in_vain)

@@ -11,14 +11,12 @@ from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Wheel
 from app.workers.fallback import Fallback
+from app.workers.room import FEW
 from app.workers.signals import Point, Signals
 
 _CADENCE_MS = 20
 _POLL_MS = 1_000
 _ASK_WHEEL_MS = 100
-_LITTLE = 50
-"""Entries beside a crowd that may pass it by: with more of them there are two crowds."""
-
 Batches = asyncio.Queue[list[Claimed]]
 
 log = structlog.get_logger()
@@ -32,6 +30,9 @@ class Claimer:
     latency is paid before the instant. A shard with nothing due is looked at when its next entry is nearly due, when a
     wake names it, or after a second.
 
+    A crowd is claimed as far as there is room, and place in the queue. What little is due in the other shards has room
+    of its own, and is claimed meanwhile as if there were none.
+
     While Redis is away, and until a shard that was lost is loaded again, it claims from Postgres.
     """
 
@@ -43,6 +44,7 @@ class Claimer:
         *,
         lease_ms: int,
         room: Callable[[], int],
+        room_for_few: Callable[[], int],
         batch: Callable[[], int],
         shard_lost: Callable[[], None],
         fallback: Fallback,
@@ -53,6 +55,7 @@ class Claimer:
         self._metrics = metrics
         self._lease_ms = lease_ms
         self._room = room
+        self._room_for_few = room_for_few
         self._batch = batch
         self._shard_lost = shard_lost
         self._fallback = fallback
@@ -60,6 +63,7 @@ class Claimer:
         self._look_at = [0] * wheel.shards
         self._named: set[int] = set()
         self._crowded: set[int] = set()
+        self._backlogged: set[int] = set()
         self._first = 0
         self._woken = asyncio.Event()
         self._on_the_way = 0
@@ -83,6 +87,10 @@ class Claimer:
             self._full = False
             self._woken.set()
 
+    def taken(self) -> None:
+        """A batch has left the queue, in which there is place for another."""
+        self._woken.set()
+
     def advanced(self, claims: Sequence[Claimed]) -> None:
         """A batch has been recorded, and counts as the deliverer's from here on."""
         self._on_the_way -= sum(len(claim.members) for claim in claims)
@@ -93,15 +101,20 @@ class Claimer:
         self.stopping = True
         self._woken.set()
 
-    async def run_once(self) -> list[Claimed]:
+    async def run_once(self, *, crowd: bool = True) -> list[Claimed]:
         """Claim what is due in the shards whose time has come; empty where nothing was.
+
+        Without `crowd`, or room for one, only a few, in shards that had no more when they were looked at last.
 
         Raises one of `AWAY` when Redis does not answer.
         """
-        room = self._room_now()
+        room = self._room_now() if crowd else 0
         now = self._clock.now_ms()
         # One that is further ahead than any look is put off was set before the clock was set back.
         shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + _POLL_MS]
+        if room <= 0:
+            room = min(self._room_for_few() - self._on_the_way, FEW)
+            shards = [shard for shard in shards if shard not in self._backlogged]
         found: list[Claimed] = []
         self._crowded.clear()
         while room > 0 and shards:
@@ -126,6 +139,9 @@ class Claimer:
                 if full:
                     shards.append(claim.shard)
                     self._crowded.add(claim.shard)
+                    self._backlogged.add(claim.shard)
+                else:
+                    self._backlogged.discard(claim.shard)
                 if not claim.marked:
                     self._shard_lost()
                 self._incomplete = self._incomplete or not claim.loaded
@@ -137,10 +153,10 @@ class Claimer:
             await self._signals.reached(Point.CLAIMED)
         return found
 
-    async def run_forever(self, out: Batches, came_round: Callable[[], None], *, quick: Batches | None = None) -> None:
+    async def run_forever(self, out: Batches, came_round: Callable[[], None], *, quick: Batches) -> None:
         """Claim until stopped, into a short queue: a full one is the back-pressure.
 
-        What little was claimed beside a crowd goes into `quick`, where there is one, and so need not wait behind it.
+        What little was claimed beside a crowd goes into `quick`, which has no bound but the room.
 
         `came_round` is called at each turn, so that a claimer that stands still can be seen.
         """
@@ -150,17 +166,30 @@ class Claimer:
             if self.by_postgres:
                 look_at = await self._from_postgres(out)
             else:
-                look_at = await self._from_wheel(out, quick or out)
+                look_at = await self._from_wheel(out, quick)
             if look_at is not None:
                 await self._clock.wait(self._woken, look_at)
 
     async def _from_wheel(self, out: Batches, quick: Batches) -> int | None:
         """One round. Returns when to come round again, in ms since the epoch; null for at once."""
+        place = not out.full()
         try:
-            found = await self.run_once()
+            found = await self.run_once(crowd=place)
         except AWAY:
             self._turn_to(postgres=True)
             return None
+        little, crowd = self._parted(found)
+        if little:
+            (quick if crowd or self._backlogged or not place else out).put_nowait(little)
+        if crowd:
+            (out if place else quick).put_nowait(crowd)
+        if self._incomplete:
+            self._turn_to(postgres=True)
+            return None
+        return None if found else self._next_round(crowd=place)
+
+    def _parted(self, found: list[Claimed]) -> tuple[list[Claimed], list[Claimed]]:
+        """What little is due beside a crowd, and the crowd; all of it is one where there are two of them."""
         little, crowd = list[Claimed](), list[Claimed]()
         for claim in found:
             if claim.shard not in self._crowded:
@@ -170,16 +199,9 @@ class Claimer:
             crowd.append(backlog)
             if passing.members:
                 little.append(passing)
-        if crowd and sum(len(claim.members) for claim in little) > _LITTLE:
-            little, crowd = [], found
-        if little:
-            await (quick if crowd else out).put(little)
-        if crowd:
-            await out.put(crowd)
-        if self._incomplete:
-            self._turn_to(postgres=True)
-            return None
-        return None if found else self._no_later_than(min(self._look_at))
+        if crowd and sum(len(claim.members) for claim in little) > FEW:
+            return [], found
+        return little, crowd
 
     async def _from_postgres(self, out: Batches) -> int | None:
         room = self._room_now()
@@ -199,7 +221,7 @@ class Claimer:
             if room > 0 and sum(len(claim.members) for claim in found) < room and not self._incomplete:
                 self._turn_to(postgres=False)
                 return None
-        return self._no_later_than(look_at)
+        return self._clock.now_ms() + _POLL_MS if self._is_full() else look_at
 
     async def _wheel_is_complete(self) -> bool:
         """Whether Redis is back and every shard is loaded; asked now and then."""
@@ -220,10 +242,18 @@ class Claimer:
         """How many entries to claim at once."""
         return min(self._room() - self._on_the_way, self._batch())
 
-    def _no_later_than(self, look_at: int) -> int:
-        # Without room only a delivery helps, which sets the event; the poll is for safety.
+    def _next_round(self, *, crowd: bool) -> int:
+        if crowd and not self._is_full():
+            return min(self._look_at)
+        # Until there is room, or place in the queue, which set the event, only what has no crowd is looked at.
+        now = self._clock.now_ms()
+        others = (at for shard, at in enumerate(self._look_at) if shard not in self._backlogged)
+        return max(min(others, default=now + _POLL_MS), now + _CADENCE_MS)
+
+    def _is_full(self) -> bool:
+        # Then only a delivery helps, which sets the event; the poll is for safety.
         self._full = self._room() <= self._on_the_way
-        return self._clock.now_ms() + _POLL_MS if self._full else look_at
+        return self._full
 
     def _turn_to(self, *, postgres: bool) -> None:
         self.by_postgres = postgres

@@ -65,6 +65,12 @@ class Deliverer:
             return 0
         return self._room.left(waiting=self._waiting(), in_flight=self.senders.in_flight)
 
+    def room_for_few(self) -> int:
+        """The same for what little is due beside a crowd."""
+        if self._lanes.behind > HELD_AT_MOST:
+            return 0
+        return self._room.left_for_few(waiting=self._waiting(), in_flight=self.senders.in_flight)
+
     def batch(self) -> int:
         """How many entries to record at once."""
         return self._room.batch()

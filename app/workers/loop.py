@@ -10,7 +10,6 @@ target ends the process.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from uuid import UUID
 
 import structlog
@@ -45,6 +44,8 @@ from app.workers.stopping import Stopping
 _QUEUED_BATCHES = 1
 _BATCHES_AT_ONCE = 2
 """While one batch waits for Postgres, the other is computed: neither this worker nor Postgres stands still."""
+_QUICK_AT_ONCE = 2
+"""The same for what little is due beside a crowd: it waits for Postgres most of the time, and comes each 20 ms."""
 _AFTER_FAILURE_SECONDS = 1.0
 _SETTLE_PATIENCE_SECONDS = 1.5
 """For the last outcomes, when the grace is over; less than there is in all, so that the row can still be removed."""
@@ -119,13 +120,14 @@ class Worker:
             database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
         )
         self._batches: Batches = asyncio.Queue(maxsize=_QUEUED_BATCHES)
-        self._quick: Batches = asyncio.Queue(maxsize=_QUEUED_BATCHES)
+        self._quick: Batches = asyncio.Queue()
         self.claimer = Claimer(
             wheel,
             clock,
             metrics,
             lease_ms=round(settings.lease_seconds * 1000),
             room=self.deliverer.room,
+            room_for_few=self.deliverer.room_for_few,
             batch=self.deliverer.batch,
             shard_lost=self._load_soon,
             fallback=self.fallback,
@@ -133,7 +135,7 @@ class Worker:
         )
         self._load = asyncio.Event()
         self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
-        self._advancing: dict[int, float] = {}
+        self._advancing: dict[object, float] = {}
         self._rounds: dict[str, float] = {}
 
     @property
@@ -200,8 +202,8 @@ class Worker:
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
             "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
-            **{f"advance-{n}": partial(self._advance_forever, n, self._batches) for n in range(_BATCHES_AT_ONCE)},
-            "advance-quick": partial(self._advance_forever, _BATCHES_AT_ONCE, self._quick),
+            **{f"advance-{n}": lambda: self._advance_forever(self._batches) for n in range(_BATCHES_AT_ONCE)},
+            **{f"advance-quick-{n}": lambda: self._advance_forever(self._quick) for n in range(_QUICK_AT_ONCE)},
             "deliver": self.deliverer.run_forever,
             "lanes": self.lanes.run_forever,
             "give-back": self.giving.run_forever,
@@ -236,15 +238,22 @@ class Worker:
                 log.exception("loop_failed", category="ERROR", loop="claim")
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
-    async def _advance_forever(self, line: int, batches: Batches) -> None:
+    async def _advance_forever(self, batches: Batches) -> None:
+        line = object()
         while True:
-            claims = await batches.get()
+            taken = [await batches.get()]
+            while batches is self._quick and not batches.empty():
+                # What little came meanwhile shares its transaction: each costs as much, however little it is.
+                taken.append(batches.get_nowait())
+            claims = [claim for batch in taken for claim in batch]
+            self.claimer.taken()
             self._advancing[line] = self._clock.monotonic()
             try:
                 await self.advancer.run_once(claims)
             finally:
                 del self._advancing[line]
-                batches.task_done()
+                for _ in taken:
+                    batches.task_done()
                 self.claimer.advanced(claims)
 
     def longest_advance_seconds(self) -> float:

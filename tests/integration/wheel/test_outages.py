@@ -104,7 +104,7 @@ async def test_flushed_scripts_are_sent_again(wheel: Wheel) -> None:
     claims = await wheel.claim(range(SHARDS), limit=10, lease_ms=LEASE_MS)
     assert claims[SHARD].members == ("s:a", "s:b")
     await wheel.client.script_flush()
-    await wheel.ack(SHARD, claims[SHARD].token, [("s:a", NOW + 9)])
+    await wheel.ack([(SHARD, claims[SHARD].token, [("s:a", NOW + 9)])])
     await wheel.begin_load(SHARD, "epoch")
     await wheel.client.script_flush()
     assert await wheel.offer(SHARD, "epoch", [("s:c", NOW)]) == 1
@@ -161,7 +161,7 @@ async def test_every_command_to_a_black_hole_fails_soon(clock: ManualClock) -> N
         began = time.monotonic()
         answers = await asyncio.gather(
             claim(wheel),
-            wheel.ack(SHARD, 1, [("s:a", NOW)]),
+            wheel.ack([(SHARD, 1, [("s:a", NOW)])]),
             wheel.marks(),
             wheel.drop_marks(),
             # More than there are connections: these wait for one first.
@@ -189,7 +189,7 @@ async def test_of_a_black_hole_only_those_who_find_out_wait_and_no_longer_than_h
             with pytest.raises(AWAY):
                 await claim(wheel)
             with pytest.raises(AWAY):
-                await wheel.ack(SHARD, 1, [("s:a", NOW)])
+                await wheel.ack([(SHARD, 1, [("s:a", NOW)])])
             with pytest.raises(AWAY):
                 await wheel.marks()
             assert not (await wheel.state()).connected
@@ -289,7 +289,7 @@ async def test_cancelled_commands_leave_no_connection_out_of_step(redis_url: str
             await wheel.put([entry(member, NOW)])
             claimed = await claim(wheel, limit=10)
             assert claimed.members == (member,)
-            await wheel.ack(SHARD, claimed.token, [(member, None)])
+            await wheel.ack([(SHARD, claimed.token, [(member, None)])])
             assert (await wheel.state()).entries == 0
         assert not wheel.behind
 
@@ -393,10 +393,23 @@ async def test_what_was_claimed_from_postgres_counts_as_a_put_that_failed(
     own: EmbeddedValkey, clock: ManualClock
 ) -> None:
     async with wheel_at(own.url, clock) as wheel:
-        await wheel.ack(SHARD, UNLEASED, [("s:a", NOW), ("s:b", None)])
+        await wheel.ack([(SHARD, UNLEASED, [("s:a", NOW), ("s:b", None)])])
         assert await standing(wheel) == {"s:a": NOW}
         await own.kill()
-        await wheel.ack(SHARD, UNLEASED, [("s:a", NOW)])
+        await wheel.ack([(SHARD, UNLEASED, [("s:a", NOW)])])
+        assert wheel.behind
+
+
+async def test_of_what_was_claimed_here_and_there_each_counts_as_what_it_is(
+    own: EmbeddedValkey, clock: ManualClock
+) -> None:
+    async with wheel_at(own.url, clock) as wheel:
+        await own.kill()
+        with pytest.raises(AWAY):
+            await wheel.ack([(SHARD, 7, [("s:a", NOW)])])
+        assert not wheel.behind
+        with pytest.raises(AWAY):
+            await wheel.ack([(SHARD, UNLEASED, [("s:a", NOW)]), (SHARD, 7, [("s:b", NOW)])])
         assert wheel.behind
 
 

@@ -80,7 +80,7 @@ async def test_an_ack_wakes_as_a_put_does(wheel: Wheel, listener: Listener) -> N
     await wheel.put([entry("s:a", NOW)])
     claimed = await claim(wheel)
     assert await listener.heard() == [SHARD]
-    await wheel.ack(SHARD, claimed.token, [("s:a", NOW + 1_000)])
+    await wheel.ack([(SHARD, claimed.token, [("s:a", NOW + 1_000)])])
     assert await listener.heard() == [SHARD]
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from app.core.clock import to_ms
 from app.wheel.answers import Mark
 from app.wheel.entries import execution_entry, schedule_entry
-from app.wheel.wheel import WINDOW_MARGIN_MS, Wheel
+from app.wheel.script import Call
+from app.wheel.wheel import UNLEASED, WINDOW_MARGIN_MS, Wheel
 from tests.clocks import START, ManualClock
 from tests.integration.wheel.wheels import (
     AHEAD_MS,
@@ -74,7 +77,7 @@ async def test_where_more_are_late_than_fit_the_newest_get_an_eighth(wheel: Whee
     assert (backlog.members, passing.members) == (claimed.members[:14], ("s:new3", "s:new2"))
     assert backlog.token == passing.token == claimed.token
     # Each part gives back its own.
-    await wheel.ack(SHARD, passing.token, [(member, None) for member in passing.members])
+    await wheel.ack([(SHARD, passing.token, [(member, None) for member in passing.members])])
     assert set(await standing(wheel, "leased")) == set(backlog.members)
     assert set(await standing(wheel)).isdisjoint(claimed.members)
 
@@ -117,7 +120,7 @@ async def test_tokens_are_unique_within_one_millisecond(wheel: Wheel) -> None:
     assert tokens == [NOW + LEASE_MS + n for n in range(10)]
     for token in tokens[:5]:
         # Each drops its own five, and nobody else's.
-        await wheel.ack(SHARD, token, [(f"s:{n}", None) for n in range(50)])
+        await wheel.ack([(SHARD, token, [(f"s:{n}", None) for n in range(50)])])
     assert len(await standing(wheel, "leased")) == 25
 
 
@@ -137,7 +140,7 @@ async def test_tokens_stay_unique_when_the_wheel_is_thrown_away(wheel: Wheel) ->
     await wheel.put([entry("s:a", NOW)])
     second = await claim(wheel)
     assert second.token > first.token
-    await wheel.ack(SHARD, first.token, [("s:a", None)])
+    await wheel.ack([(SHARD, first.token, [("s:a", None)])])
     assert await standing(wheel, "leased") == {"s:a": second.token}
 
 
@@ -153,7 +156,7 @@ async def test_expired_leases_come_before_what_is_due(wheel: Wheel, clock: Manua
     assert claimed.token > lost.token
     assert (await claim(wheel)).members == ("s:new",)
     # What the first one does late is its own lease's, which is gone.
-    await wheel.ack(SHARD, lost.token, [("s:lost", NOW + 10), ("s:lost2", None)])
+    await wheel.ack([(SHARD, lost.token, [("s:lost", NOW + 10), ("s:lost2", None)])])
     assert (await standing(wheel, "leased"))["s:lost"] == claimed.token
     assert await standing(wheel) == {"s:lost": NOW + 10}
 
@@ -173,7 +176,7 @@ async def test_an_entry_that_is_leased_and_due_at_once_comes_once(wheel: Wheel, 
     clock.move(LEASE_MS / 1000)
     claimed = await claim(wheel)
     assert claimed.members == ("s:a",)
-    await wheel.ack(SHARD, claimed.token, [("s:a", None)])
+    await wheel.ack([(SHARD, claimed.token, [("s:a", None)])])
     assert await standing(wheel) == await standing(wheel, "leased") == {}
 
 
@@ -209,7 +212,7 @@ async def test_no_put_ack_or_offer_ever_moves_an_entry_later(wheel: Wheel, kind:
         if how == "put":
             await wheel.put([entry(member, at)])
         elif how == "ack":
-            await wheel.ack(SHARD, 12345, [(member, at)])
+            await wheel.ack([(SHARD, 12345, [(member, at)])])
         else:
             await wheel.offer(SHARD, "epoch", [(member, at)])
         least = at + shift if least is None else min(least, at + shift)
@@ -219,7 +222,7 @@ async def test_no_put_ack_or_offer_ever_moves_an_entry_later(wheel: Wheel, kind:
 async def test_what_is_due_beyond_the_window_and_its_margin_is_left_to_the_keeper(wheel: Wheel) -> None:
     horizon = NOW + WINDOW_MS + WINDOW_MARGIN_MS
     await wheel.put([entry("s:in", horizon), entry("s:out", horizon + 1)])
-    await wheel.ack(SHARD, 1, [("s:acked", horizon), ("s:gone", horizon + 1), ("s:none", None)])
+    await wheel.ack([(SHARD, 1, [("s:acked", horizon), ("s:gone", horizon + 1), ("s:none", None)])])
     assert set(await standing(wheel)) == {"s:in", "s:acked"}
 
 
@@ -227,12 +230,37 @@ async def test_an_ack_drops_the_lease_and_puts_what_comes_next(wheel: Wheel) -> 
     await wheel.put([entry("s:a", NOW), entry("s:b", NOW), entry("x:c", NOW - AHEAD_MS)])
     claimed = await claim(wheel)
     due: list[tuple[str, int | None]] = [("s:a", NOW + 60_000), ("s:b", None), ("x:c", NOW + 9)]
-    await wheel.ack(SHARD, claimed.token, due)
+    await wheel.ack([(SHARD, claimed.token, due)])
     assert await standing(wheel, "leased") == {}
     assert await standing(wheel) == {"s:a": NOW + 60_000, "x:c": NOW + 9 + AHEAD_MS}
     # The same answer again, as after a lost one, changes nothing.
-    await wheel.ack(SHARD, claimed.token, due)
+    await wheel.ack([(SHARD, claimed.token, due)])
     assert await standing(wheel) == {"s:a": NOW + 60_000, "x:c": NOW + 9 + AHEAD_MS}
+
+
+async def test_what_little_there_is_of_many_shards_goes_in_one_round_trip(wheel: Wheel) -> None:
+    trips: list[int] = []
+    run = wheel._put.run
+
+    async def noted(calls: Sequence[Call]) -> list[Any]:
+        trips.append(len(calls))
+        return await run(calls)
+
+    wheel._put.run = noted  # type: ignore[method-assign]
+    await wheel.put([entry(f"s:{shard}", NOW, community_in(shard)) for shard in range(SHARDS)])
+    claims = await wheel.claim(range(SHARDS), limit=10, lease_ms=LEASE_MS)
+    await wheel.ack([(one.shard, one.token, [(one.members[0], NOW + 9)]) for one in claims])
+    assert trips == [SHARDS, SHARDS]
+    for shard in range(SHARDS):
+        assert await standing(wheel, "leased", shard) == {}
+        assert await standing(wheel, "due", shard) == {f"s:{shard}": NOW + 9}
+    # However many they are, no trip holds Redis for long.
+    trips.clear()
+    many: list[tuple[str, int | None]] = [(f"s:{number}", NOW) for number in range(450)]
+    await wheel.ack([(0, UNLEASED, many), (1, UNLEASED, many[:150])])
+    assert trips == [1, 1, 2]
+    await wheel.ack([(0, UNLEASED, many[:300]), (1, UNLEASED, many[:100]), (2, UNLEASED, [])])
+    assert trips[3:] == [1, 2]
 
 
 async def test_a_put_takes_no_lease_away(wheel: Wheel) -> None:
@@ -251,7 +279,7 @@ async def test_thousands_of_entries_go_in_and_out(wheel: Wheel) -> None:
     for shard in range(SHARDS):
         while (claimed := await claim(wheel, limit=500, shard=shard)).members:
             seen |= set(claimed.members)
-            await wheel.ack(shard, claimed.token, [(member, None) for member in claimed.members])
+            await wheel.ack([(shard, claimed.token, [(member, None) for member in claimed.members])])
     assert len(seen) == 5_001
     state = await wheel.state()
     assert (state.connected, state.entries, state.error) == (True, 0, None)

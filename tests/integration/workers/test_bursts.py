@@ -94,6 +94,50 @@ async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_b
     assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
 
 
+@pytest.mark.fault("16")
+async def test_what_little_is_due_does_not_wait_until_there_is_place_for_more_of_a_crowd(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.window.run_once()
+    await burst(rig, to_ms(rig.clock.now()))
+    rig.clock.move(0.1)
+    crowd: Batches = asyncio.Queue(maxsize=1)
+    quick: Batches = asyncio.Queue()
+    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
+    await until(crowd.full)
+    for number in range(3):
+        # Nobody has taken what waits there.
+        member = f"s:00000000-0000-7000-8000-{number:012x}"
+        await rig.wheel.put([Entry(neighbour(rig).community_id, member, to_ms(rig.clock.now()))])
+        worker.claimer.wake(None)
+        async with asyncio.timeout(10):
+            (little,) = await quick.get()
+        assert little.members == (member,)
+    assert crowd.full()
+    many = await crowd.get()
+    worker.claimer.taken()
+    async with asyncio.timeout(10):
+        further = await crowd.get()
+    assert {claim.shard for claim in many + further} == {shard_of(CALLER.community_id, rig.wheel.shards)}
+    await end(claiming)
+
+
+async def test_what_little_came_while_a_quick_line_was_busy_shares_a_transaction(
+    database_url: str, redis_url: str
+) -> None:
+    holds = Holds()
+    async with running_worker(database_url, redis_url, holds) as running:
+        quick = running.worker._quick
+        for number in range(5):
+            members = (f"s:00000000-0000-7000-8000-{number:012x}",)
+            quick.put_nowait([Claimed(0, number, None, True, True, members)])
+            await until(lambda number=number: holds.reached_by[Point.RECORDED] == min(number + 1, 2))  # type: ignore[misc]
+        assert quick.qsize() == 3
+        holds.go_on.set()
+        async with asyncio.timeout(10):
+            await quick.join()
+        assert holds.reached_by[Point.RECORDED] == 3
+
+
 async def test_what_is_due_later_passes_a_crowd_of_its_own_community_by(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create()

@@ -349,7 +349,7 @@ async def test_until_a_lost_shard_is_loaded_again_a_worker_claims_from_postgres(
     await rig.wheel.client.flushall()
     await before(rig, schedule, 0.02)
     batches: asyncio.Queue[list[Claimed]] = asyncio.Queue()
-    claiming = asyncio.create_task(worker.claimer.run_forever(batches, lambda: None))
+    claiming = asyncio.create_task(worker.claimer.run_forever(batches, lambda: None, quick=batches))
     async with asyncio.timeout(20):
         # The window keeper is not at work here.
         while not await rig.history(schedule):

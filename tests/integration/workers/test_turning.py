@@ -45,7 +45,7 @@ async def test_who_turns_to_postgres_trusts_the_wheel_no_more(rig: Rig) -> None:
 @asynccontextmanager
 async def _claiming(worker: Worker) -> AsyncIterator[None]:
     """The worker's first stage at work."""
-    claiming = asyncio.create_task(worker.claimer.run_forever(asyncio.Queue(), lambda: None))
+    claiming = asyncio.create_task(worker.claimer.run_forever(asyncio.Queue(), lambda: None, quick=asyncio.Queue()))
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.workers.room import HELD_AT_MOST, LARGEST_BATCH, Room
+from app.workers.room import FEW, HELD_AT_MOST, LARGEST_BATCH, Room
 from tests.clocks import ManualClock
 
 _FIRST_ROUNDS = 40
@@ -49,7 +49,16 @@ def test_less_than_a_quarter_is_none() -> None:
 
 def test_however_many_senders_it_has_it_holds_no_more_than_a_crash_may_delay() -> None:
     room = Room(ManualClock(), concurrency=10_000)
-    assert room.left(waiting=0, in_flight=0) == HELD_AT_MOST
+    assert room.left(waiting=0, in_flight=0) + FEW == HELD_AT_MOST
+    assert room.left_for_few(waiting=0, in_flight=0) == HELD_AT_MOST
+
+
+def test_when_there_is_no_room_for_more_there_is_for_a_few() -> None:
+    _, room = _room()
+    assert room.left(waiting=_FIRST_ROUNDS, in_flight=0) == 0
+    assert room.left_for_few(waiting=_FIRST_ROUNDS, in_flight=0) == FEW
+    assert room.left_for_few(waiting=_FIRST_ROUNDS + FEW - 3, in_flight=2) == 1
+    assert room.left_for_few(waiting=_FIRST_ROUNDS + FEW, in_flight=0) == 0
 
 
 @pytest.mark.parametrize(
