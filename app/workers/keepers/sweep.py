@@ -17,9 +17,11 @@ from app.wheel.wheel import Wheel
 
 PASS_SECONDS = 1.0
 OVERDUE_SECONDS = 2.0
-_PAGE = 1_000
-_PAGES = 5
-"""What one pass reads of each kind at most; the next goes on there. Behind a crowd a lost entry is found the later."""
+_PAGE = 250
+_PAGES = 20
+"""What one pass reads of each kind at most; the next goes on there. Behind a crowd a lost entry is found the later.
+
+Pages are short, because a long one holds up what is due meanwhile."""
 _KEEPER = 2
 
 log = structlog.get_logger()
