@@ -1,12 +1,13 @@
 -- Take what is due: leases that expired, or cannot be, first, then due entries, moved to `leased` under one token.
 -- Where what is late already does not fit, the newest get an eighth of the room: who is due now does not wait behind all
 -- of a backlog.
+-- Schedules are taken up to `reach`, which is as far as `until` or further, executions never before their time.
 -- Safe to repeat: what a lost answer took is found again once its lease has expired.
--- KEYS due leased token mark   ARGV now until limit lease_ms shards
+-- KEYS due leased token mark   ARGV now until limit lease_ms shards reach
 -- Returns {token, next due ms or -1, mark, members, passing}; mark is 0 when the shard was lost or loaded for another
 -- number of shards, 1 while it is being loaded, 2 when it is complete; the last `passing` members pass a backlog by
 local due, leased = KEYS[1], KEYS[2]
-local now, til, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local now, til, limit, reach = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6]
 local sane = now + 65000
 local members = redis.call('ZRANGE', leased, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 if #members < limit then
@@ -21,9 +22,9 @@ if room > 0 then
   local head = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   local eighth = math.floor(room / 8)
   if eighth > 0 and head[2] and tonumber(head[2]) < now and redis.call('ZCOUNT', due, '-inf', til) > room then
-    local newest = redis.call('ZRANGE', due, til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, room)
     -- A schedule's entry is a new occurrence. Most of the others were given back or failed, and can wait.
     for _, first in ipairs({true, false}) do
+      local newest = redis.call('ZRANGE', due, first and reach or til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, room)
       for _, member in ipairs(newest) do
         if #passing < eighth and (string.sub(member, 1, 2) == 's:') == first then passing[#passing + 1] = member end
       end
@@ -32,6 +33,12 @@ if room > 0 then
   -- Out of the way first: one of them may be among the oldest, too.
   if #passing > 0 then redis.call('ZREM', due, unpack(passing)) end
   local oldest = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, room - #passing)
+  local left = room - #passing - #oldest
+  if left > 0 and tonumber(reach) > tonumber(til) then
+    for _, member in ipairs(redis.call('ZRANGE', due, '(' .. til, reach, 'BYSCORE', 'LIMIT', 0, left)) do
+      if string.sub(member, 1, 2) == 's:' then oldest[#oldest + 1] = member end
+    end
+  end
   if #oldest > 0 then redis.call('ZREM', due, unpack(oldest)) end
   for _, member in ipairs(oldest) do members[#members + 1] = member end
   for _, member in ipairs(passing) do members[#members + 1] = member end

@@ -26,6 +26,8 @@ UNLEASED = -1
 """The token of entries that were claimed from Postgres, and hold no lease."""
 _AT_ONCE_SECONDS = 0.5
 """How long firing, settling and callers wait for Redis; a claim that is repeated loses nothing."""
+_REACH = 3
+"""Times the claim-ahead: beside a crowd it takes so much longer until what was claimed is recorded."""
 _PROBE = "{ss}:probe"
 _ANY_BYTES = "surrogateescape"  # a stranger's member must be acknowledged as it stands
 
@@ -54,6 +56,7 @@ class Wheel(Shards):
     ) -> None:
         super().__init__(client, clock, shards=shards, claim_ahead_ms=claim_ahead_ms, mend=self._mend)
         self.window_ms = window_seconds * 1000
+        self.reach_ms = claim_ahead_ms * _REACH
         self._clock = clock
         self._allow_eviction = allow_eviction
         self._claim, self._put = Script(client, "claim"), Script(client, "put")
@@ -116,15 +119,17 @@ class Wheel(Shards):
 
     # What a worker uses
 
-    async def claim(self, shards: Sequence[int], *, limit: int, lease_ms: int) -> list[Claimed]:
+    async def claim(self, shards: Sequence[int], *, limit: int, lease_ms: int, far: bool = False) -> list[Claimed]:
         """Claim up to `limit` entries of each shard that are due within the claim-ahead, in one round trip.
 
-        The oldest first; where more are late than fit, an eighth of the room is for the newest.
+        The oldest first; where more are late than fit, an eighth of the room is for the newest. With `far` schedules
+        are claimed as far ahead as `reach_ms`; executions never are.
 
         Raises one of `AWAY` when Redis does not answer; what was claimed is then claimed again after its lease.
         """
         now = self._clock.now_ms()
-        arguments = (now, now + self.claim_ahead_ms, limit, lease_ms, self.shards)
+        reach = now + (self.reach_ms if far else self.claim_ahead_ms)
+        arguments = (now, now + self.claim_ahead_ms, limit, lease_ms, self.shards, reach)
         calls = [(self._keys(shard, "due", "leased", "token", "mark"), arguments) for shard in shards]
         async with self._circuit.command(_AT_ONCE_SECONDS):
             answers = await self._claim.run(calls)

@@ -50,7 +50,7 @@ class Advancer:
         self._metrics = metrics
         self._deliver = deliver
         self._signals = signals
-        self._looker = Looker(clock, claim_ahead_ms=wheel.claim_ahead_ms)
+        self._looker = Looker(clock, claim_ahead_ms=wheel.claim_ahead_ms, reach_ms=wheel.reach_ms)
 
     async def run_once(self, claims: Sequence[Claimed]) -> Look:
         """Record, hand over for delivery, ack.

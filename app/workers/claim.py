@@ -31,7 +31,7 @@ class Claimer:
     wake names it, or after a second.
 
     A crowd is claimed as far as there is room, and place in the queue. What little is due in the other shards has room
-    of its own, and is claimed meanwhile as if there were none.
+    of its own, and is claimed meanwhile; further ahead, because it takes longer then until it is recorded.
 
     While Redis is away, and until a shard that was lost is loaded again, it claims from Postgres.
     """
@@ -115,6 +115,8 @@ class Claimer:
         if room <= 0:
             room = min(self._room_for_few() - self._on_the_way, FEW)
             shards = [shard for shard in shards if shard not in self._backlogged]
+        # Beside a crowd it takes longer until what is claimed is recorded.
+        far = bool(self._backlogged)
         found: list[Claimed] = []
         self._crowded.clear()
         while room > 0 and shards:
@@ -123,7 +125,7 @@ class Claimer:
             asked = shards[:room]
             self._named.difference_update(asked)
             try:
-                claims = await self._wheel.claim(asked, limit=share, lease_ms=self._lease_ms)
+                claims = await self._wheel.claim(asked, limit=share, lease_ms=self._lease_ms, far=far)
             except AWAY:
                 if not found:
                     raise
@@ -135,7 +137,7 @@ class Claimer:
                 full = len(claim.members) >= share
                 # A wake that came while the claim was under way is about what the claim did not see.
                 named = claim.shard in self._named
-                self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full)
+                self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full, far=far)
                 if full:
                     shards.append(claim.shard)
                     self._crowded.add(claim.shard)
@@ -272,8 +274,9 @@ class Claimer:
         self._first = (self._first + 1) % count
         return [(self._first + offset) % count for offset in range(count)]
 
-    def _next_look(self, claim: Claimed, now: int, *, full: bool) -> int:
+    def _next_look(self, claim: Claimed, now: int, *, full: bool, far: bool) -> int:
         if full:
             return now
-        nearest = now + _POLL_MS if claim.next_ms is None else claim.next_ms - self._wheel.claim_ahead_ms
+        ahead_ms = self._wheel.reach_ms if far else self._wheel.claim_ahead_ms
+        nearest = now + _POLL_MS if claim.next_ms is None else claim.next_ms - ahead_ms
         return max(min(nearest, now + _POLL_MS), now + _CADENCE_MS)

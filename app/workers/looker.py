@@ -20,12 +20,13 @@ _HANDED_BACK_MS = 20
 
 
 class Looker:
-    """Looks at claimed entries on behalf of one owner."""
+    """Looks at claimed entries for one owner. Schedules that are due later than `reach_ms` from now are let be."""
 
-    def __init__(self, clock: Clock, *, claim_ahead_ms: int) -> None:
+    def __init__(self, clock: Clock, *, claim_ahead_ms: int, reach_ms: int | None = None) -> None:
         self._clock = clock
         self._back_after_ms = claim_ahead_ms + _HANDED_BACK_MS
-        self._recorder = Recorder(clock, claim_ahead_ms=claim_ahead_ms, back_after_ms=self._back_after_ms)
+        reach_ms = claim_ahead_ms if reach_ms is None else reach_ms
+        self._recorder = Recorder(clock, reach_ms=reach_ms, back_after_ms=self._back_after_ms)
         self._queue = Queue(clock, back_after_ms=self._back_after_ms)
 
     async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:

@@ -18,16 +18,16 @@ from app.workers.look import Look, reason_of
 class Recorder:
     """Decides for schedules under their locks, and writes what was decided; within the caller's transaction."""
 
-    def __init__(self, clock: Clock, *, claim_ahead_ms: int, back_after_ms: int) -> None:
+    def __init__(self, clock: Clock, *, reach_ms: int, back_after_ms: int) -> None:
         self._clock = clock
-        self._claim_ahead_ms = claim_ahead_ms
+        self._reach_ms = reach_ms
         self._back_after_ms = back_after_ms
 
     async def look(self, connection: Connection, schedule_ids: list[UUID], owner: UUID, look: Look) -> None:
         """Record what is due of these schedules, owned by `owner` where it is to be delivered."""
         rows = await firing.lock_due(connection, schedule_ids)
         now = self._clock.now()
-        horizon = now + timedelta(milliseconds=self._claim_ahead_ms)
+        horizon = now + timedelta(milliseconds=self._reach_ms)
         locked: list[LockedSchedule] = []
         seen: set[UUID] = set()
         for row in rows:

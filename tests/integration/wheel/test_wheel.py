@@ -51,6 +51,30 @@ async def test_an_empty_shard_gives_nothing(wheel: Wheel) -> None:
     assert await wheel.client.keys() == []
 
 
+async def test_a_far_claim_takes_schedules_further_ahead_and_executions_at_their_time(wheel: Wheel) -> None:
+    reach_ms = wheel.reach_ms
+    assert reach_ms > AHEAD_MS + 1
+    await wheel.put([entry("s:now", NOW), entry("s:reach", NOW + reach_ms), entry("s:later", NOW + reach_ms + 1)])
+    await wheel.put([entry("x:now", NOW), entry("x:soon", NOW + 1), entry("s:after", NOW + AHEAD_MS + 2)])
+    (claimed,) = await wheel.claim([SHARD], limit=10, lease_ms=LEASE_MS, far=True)
+    assert claimed.members == ("s:now", "x:now", "s:after", "s:reach")
+    assert set(await standing(wheel)) == {"x:soon", "s:later"}
+    assert set(await standing(wheel, "leased")) == set(claimed.members)
+    # What is taken ahead takes nobody's room.
+    await wheel.put([entry("s:ahead", NOW + AHEAD_MS + 1), entry("s:due", NOW)])
+    (claimed,) = await wheel.claim([SHARD], limit=1, lease_ms=LEASE_MS, far=True)
+    assert claimed.members == ("s:due",)
+
+
+async def test_of_a_far_claim_beside_a_backlog_the_newest_schedules_are_those_furthest_ahead(wheel: Wheel) -> None:
+    await wheel.put([entry(f"s:late{n:02}", NOW - 1_000 + n // 20) for n in range(40)])
+    await wheel.put([entry("s:ahead", NOW + wheel.reach_ms), entry("x:soon", NOW + 1), entry("x:now", NOW)])
+    (claimed,) = await wheel.claim([SHARD], limit=16, lease_ms=LEASE_MS, far=True)
+    _, passing = claimed.parted()
+    assert passing.members[0] == "s:ahead"
+    assert {"x:soon", "x:now"}.isdisjoint(claimed.members)
+
+
 async def test_an_execution_is_met_exactly_at_its_time(wheel: Wheel, clock: ManualClock) -> None:
     await wheel.put([execution_entry(COMMUNITY, ID, START), schedule_entry(COMMUNITY, ID, START)])
     clock.step_back(0.050)

@@ -38,8 +38,8 @@ async def burst(rig: Rig, due_ms: int) -> None:
     await rig.wheel.put([Entry(CALLER.community_id, member, due_ms) for member in members])
 
 
-async def due_beside_a_crowd(rig: Rig) -> Schedule:
-    """A neighbour's schedule that is due, and thousands of CALLER's community that have been for a second."""
+async def neighbours_schedule(rig: Rig) -> Schedule:
+    """A schedule of the neighbour's."""
     created: list[Schedule] = []
 
     def keep(schedule: Schedule) -> Answer:
@@ -48,6 +48,12 @@ async def due_beside_a_crowd(rig: Rig) -> Schedule:
 
     await rig.schedules.create(neighbour(rig), replace(MINUTELY), answer=keep, idempotency=None)
     (schedule,) = created
+    return schedule
+
+
+async def due_beside_a_crowd(rig: Rig) -> Schedule:
+    """A neighbour's schedule that is due, and thousands of CALLER's community that have been for a second."""
+    schedule = await neighbours_schedule(rig)
     (due,) = next_of(schedule)
     await burst(rig, to_ms(due) - 1_000)
     rig.clock.move_to(due)
@@ -60,6 +66,24 @@ async def test_another_communitys_schedule_does_not_wait_for_thousands_that_are_
     schedule = await due_beside_a_crowd(rig)
     look = await rig.fire(worker)
     assert [assignment.schedule_id for assignment in look.assignments] == [schedule.schedule_id]
+
+
+@pytest.mark.fault("16")
+async def test_beside_a_crowd_what_is_due_is_claimed_and_recorded_further_ahead(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await neighbours_schedule(rig)
+    (due,) = next_of(schedule)
+    rig.clock.move_to(due - timedelta(milliseconds=rig.wheel.reach_ms))
+    assert await worker.claimer.run_once() == []
+    await burst(rig, to_ms(rig.clock.now()))
+    worker.claimer.wake(None)
+    assert {claim.shard for claim in await worker.claimer.run_once()} == {
+        shard_of(CALLER.community_id, rig.wheel.shards)
+    }
+    worker.claimer.wake(None)
+    look = await worker.advancer.run_once(await worker.claimer.run_once())
+    # It is held until its time then.
+    assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(due))]
 
 
 @pytest.mark.fault("16")
