@@ -1,13 +1,13 @@
 -- Take what is due: leases that expired, or cannot be, first, then due entries, moved to `leased` under one token.
 -- Where what is late already does not fit, the newest get an eighth of the room: who is due now does not wait behind all
 -- of a backlog.
--- Schedules are taken up to `reach`, which is as far as `until` or further, executions never before their time.
+-- Executions are taken up to `until`, never before their time; schedules up to `ahead`, and up to `reach` past a backlog.
 -- Safe to repeat: what a lost answer took is found again once its lease has expired.
--- KEYS due leased token mark   ARGV now until limit lease_ms shards reach
+-- KEYS due leased token mark   ARGV now until limit lease_ms shards ahead reach
 -- Returns {token, next due ms or -1, mark, members, passing}; mark is 0 when the shard was lost or loaded for another
 -- number of shards, 1 while it is being loaded, 2 when it is complete; the last `passing` members pass a backlog by
 local due, leased = KEYS[1], KEYS[2]
-local now, til, limit, reach = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6]
+local now, til, limit, ahead, reach = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6], ARGV[7]
 local sane = now + 65000
 local members = redis.call('ZRANGE', leased, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 if #members < limit then
@@ -34,8 +34,8 @@ if room > 0 then
   if #passing > 0 then redis.call('ZREM', due, unpack(passing)) end
   local oldest = redis.call('ZRANGE', due, '-inf', til, 'BYSCORE', 'LIMIT', 0, room - #passing)
   local left = room - #passing - #oldest
-  if left > 0 and tonumber(reach) > tonumber(til) then
-    for _, member in ipairs(redis.call('ZRANGE', due, '(' .. til, reach, 'BYSCORE', 'LIMIT', 0, left)) do
+  if left > 0 and tonumber(ahead) > tonumber(til) then
+    for _, member in ipairs(redis.call('ZRANGE', due, '(' .. til, ahead, 'BYSCORE', 'LIMIT', 0, left)) do
       if string.sub(member, 1, 2) == 's:' then oldest[#oldest + 1] = member end
     end
   end

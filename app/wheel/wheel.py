@@ -26,7 +26,7 @@ UNLEASED = -1
 """The token of entries that were claimed from Postgres, and hold no lease."""
 _AT_ONCE_SECONDS = 0.5
 """How long firing, settling and callers wait for Redis; a claim that is repeated loses nothing."""
-_REACH = 3
+_REACH = 4
 """Times the claim-ahead: beside a crowd it takes so much longer until what was claimed is recorded."""
 _PROBE = "{ss}:probe"
 _ANY_BYTES = "surrogateescape"  # a stranger's member must be acknowledged as it stands
@@ -122,14 +122,14 @@ class Wheel(Shards):
     async def claim(self, shards: Sequence[int], *, limit: int, lease_ms: int, far: bool = False) -> list[Claimed]:
         """Claim up to `limit` entries of each shard that are due within the claim-ahead, in one round trip.
 
-        The oldest first; where more are late than fit, an eighth of the room is for the newest. With `far` schedules
-        are claimed as far ahead as `reach_ms`; executions never are.
+        The oldest first; where more are late than fit, an eighth of the room is for the newest schedules that are due
+        within `reach_ms`. With `far` the others are claimed so far ahead, too; executions never are.
 
         Raises one of `AWAY` when Redis does not answer; what was claimed is then claimed again after its lease.
         """
         now = self._clock.now_ms()
-        reach = now + (self.reach_ms if far else self.claim_ahead_ms)
-        arguments = (now, now + self.claim_ahead_ms, limit, lease_ms, self.shards, reach)
+        until, reach = now + self.claim_ahead_ms, now + self.reach_ms
+        arguments = (now, until, limit, lease_ms, self.shards, reach if far else until, reach)
         calls = [(self._keys(shard, "due", "leased", "token", "mark"), arguments) for shard in shards]
         async with self._circuit.command(_AT_ONCE_SECONDS):
             answers = await self._claim.run(calls)

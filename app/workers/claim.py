@@ -31,7 +31,7 @@ class Claimer:
     wake names it, or after a second.
 
     A crowd is claimed as far as there is room, and place in the queue. What little is due in the other shards has room
-    of its own, and is claimed meanwhile; further ahead, because it takes longer then until it is recorded.
+    of its own, and is claimed meanwhile.
 
     While Redis is away, and until a shard that was lost is loaded again, it claims from Postgres.
     """
@@ -104,7 +104,8 @@ class Claimer:
     async def run_once(self, *, crowd: bool = True) -> list[Claimed]:
         """Claim what is due in the shards whose time has come; empty where nothing was.
 
-        Without `crowd`, or room for one, only a few, in shards that had no more when they were looked at last.
+        Without `crowd`, or room for one, only a few beside it, in shards that had no more when they were looked at
+        last; further ahead, because it takes longer then until they are recorded.
 
         Raises one of `AWAY` when Redis does not answer.
         """
@@ -112,11 +113,10 @@ class Claimer:
         now = self._clock.now_ms()
         # One that is further ahead than any look is put off was set before the clock was set back.
         shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + _POLL_MS]
-        if room <= 0:
+        few = room <= 0 and bool(self._backlogged)
+        if few:
             room = min(self._room_for_few() - self._on_the_way, FEW)
             shards = [shard for shard in shards if shard not in self._backlogged]
-        # Beside a crowd it takes longer until what is claimed is recorded.
-        far = bool(self._backlogged)
         found: list[Claimed] = []
         self._crowded.clear()
         while room > 0 and shards:
@@ -125,7 +125,7 @@ class Claimer:
             asked = shards[:room]
             self._named.difference_update(asked)
             try:
-                claims = await self._wheel.claim(asked, limit=share, lease_ms=self._lease_ms, far=far)
+                claims = await self._wheel.claim(asked, limit=share, lease_ms=self._lease_ms, far=few)
             except AWAY:
                 if not found:
                     raise
@@ -137,7 +137,7 @@ class Claimer:
                 full = len(claim.members) >= share
                 # A wake that came while the claim was under way is about what the claim did not see.
                 named = claim.shard in self._named
-                self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full, far=far)
+                self._look_at[claim.shard] = 0 if named else self._next_look(claim, now, full=full)
                 if full:
                     shards.append(claim.shard)
                     self._crowded.add(claim.shard)
@@ -247,8 +247,10 @@ class Claimer:
     def _next_round(self, *, crowd: bool) -> int:
         if crowd and not self._is_full():
             return min(self._look_at)
-        # Until there is room, or place in the queue, which set the event, only what has no crowd is looked at.
+        # Until there is room, or place in the queue, which set the event, only what is beside a crowd is looked at.
         now = self._clock.now_ms()
+        if not self._backlogged:
+            return now + _POLL_MS
         others = (at for shard, at in enumerate(self._look_at) if shard not in self._backlogged)
         return max(min(others, default=now + _POLL_MS), now + _CADENCE_MS)
 
@@ -274,9 +276,9 @@ class Claimer:
         self._first = (self._first + 1) % count
         return [(self._first + offset) % count for offset in range(count)]
 
-    def _next_look(self, claim: Claimed, now: int, *, full: bool, far: bool) -> int:
+    def _next_look(self, claim: Claimed, now: int, *, full: bool) -> int:
         if full:
             return now
-        ahead_ms = self._wheel.reach_ms if far else self._wheel.claim_ahead_ms
+        ahead_ms = self._wheel.reach_ms if self._backlogged else self._wheel.claim_ahead_ms
         nearest = now + _POLL_MS if claim.next_ms is None else claim.next_ms - ahead_ms
         return max(min(nearest, now + _POLL_MS), now + _CADENCE_MS)

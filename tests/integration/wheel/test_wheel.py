@@ -66,10 +66,10 @@ async def test_a_far_claim_takes_schedules_further_ahead_and_executions_at_their
     assert claimed.members == ("s:due",)
 
 
-async def test_of_a_far_claim_beside_a_backlog_the_newest_schedules_are_those_furthest_ahead(wheel: Wheel) -> None:
+async def test_past_a_backlog_schedules_are_claimed_further_ahead_too(wheel: Wheel) -> None:
     await wheel.put([entry(f"s:late{n:02}", NOW - 1_000 + n // 20) for n in range(40)])
     await wheel.put([entry("s:ahead", NOW + wheel.reach_ms), entry("x:soon", NOW + 1), entry("x:now", NOW)])
-    (claimed,) = await wheel.claim([SHARD], limit=16, lease_ms=LEASE_MS, far=True)
+    claimed = await claim(wheel, limit=16)
     _, passing = claimed.parted()
     assert passing.members[0] == "s:ahead"
     assert {"x:soon", "x:now"}.isdisjoint(claimed.members)

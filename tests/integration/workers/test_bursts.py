@@ -81,7 +81,7 @@ async def test_beside_a_crowd_what_is_due_is_claimed_and_recorded_further_ahead(
         shard_of(CALLER.community_id, rig.wheel.shards)
     }
     worker.claimer.wake(None)
-    look = await worker.advancer.run_once(await worker.claimer.run_once())
+    look = await worker.advancer.run_once(await worker.claimer.run_once(crowd=False))
     # It is held until its time then.
     assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(due))]
 
@@ -214,7 +214,8 @@ async def test_two_batches_are_advanced_at_once_and_a_further_one_waits_for_its_
         # While its wheel is still empty a worker claims from Postgres, where the two stages are one.
         holds.go_on.set()
         await running.fire_one_in(0.2)
-        await until(lambda: not running.worker.claimer.by_postgres)
+        claimer = running.worker.claimer
+        await until(lambda: not claimer.by_postgres and claimer._on_the_way == 0)
         holds.start_again()
         for number in (1, 2, 3):
             at = running.clock.now() + timedelta(milliseconds=200)
