@@ -7,7 +7,7 @@ from aiohttp import web
 from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
 from app.core.principal import Principal
-from app.wheel.entries import Entry
+from app.wheel.entries import Entry, shard_of
 from app.workers.loop import Worker
 from app.workers.room import FEW
 from tests.integration.workers.rig import CALLER, Rig, next_of
@@ -37,6 +37,21 @@ async def test_a_thousand_are_on_their_way_or_held_at_most(rig: Rig) -> None:
     # The last fifty places are for what little is due where there is no crowd.
     await entries(rig, neighbour(rig), 100)
     assert [await _claimed(worker) for _ in range(3)] == [FEW, 0, 0]
+
+
+async def test_a_shard_whose_crowd_is_gone_counts_among_the_others_again(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=400)
+    await entries(rig, CALLER, 30)
+    rig.clock.move(0.1)
+    assert [await _claimed(worker) for _ in range(2)] == [25, 5]
+    await entries(rig, neighbour(rig), 100)
+    assert await _claimed(worker) == 25
+    await entries(rig, CALLER, 3)
+    worker.claimer.wake(None)
+    beside = await worker.claimer.run_once(crowd=False)
+    assert [(claim.shard, len(claim.members)) for claim in beside] == [
+        (shard_of(CALLER.community_id, rig.wheel.shards), 3)
+    ]
 
 
 async def test_nothing_is_claimed_before_there_is_room_for_a_batch(rig: Rig) -> None:
