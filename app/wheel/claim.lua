@@ -24,6 +24,7 @@ if room > 0 then
   if eighth > 0 and head[2] and tonumber(head[2]) < now and redis.call('ZCOUNT', due, '-inf', til) > room then
     -- A schedule's entry is a new occurrence. Most of the others were given back or failed, and can wait.
     for _, first in ipairs({true, false}) do
+      if #passing == eighth then break end
       local newest = redis.call('ZRANGE', due, first and reach or til, '(' .. head[2], 'BYSCORE', 'REV', 'LIMIT', 0, room)
       for _, member in ipairs(newest) do
         if #passing < eighth and (string.sub(member, 1, 2) == 's:') == first then passing[#passing + 1] = member end

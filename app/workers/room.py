@@ -6,6 +6,7 @@ HELD_AT_MOST = 1_000
 """What is recorded but not sent is what a crash delays."""
 FEW = 50
 """Room of its own for what little is due beside a crowd: it does not wait until the crowd leaves some."""
+_FOR_A_CROWD = HELD_AT_MOST - FEW
 LARGEST_BATCH = 250
 """Entries in one batch at most: a larger one holds Redis and Postgres for longer than it saves."""
 _LEAST_BATCH = 100
@@ -39,13 +40,12 @@ class Room:
         concurrency, at most 1000: more would only make its tail late, and out of the other workers' reach. Below a
         quarter of it there is no room, so that batches are worth their transaction.
         """
-        mark = self._mark()
-        room = min(mark - in_flight, HELD_AT_MOST - FEW) - waiting
-        return room if room * _LEAST_SHARE >= min(mark, HELD_AT_MOST - FEW) else 0
+        room = self._below_the_mark(waiting, in_flight)
+        return room if room * _LEAST_SHARE >= min(self._mark(), _FOR_A_CROWD) else 0
 
     def left_for_few(self, *, waiting: int, in_flight: int) -> int:
         """The same for what little is due beside a crowd: also when there is no room for more of that."""
-        return min(self._mark() - in_flight, HELD_AT_MOST - FEW) - waiting + FEW
+        return self._below_the_mark(waiting, in_flight) + FEW
 
     def batch(self) -> int:
         """How many entries to record at once: what goes out within a moment at the present rate.
@@ -54,6 +54,9 @@ class Room:
         """
         at_this_rate = int(self._per_second() * _BATCH_SECONDS)
         return min(max(at_this_rate, _LEAST_BATCH if at_this_rate else _FIRST_BATCH), LARGEST_BATCH)
+
+    def _below_the_mark(self, waiting: int, in_flight: int) -> int:
+        return min(self._mark() - in_flight, _FOR_A_CROWD) - waiting
 
     def _mark(self) -> int:
         return int(max(self._per_second() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
