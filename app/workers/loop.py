@@ -28,12 +28,14 @@ from app.wheel.rate import Rates
 from app.wheel.wakes import listen
 from app.wheel.wheel import Wheel
 from app.workers.advance import Advancer
-from app.workers.claim import Batches, Claimer
+from app.workers.claim import Claimer
+from app.workers.claiming import Claiming
 from app.workers.deliver import Deliverer
 from app.workers.fallback import Fallback
 from app.workers.giving import GiveBack
 from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
 from app.workers.lanes import Lanes
+from app.workers.lines import Line, QuickLine
 from app.workers.pausing import Pausing
 from app.workers.presence import BEAT_SECONDS, Presence
 from app.workers.released import hand_back
@@ -41,7 +43,7 @@ from app.workers.settle import Settler
 from app.workers.signals import Signals
 from app.workers.stopping import Stopping
 
-_QUEUED_BATCHES = 1
+_BATCHES_WAITING = 1
 _BATCHES_AT_ONCE = 2
 """While one batch waits for Postgres, the other is computed: neither this worker nor Postgres stands still."""
 _QUICK_AT_ONCE = 2
@@ -116,11 +118,8 @@ class Worker:
             execution_days=settings.execution_retention_days,
             completed_days=settings.completed_retention_days,
         )
-        self.fallback = Fallback(
-            database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
-        )
-        self._batches: Batches = asyncio.Queue(maxsize=_QUEUED_BATCHES)
-        self._quick: Batches = asyncio.Queue()
+        self.line = Line(places=_BATCHES_WAITING)
+        self.quick = QuickLine()
         self.claimer = Claimer(
             wheel,
             clock,
@@ -130,8 +129,20 @@ class Worker:
             room_for_few=self.deliverer.room_for_few,
             batch=self.deliverer.batch,
             shard_lost=self._load_soon,
-            fallback=self.fallback,
             signals=signals,
+        )
+        self.fallback = Fallback(
+            database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
+        )
+        self.claiming = Claiming(
+            self.claimer,
+            self.fallback,
+            wheel,
+            clock,
+            metrics,
+            line=self.line,
+            quick=self.quick,
+            shard_lost=self._load_soon,
         )
         self._load = asyncio.Event()
         self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
@@ -173,7 +184,7 @@ class Worker:
         try:
             await self._stopping.begun.wait()
             self._metrics.running.set(0)
-            self.claimer.stop()
+            self.claiming.stop()
             await self._shut_down(claiming)
         finally:
             await end(claiming, *tasks, beating)
@@ -202,8 +213,8 @@ class Worker:
     def _start(self) -> list["asyncio.Task[None]"]:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
             "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
-            **{f"advance-{n}": lambda: self._advance_forever(self._batches) for n in range(_BATCHES_AT_ONCE)},
-            **{f"advance-quick-{n}": lambda: self._advance_forever(self._quick) for n in range(_QUICK_AT_ONCE)},
+            **{f"advance-{n}": lambda: self._advance_forever(self.line) for n in range(_BATCHES_AT_ONCE)},
+            **{f"advance-quick-{n}": lambda: self._advance_forever(self.quick) for n in range(_QUICK_AT_ONCE)},
             "deliver": self.deliverer.run_forever,
             "lanes": self.lanes.run_forever,
             "give-back": self.giving.run_forever,
@@ -231,30 +242,25 @@ class Worker:
             await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
     async def _claim_until_stopped(self) -> None:
-        while not self.claimer.stopping:
+        while not self.claiming.stopping:
             try:
-                await self.claimer.run_forever(self._batches, lambda: self._came_round("claim"), quick=self._quick)
+                await self.claiming.run_forever(lambda: self._came_round("claim"))
             except Exception:
                 log.exception("loop_failed", category="ERROR", loop="claim")
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
-    async def _advance_forever(self, batches: Batches) -> None:
-        line = object()
+    async def _advance_forever(self, line: Line) -> None:
+        advance = object()
         while True:
-            taken = [await batches.get()]
-            while batches is self._quick and not batches.empty():
-                # What little came meanwhile shares its transaction: each costs as much, however little it is.
-                taken.append(batches.get_nowait())
-            claims = [claim for batch in taken for claim in batch]
-            self.claimer.taken()
-            self._advancing[line] = self._clock.monotonic()
+            batch = await line.get()
+            self.claiming.taken()
+            self._advancing[advance] = self._clock.monotonic()
             try:
-                await self.advancer.run_once(claims)
+                await self.advancer.run_once(batch)
             finally:
-                del self._advancing[line]
-                for _ in taken:
-                    batches.task_done()
-                self.claimer.advanced(claims)
+                del self._advancing[advance]
+                line.done()
+                self.claimer.advanced(batch)
 
     def longest_advance_seconds(self) -> float:
         """How long ago the advance that is under way longest began; nothing where none is."""
@@ -297,8 +303,8 @@ class Worker:
             async with asyncio.timeout(grace_seconds):
                 # First: a claim that is under way is in no queue yet.
                 await asyncio.wait((claiming,))
-                await self._batches.join()
-                await self._quick.join()
+                await self.line.join()
+                await self.quick.join()
         await self._release(self.deliverer.stop())
         if not await self.deliverer.drained(until - self._clock.monotonic()):
             log.warning("shutdown_grace_over", category="SYSTEM", grace_seconds=grace_seconds)

@@ -14,7 +14,6 @@ from app.core.schedule import Schedule
 from app.core.tasks import end
 from app.wheel.answers import Claimed
 from app.wheel.entries import Entry, shard_of
-from app.workers.claim import Batches
 from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
 from tests.integration.definitions import one_time
@@ -99,13 +98,11 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
 
 async def first_claims(worker: Worker) -> tuple[Claimed, list[Claimed]]:
     """What goes into the quick line first, and what beside it into the crowd's."""
-    crowd: Batches = asyncio.Queue(maxsize=1)
-    quick: Batches = asyncio.Queue(maxsize=1)
-    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
+    claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
     async with asyncio.timeout(10):
-        (little,) = await quick.get()
-        many = await crowd.get()
-    worker.claimer.stop()
+        (little,) = await worker.quick.get()
+        many = await worker.line.get()
+    worker.claiming.stop()
     await end(claiming)
     return little, many
 
@@ -124,23 +121,21 @@ async def test_what_little_is_due_does_not_wait_until_there_is_place_for_more_of
     await worker.window.run_once()
     await burst(rig, to_ms(rig.clock.now()))
     rig.clock.move(0.1)
-    crowd: Batches = asyncio.Queue(maxsize=1)
-    quick: Batches = asyncio.Queue()
-    claiming = asyncio.create_task(worker.claimer.run_forever(crowd, lambda: None, quick=quick))
-    await until(crowd.full)
+    claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
+    await until(lambda: worker.line.full)
     for number in range(3):
         # Nobody has taken what waits there.
         member = f"s:00000000-0000-7000-8000-{number:012x}"
         await rig.wheel.put([Entry(neighbour(rig).community_id, member, to_ms(rig.clock.now()))])
         worker.claimer.wake(None)
         async with asyncio.timeout(10):
-            (little,) = await quick.get()
+            (little,) = await worker.quick.get()
         assert little.members == (member,)
-    assert crowd.full()
-    many = await crowd.get()
-    worker.claimer.taken()
+    assert worker.line.full
+    many = await worker.line.get()
+    worker.claiming.taken()
     async with asyncio.timeout(10):
-        further = await crowd.get()
+        further = await worker.line.get()
     assert {claim.shard for claim in many + further} == {shard_of(CALLER.community_id, rig.wheel.shards)}
     await end(claiming)
 
@@ -150,12 +145,12 @@ async def test_what_little_came_while_a_quick_line_was_busy_shares_a_transaction
 ) -> None:
     holds = Holds()
     async with running_worker(database_url, redis_url, holds) as running:
-        quick = running.worker._quick
+        quick = running.worker.quick
         for number in range(5):
             members = (f"s:00000000-0000-7000-8000-{number:012x}",)
-            quick.put_nowait([Claimed(0, number, None, True, True, members)])
+            quick.put_at_once([Claimed(0, number, None, True, True, members)])
             await until(lambda number=number: holds.reached_by[Point.RECORDED] == min(number + 1, 2))  # type: ignore[misc]
-        assert quick.qsize() == 3
+        assert not quick.empty
         holds.go_on.set()
         async with asyncio.timeout(10):
             await quick.join()
@@ -214,8 +209,8 @@ async def test_two_batches_are_advanced_at_once_and_a_further_one_waits_for_its_
         # While its wheel is still empty a worker claims from Postgres, where the two stages are one.
         holds.go_on.set()
         await running.fire_one_in(0.2)
-        claimer = running.worker.claimer
-        await until(lambda: not claimer.by_postgres and claimer._on_the_way == 0)
+        claimer, claiming = running.worker.claimer, running.worker.claiming
+        await until(lambda: not claiming.by_postgres and claimer._on_the_way == 0)
         holds.start_again()
         for number in (1, 2, 3):
             at = running.clock.now() + timedelta(milliseconds=200)

@@ -14,7 +14,6 @@ from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.principal import Principal, Role
 from app.core.queries import Answer
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, Schedule, ScheduleStatus
-from app.wheel.answers import Claimed
 from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
 from tests.integration.workers.rig import CALLER, MINUTELY, Rig, next_of
@@ -348,22 +347,21 @@ async def test_until_a_lost_shard_is_loaded_again_a_worker_claims_from_postgres(
     await worker.window.run_once()
     await rig.wheel.client.flushall()
     await before(rig, schedule, 0.02)
-    batches: asyncio.Queue[list[Claimed]] = asyncio.Queue()
-    claiming = asyncio.create_task(worker.claimer.run_forever(batches, lambda: None, quick=batches))
+    claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
     async with asyncio.timeout(20):
         # The window keeper is not at work here.
         while not await rig.history(schedule):
             rig.clock.move(0.001)
-        assert worker.claimer.by_postgres
+        assert worker.claiming.by_postgres
         assert worker.loading
         await worker.window.run_once()
-        while worker.claimer.by_postgres:
+        while worker.claiming.by_postgres:
             rig.clock.move(0.02)
             await turn()
         # From here on it is the wheel that gives what is due.
         rig.clock.move_to(await due_of(rig, schedule))
-        (claim,) = await batches.get()
+        (claim,) = await worker.line.get()
     assert claim.members == (f"s:{schedule.schedule_id}",)
-    worker.claimer.stop()
+    worker.claiming.stop()
     await claiming
     assert len(await rig.history(schedule)) == 1

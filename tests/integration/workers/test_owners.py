@@ -83,7 +83,7 @@ async def test_a_stopping_worker_has_its_row_until_what_it_has_sent_is_settled(
     async with running_worker(database_url, redis_url, shutdown_grace_seconds=20) as running:
         await _stop_while_its_target_works(running, answer)
         async with asyncio.timeout(10), running.database.connection() as connection:
-            while not running.worker.claimer.stopping:
+            while not running.worker.claiming.stopping:
                 await turn()
             for _ in range(20):
                 assert await connection.fetchval("SELECT count(*) FROM workers") == 1

@@ -90,7 +90,7 @@ class Live:
         """Wait until every worker claims from Postgres, or from the wheel."""
 
         async def have_turned() -> bool:
-            return all(worker.claimer.by_postgres is expected for worker in self.workers)
+            return all(worker.claiming.by_postgres is expected for worker in self.workers)
 
         await until(have_turned)
 
@@ -175,7 +175,7 @@ async def working(live: Live, number: int) -> AsyncIterator[None]:
 
             async def claim_from_a_loaded_wheel() -> bool:
                 marks = await live.wheel.marks()
-                return None not in marks and not any(worker.claimer.by_postgres for worker in live.workers)
+                return None not in marks and not any(worker.claiming.by_postgres for worker in live.workers)
 
             await until(claim_from_a_loaded_wheel)
             yield

@@ -118,7 +118,7 @@ async def test_what_was_being_read_again_is_given_back(prepared_url: str, redis_
                         await turn()
                 running.worker.stop()
                 async with asyncio.timeout(10):
-                    while not running.worker.claimer.stopping:
+                    while not running.worker.claiming.stopping:
                         await turn()
                 for _ in range(20):
                     await turn()
@@ -146,7 +146,7 @@ async def test_it_beats_until_what_it_has_sent_is_answered(
         await running.receiver.wait_for(1)
         running.worker.stop()
         async with asyncio.timeout(10), running.database.connection() as connection:
-            while not running.worker.claimer.stopping:
+            while not running.worker.claiming.stopping:
                 await turn()
             before = await connection.fetchval("SELECT beat FROM workers")
             while await connection.fetchval("SELECT beat FROM workers") < before + 5:

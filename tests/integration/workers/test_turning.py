@@ -23,9 +23,9 @@ async def test_a_shard_that_is_lost_is_claimed_from_postgres_until_it_is_loaded(
         # No keeper comes by.
         while not await rig.history(schedule):
             await turn()
-        assert worker.claimer.by_postgres
+        assert worker.claiming.by_postgres
         await worker.window.run_once()
-        while worker.claimer.by_postgres:
+        while worker.claiming.by_postgres:
             rig.clock.move(0.01)
             await turn()
 
@@ -36,7 +36,7 @@ async def test_who_turns_to_postgres_trusts_the_wheel_no_more(rig: Rig) -> None:
     away = Wheel(connect("redis://127.0.0.1:1/0"), rig.clock, shards=4, window_seconds=3600, claim_ahead_ms=50)
     worker = await replace(rig, wheel=away).worker()
     async with _claiming(worker), asyncio.timeout(20):
-        while not worker.claimer.by_postgres:
+        while not worker.claiming.by_postgres:
             await turn()
     assert away.behind
     await away.close()
@@ -45,7 +45,7 @@ async def test_who_turns_to_postgres_trusts_the_wheel_no_more(rig: Rig) -> None:
 @asynccontextmanager
 async def _claiming(worker: Worker) -> AsyncIterator[None]:
     """The worker's first stage at work."""
-    claiming = asyncio.create_task(worker.claimer.run_forever(asyncio.Queue(), lambda: None, quick=asyncio.Queue()))
+    claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
     try:
         yield
     finally:

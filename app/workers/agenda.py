@@ -1,0 +1,79 @@
+"""When each shard of the wheel is looked at next, and in which more was due than their share when they were last."""
+
+from app.core.clock import Clock
+from app.wheel.answers import Claimed
+from app.wheel.wheel import Wheel
+
+CADENCE_MS = 20
+POLL_MS = 1_000
+
+
+class Agenda:
+    """A shard with nothing due is looked at when its next entry is nearly due, when a wake names it, or after a second;
+    instants in milliseconds since the epoch.
+    """
+
+    def __init__(self, wheel: Wheel, clock: Clock) -> None:
+        self._wheel = wheel
+        self._clock = clock
+        self._look_at = [0] * wheel.shards
+        self._named: set[int] = set()
+        self._backlogged: set[int] = set()
+        self._first = 0
+
+    @property
+    def backlogged(self) -> bool:
+        """Whether some shard had more due than its share when it was looked at last."""
+        return bool(self._backlogged)
+
+    def name(self, shard: int | None) -> None:
+        """Look at a shard, or at all of them, at once."""
+        for number in range(len(self._look_at)) if shard is None else (shard,):
+            if 0 <= number < len(self._look_at):
+                self._look_at[number] = 0
+                self._named.add(number)
+
+    def due(self, *, few: bool) -> list[int]:
+        """The shards whose time has come, or of these, for the `few`, those that had no more than their share."""
+        now = self._clock.now_ms()
+        # One that is further ahead than any look is put off was set before the clock was set back.
+        shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + POLL_MS]
+        return [shard for shard in shards if shard not in self._backlogged] if few else shards
+
+    def asked(self, shards: list[int]) -> None:
+        """These are being looked at: what named them before is about what is found now."""
+        self._named.difference_update(shards)
+
+    def answered(self, claim: Claimed, now: int, *, full: bool) -> None:
+        """What a shard gave to a look that began at `now`; `full`: as much as its share of the room."""
+        # A wake that came while the claim was under way is about what the claim did not see.
+        self._look_at[claim.shard] = 0 if claim.shard in self._named else self._next_look(claim, now, full=full)
+        if full:
+            self._backlogged.add(claim.shard)
+        else:
+            self._backlogged.discard(claim.shard)
+
+    def next(self) -> int:
+        """When the next look is."""
+        return min(self._look_at)
+
+    def next_of_few(self) -> int:
+        """When the next is of a shard that had no more than its share; once in a while where there is no other."""
+        now = self._clock.now_ms()
+        if not self._backlogged:
+            return now + POLL_MS
+        others = (at for shard, at in enumerate(self._look_at) if shard not in self._backlogged)
+        return max(min(others, default=now + POLL_MS), now + CADENCE_MS)
+
+    def _rotation(self) -> list[int]:
+        # The first shard differs each time, so that none is always served last when room is short.
+        count = len(self._look_at)
+        self._first = (self._first + 1) % count
+        return [(self._first + offset) % count for offset in range(count)]
+
+    def _next_look(self, claim: Claimed, now: int, *, full: bool) -> int:
+        if full:
+            return now
+        ahead_ms = self._wheel.reach_ms if self._backlogged else self._wheel.claim_ahead_ms
+        nearest = now + POLL_MS if claim.next_ms is None else claim.next_ms - ahead_ms
+        return max(min(nearest, now + POLL_MS), now + CADENCE_MS)
