@@ -32,6 +32,7 @@ from app.api.routes import (
     schedules,
     targets,
 )
+from app.api.targets import TargetReader
 from app.api.timings import TimingReader
 from app.api.trials import TrialReader
 from app.api.wire.backfills import Backfill, BackfillInput
@@ -111,13 +112,14 @@ def create_app(
             HTTPException: _answer_unrouted,
         },
     )
+    targets = TargetReader(settings)
     app.state.parts = Parts(
         settings=settings,
         services=services,
         metrics=metrics,
         before_scrape=before_scrape,
-        definitions=Definitions(settings),
-        trials=TrialReader(settings),
+        definitions=Definitions(settings, targets),
+        trials=TrialReader(settings, targets),
         timings=TimingReader(settings.scheduler_timezone),
         callbacks=CallbackTokens.from_setting(settings.secret_key),
     )

@@ -51,10 +51,10 @@ _RETRY = RetryPolicy()
 class Definitions:
     """Reads definitions with the defaults of this service."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, targets: TargetReader) -> None:
         self._settings = settings
         self._timing = TimingReader(settings.scheduler_timezone)
-        self._targets = TargetReader(settings)
+        self._targets = targets
 
     def read(self, body: Any, current: Schedule | None = None) -> Definition:
         """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.

@@ -24,10 +24,10 @@ _MEANING = {
 class TrialReader:
     """Reads tests with the defaults of this service."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, targets: TargetReader) -> None:
         self._timezone = settings.scheduler_timezone
         self._completion = Completion(settings.workflow_completion)
-        self._targets = TargetReader(settings)
+        self._targets = targets
 
     async def read(self, wire: TargetTestInput, schedule: Schedule | None) -> Trial:
         """What is to be tried; `schedule` is the one that the caller named.

@@ -11,6 +11,7 @@ from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.ids import recorded_between, recorded_for
 from app.store.database import Connection
 from app.store.executions import COLUMNS, ROW, execution_of, one
+from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
 
 _CANCEL = f"""
@@ -31,11 +32,9 @@ _EXTEND = f"""
      WHERE {ROW} AND finished_at IS NULL AND status = 'running'
     RETURNING {COLUMNS}
 """
-_TIMEOUT = """
-    SELECT CASE WHEN s.revision = e.revision THEN s.timeout_seconds ELSE (r.definition ->> 'timeout_seconds')::int END
-      FROM executions e
-      LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id
-      LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
+_TIMEOUT = f"""
+    SELECT d.timeout_seconds
+      FROM executions e{DEFINITION_IN_FORCE}
      WHERE e.execution_id = $1 AND e.recorded_for = $2 AND e.community_id = $3
 """
 _IS_DEAD = "status IN ('failed', 'timed_out')"

@@ -11,25 +11,18 @@ from app.core.ids import recorded_between
 from app.core.notices import Ended, Notice, of_execution
 from app.store.columns import columns_of
 from app.store.database import Connection
+from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
 
-# The definition is the one in force when the execution was recorded, as in `taking`. A target has nothing to cancel
-# of a run that no attempt was made of.
+# A target has nothing to cancel of a run that no attempt was made of.
 _TO_TELL = f"""
     SELECT e.execution_id, e.schedule_id, e.community_id, e.workflow_id, d.name AS schedule_name, e.trigger,
            e.scheduled_for, e.status, e.reason, e.reason_detail, e.error, e.engine_execution_id, e.failures,
            e.revision, coalesce(e.context_override, d.context_data, '{{}}') AS context_data
-      FROM executions e
-      LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id AND s.revision = e.revision
-      LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
-     CROSS JOIN LATERAL (
-           SELECT coalesce(s.name, r.definition ->> 'name') AS name,
-                  coalesce(s.context_data, r.definition -> 'context_data') AS context_data,
-                  coalesce(s.target, r.definition -> 'target') AS target,
-                  coalesce(s.failure_target, r.definition -> 'failure_target') AS failure_target) d
+      FROM executions e{DEFINITION_IN_FORCE}
      WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3
        AND e.{NO_NOTICE}
-       AND ((e.status IN ('failed', 'timed_out') AND jsonb_typeof(d.failure_target) = 'object')
+       AND ((e.status IN ('failed', 'timed_out') AND d.failure_target IS NOT NULL)
          OR (e.status = 'cancelled' AND e.attempt > 0 AND d.target ->> 'cancel_url' IS NOT NULL))
 """
 # A group of its own: it neither counts as a run of its schedule nor waits for one.

@@ -14,31 +14,19 @@ from app.core.ids import recorded_between
 from app.core.schedule import Completion
 from app.store.database import Connection
 from app.store.firing import retry_policy
+from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.queueing import Group
 from app.store.target_columns import target_of
 from app.store.these import THESE, UNFINISHED
 
-# The definition is the one in force when the execution was recorded. Whoever raises a schedule's revision keeps the
-# superseded definition in the same transaction, so one of the two is there in any snapshot.
 _SELECT = f"""
     SELECT e.execution_id, e.recorded_for, e.schedule_id, e.community_id, e.workflow_id, e.trigger, e.scheduled_for,
            e.due_at, e.coalesced_count, e.last_scheduled_for, e.next_execution_at, e.status, e.owner, e.attempt,
            e.failures, coalesce(e.retry_since, e.due_at) AS retry_since, e.wake_at, e.revision, e.group_id, e.awaited,
-           CASE WHEN s.revision = e.revision THEN s.timezone ELSE r.definition ->> 'timezone' END AS timezone,
-           CASE WHEN s.revision = e.revision THEN s.retry ELSE r.definition -> 'retry' END AS retry,
-           CASE WHEN s.revision = e.revision THEN s.completion ELSE r.definition ->> 'completion' END AS completion,
-           CASE WHEN s.revision = e.revision THEN s.timeout_seconds
-                ELSE (r.definition ->> 'timeout_seconds')::int END AS timeout_seconds,
-           CASE WHEN s.revision = e.revision
-                THEN CASE WHEN e.trigger = 'failure' THEN s.failure_target ELSE s.target END
-                ELSE nullif(r.definition -> CASE WHEN e.trigger = 'failure' THEN 'failure_target' ELSE 'target' END,
-                            'null') END AS target,
-           coalesce(e.context_override,
-                    CASE WHEN s.revision = e.revision THEN s.context_data ELSE r.definition -> 'context_data' END
-           ) AS context_data
-      FROM executions e
-      LEFT JOIN workflow_schedules s ON s.schedule_id = e.schedule_id
-      LEFT JOIN schedule_revisions r ON r.schedule_id = e.schedule_id AND r.revision = e.revision
+           d.timezone, d.retry, d.completion, d.timeout_seconds,
+           CASE WHEN e.trigger = 'failure' THEN d.failure_target ELSE d.target END AS target,
+           coalesce(e.context_override, d.context_data) AS context_data
+      FROM executions e{DEFINITION_IN_FORCE}
      WHERE e.execution_id = ANY($1::uuid[]) AND e.recorded_for BETWEEN $2 AND $3 AND {UNFINISHED}
 """
 _IN_ORDER = "ORDER BY e.execution_id FOR NO KEY UPDATE OF e"
