@@ -23,7 +23,6 @@ from app.metrics import Metrics
 from app.service.schedules import ScheduleService
 from app.settings import Settings
 from app.store.database import Database
-from app.wheel.connection import AWAY
 from app.wheel.rate import Rates
 from app.wheel.wakes import listen
 from app.wheel.wheel import Wheel
@@ -33,7 +32,7 @@ from app.workers.claiming import Claiming
 from app.workers.deliver import Deliverer
 from app.workers.fallback import Fallback
 from app.workers.giving import GiveBack
-from app.workers.keepers import bury, reclaim, retention, scan, sweep, window, zones
+from app.workers.housekeeping import Keepers
 from app.workers.lanes import Lanes
 from app.workers.lines import Line, QuickLine
 from app.workers.pausing import Pausing
@@ -106,17 +105,15 @@ class Worker:
         self.advancer = Advancer(
             database, wheel, clock, self.presence, metrics, deliver=self.deliverer.take, signals=signals
         )
-        self.window = window.WindowKeeper(database, wheel, clock, metrics)
-        self.sweep = sweep.Sweep(database, wheel, clock, metrics)
-        self.bury = bury.Bury(database, wheel, clock, metrics)
-        self.reclaim = reclaim.Reclaim(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
-        self.scan = scan.Scan(database, wheel, clock, self.presence, metrics, knows=self.deliverer.knows)
-        self.zones = zones.Zones(database, wheel, clock, metrics)
-        self.retention = retention.Retention(
+        self.keepers = Keepers(
+            settings,
             database,
+            wheel,
             clock,
-            execution_days=settings.execution_retention_days,
-            completed_days=settings.completed_retention_days,
+            self.presence,
+            metrics,
+            knows=self.deliverer.knows,
+            came_round=self._came_round,
         )
         self.line = Line(places=_BATCHES_WAITING)
         self.quick = QuickLine()
@@ -128,7 +125,7 @@ class Worker:
             room=self.deliverer.room,
             room_for_few=self.deliverer.room_for_few,
             batch=self.deliverer.batch,
-            shard_lost=self._load_soon,
+            shard_lost=self.keepers.load_soon,
             signals=signals,
         )
         self.fallback = Fallback(
@@ -142,9 +139,8 @@ class Worker:
             metrics,
             line=self.line,
             quick=self.quick,
-            shard_lost=self._load_soon,
+            shard_lost=self.keepers.load_soon,
         )
-        self._load = asyncio.Event()
         self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
         self._advancing: dict[object, float] = {}
         self._rounds: dict[str, float] = {}
@@ -153,11 +149,6 @@ class Worker:
     def ready(self) -> bool:
         """Whether it claims: registered, known to be alive, and not stopping."""
         return self.presence.trusted and not self._stopping.begun.is_set()
-
-    @property
-    def loading(self) -> bool:
-        """Whether a shard was found lost, and the window keeper is asked for."""
-        return self._load.is_set()
 
     def stop(self) -> None:
         """Begin the shutdown; a second call ends it at once."""
@@ -220,13 +211,7 @@ class Worker:
             "give-back": self.giving.run_forever,
             "settle": self.settler.run_forever,
             "pause": self.pausing.run_forever,
-            "window": self._window_forever,
-            "sweep": lambda: self._keep("sweep", self.sweep.run_once, sweep.PASS_SECONDS),
-            "bury": lambda: self._keep("bury", self.bury.run_once, bury.PASS_SECONDS),
-            "reclaim": lambda: self._keep("reclaim", self.reclaim.run_once, reclaim.PASS_SECONDS),
-            "scan": lambda: self._keep("scan", self.scan.run_once, scan.PASS_SECONDS),
-            "zones": lambda: self._keep("zones", self.zones.run_once, zones.PASS_SECONDS),
-            "retention": lambda: self._keep("retention", self.retention.run_once, retention.PASS_SECONDS),
+            **self.keepers.loops(),
         }
         self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)
         self._metrics.watch_loop("advance", self.longest_advance_seconds)
@@ -267,28 +252,6 @@ class Worker:
         now = self._clock.monotonic()
         return now - min(self._advancing.values(), default=now)
 
-    async def _keep(self, name: str, run_once: Callable[[], Awaitable[object]], seconds: float) -> None:
-        """A keeper's passes. An outage is waited out in silence here: the stages tell of it."""
-        while True:
-            try:
-                await run_once()
-                self._came_round(name)
-            except (StoreUnavailableException, *AWAY) as away:
-                log.debug("keeper_waits", category="SYSTEM", keeper=name, error=str(away))
-            await self._clock.sleep(seconds)
-
-    async def _window_forever(self) -> None:
-        while True:
-            self._load.clear()
-            try:
-                await self.window.run_once()
-                self._came_round("window")
-                pause_seconds = window.UNFINISHED_SECONDS if self.window.unfinished else window.PASS_SECONDS
-            except (StoreUnavailableException, *AWAY) as away:
-                log.debug("keeper_waits", category="SYSTEM", keeper="window", error=str(away))
-                pause_seconds = _AFTER_FAILURE_SECONDS
-            await self._clock.wait(self._load, self._clock.now_ms() + round(pause_seconds * 1000))
-
     async def _shut_down(self, claiming: "asyncio.Task[None]") -> None:
         """Claim no more, release what was not sent, finish what was, settle."""
         grace_seconds = self._settings.shutdown_grace_seconds
@@ -325,9 +288,6 @@ class Worker:
 
     def _forget_unsent(self, execution_id: UUID) -> None:
         self.deliverer.forget(execution_id)
-
-    def _load_soon(self) -> None:
-        self._load.set()
 
     def _came_round(self, name: str) -> None:
         if name not in self._rounds:

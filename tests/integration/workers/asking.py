@@ -56,7 +56,7 @@ class Asking:
     async def fire(self, worker: Worker, at: datetime) -> None:
         """Let an instant come, and have the worker record and deliver what is due then."""
         self.rig.clock.move_to(at)
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
         await look_and_send(self.rig, worker)
 
     async def at(self, schedule: Schedule, at: datetime) -> Explanation:

@@ -148,7 +148,7 @@ async def test_an_error_that_no_row_is_to_blame_for_takes_no_schedule_out_of_ser
 
 async def test_a_wake_that_comes_while_a_claim_is_under_way_is_not_lost(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     claiming = asyncio.create_task(worker.claimer.run_once())
     await asyncio.sleep(0)
     worker.claimer.wake(None)

@@ -118,7 +118,7 @@ async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_b
 @pytest.mark.fault("16")
 async def test_what_little_is_due_does_not_wait_until_there_is_place_for_more_of_a_crowd(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     await burst(rig, to_ms(rig.clock.now()))
     rig.clock.move(0.1)
     claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))

@@ -235,7 +235,7 @@ async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_count
     (held,) = (await rig.fire(first)).assignments
     # The first is declared dead while it holds the execution; the second takes it under the same id.
     await rig.execute("DELETE FROM workers WHERE worker_id = $1", first.presence.worker_id)
-    await second.bury.run_once()
+    await second.keepers.bury.run_once()
     second.claimer.wake(None)
     (taken,) = (await rig.fire(second)).assignments
     assert (taken.execution_id, taken.attempt) == (held.execution_id, 2)
@@ -334,7 +334,7 @@ async def test_a_buried_worker_takes_a_new_id_and_drops_what_it_held(rig: Rig) -
     (held,) = (await rig.fire(worker)).assignments
     rig.clock.move(20)
     await rig.execute("DELETE FROM workers WHERE worker_id = $1", worker.presence.worker_id)
-    assert await other.bury.run_once() == 1
+    assert await other.keepers.bury.run_once() == 1
     former = worker.presence.worker_id
     assert not await worker.presence.run_once()
     assert worker.presence.worker_id != former

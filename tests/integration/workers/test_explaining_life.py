@@ -179,7 +179,7 @@ async def test_a_completed_schedule_that_was_let_go_says_so(rig: Rig, asking: As
     async with delivering(worker):
         await asking.fire(worker, START + MINUTE)
     await rig.execute("UPDATE workflow_schedules SET after_completion = 'delete'")
-    await worker.retention.run_once()
+    await worker.keepers.retention.run_once()
     rig.clock.move(3600)
     assert (await asking.at(schedule, START + MINUTE)).verdict is Verdict.FIRED
     gone = await asking.at(schedule, START + timedelta(minutes=30))

@@ -267,7 +267,7 @@ async def test_a_manual_run_and_one_whose_owner_is_dead_are_taken(rig: Rig, work
     await before(rig, schedule, 0)
     assert await claimed(dead) == 1
     await rig.execute("DELETE FROM workers WHERE worker_id = $1", dead.presence.worker_id)
-    assert await worker.bury.run_once() == 1
+    assert await worker.keepers.bury.run_once() == 1
     assert await claimed(worker) == 1
     execution = await rig.executions.get(CALLER, (await only(rig, schedule)).execution_id)
     (owner,) = await rig.execute("SELECT owner, attempt FROM executions")
@@ -344,7 +344,7 @@ async def test_the_claims_of_the_wheel_and_of_postgres_record_each_instant_once(
 @pytest.mark.fault("6")
 async def test_until_a_lost_shard_is_loaded_again_a_worker_claims_from_postgres(rig: Rig, worker: Worker) -> None:
     schedule = await rig.create(**FREE)
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     await rig.wheel.client.flushall()
     await before(rig, schedule, 0.02)
     claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
@@ -353,8 +353,8 @@ async def test_until_a_lost_shard_is_loaded_again_a_worker_claims_from_postgres(
         while not await rig.history(schedule):
             rig.clock.move(0.001)
         assert worker.claiming.by_postgres
-        assert worker.loading
-        await worker.window.run_once()
+        assert worker.keepers.loading
+        await worker.keepers.window.run_once()
         while worker.claiming.by_postgres:
             rig.clock.move(0.02)
             await turn()

@@ -80,7 +80,7 @@ async def test_whoever_comes_second_to_an_end_leaves_it_as_it_is(
     policy: OverlapPolicy,
 ) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     schedule = await rig.create(overlap_policy=policy, max_instances=1)
     due = next_of(schedule)[0]
     # A retry is far off, a deadline is due with the schedule's next occurrence.
@@ -89,9 +89,9 @@ async def test_whoever_comes_second_to_an_end_leaves_it_as_it_is(
         execution_id = await add_execution(
             connection, schedule_id=schedule.schedule_id, status=status, wake_at=wake_at, attempt=1
         )
-    await worker.sweep.run_once()
+    await worker.keepers.sweep.run_once()
     rig.clock.move_to(due + timedelta(seconds=3))
-    await worker.sweep.run_once()
+    await worker.keepers.sweep.run_once()
     async with rig.database.transaction() as first:
         await first.execute(
             "UPDATE executions SET status = 'succeeded', owner = NULL, wake_at = NULL, finished_at = $2"
@@ -150,8 +150,8 @@ async def test_a_queued_run_is_not_started_while_another_has_its_schedule(rig: R
             connection, schedule_id=schedule.schedule_id, status="queued", wake_at=rig.clock.now()
         )
     rig.clock.move(3)
-    await worker.window.run_once()
-    await worker.sweep.run_once()
+    await worker.keepers.window.run_once()
+    await worker.keepers.sweep.run_once()
     async with rig.database.transaction() as another:
         await another.execute(
             "SELECT FROM workflow_schedules WHERE schedule_id = $1 FOR NO KEY UPDATE", schedule.schedule_id
@@ -177,7 +177,7 @@ async def test_owners_that_died_before_they_sent_cost_a_run_none_of_its_retries(
         dead = await rig.worker()
         assert len((await look_again(rig, dead)).assignments) == 1
         await rig.execute("DELETE FROM workers WHERE worker_id = $1", dead.presence.worker_id)
-        await heir.bury.run_once()
+        await heir.keepers.bury.run_once()
     async with delivering(heir):
         await look_and_send(rig, heir)
         (refused,) = await rig.history(schedule)
@@ -223,9 +223,9 @@ async def test_what_is_there_already_is_neither_counted_nor_delivered_again(rig:
         next_of(schedule)[0],
         schedule.searched_to,
     )
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     rig.clock.move(3)
-    await worker.sweep.run_once()
+    await worker.keepers.sweep.run_once()
     assert (await look_again(rig, worker)).assignments == []
     assert len(await rig.history(schedule)) == 1
     assert (await rig.schedules.get(CALLER, schedule.schedule_id)).execution_count == 1
@@ -320,12 +320,12 @@ async def test_a_keeper_talks_to_redis_after_its_turn_has_ended(rig: Rig, watche
 async def test_a_sweep_goes_on_after_a_page_of_what_is_due_together(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "_PAGE", 3)
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     due_at = rig.clock.now() + timedelta(seconds=1)
     for _ in range(8):
         await _stored(rig, due_at)
     rig.clock.move(4)
-    assert await worker.sweep.run_once() == 8
+    assert await worker.keepers.sweep.run_once() == 8
 
 
 # Shutdown

@@ -18,30 +18,30 @@ from tests.integration.workers.rig import Rig
 
 
 async def _window(worker: Worker) -> bool:
-    return await worker.window.run_once() > 0
+    return await worker.keepers.window.run_once() > 0
 
 
 async def _sweep(worker: Worker) -> bool:
-    return await worker.sweep.run_once() > 0
+    return await worker.keepers.sweep.run_once() > 0
 
 
 async def _bury(worker: Worker) -> bool:
-    return await worker.bury.run_once() > 0
+    return await worker.keepers.bury.run_once() > 0
 
 
 async def _retention(worker: Worker) -> bool:
-    return await worker.retention.run_once() != (0, 0)
+    return await worker.keepers.retention.run_once() != (0, 0)
 
 
 async def _zones(worker: Worker) -> bool:
-    await worker.zones.run_once()
-    worker.zones._look_at = 0.0
+    await worker.keepers.zones.run_once()
+    worker.keepers.zones._look_at = 0.0
     async with worker._database.connection() as connection:
         return bool(await connection.fetchval("SELECT bool_and(tzdata_version > '1999a') FROM workflow_schedules"))
 
 
 async def _scan(worker: Worker) -> bool:
-    return Kind.WAKE_OVERDUE in await worker.scan.run_once()
+    return Kind.WAKE_OVERDUE in await worker.keepers.scan.run_once()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ async def test_a_pass_is_left_to_who_has_the_turn(
 ) -> None:
     worker = await rig.worker()
     if keeper != 1:
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
     async with rig.database.transaction() as connection:
         await add_schedule(connection, tzdata_version="1999a")
         await add_execution(connection, owner=worker.presence.worker_id, attempt=1)
@@ -74,7 +74,7 @@ async def test_a_load_finds_what_waits_in_either_column_page_by_page(rig: Rig, m
         for _ in range(8):
             await add_schedule(connection, next_due_at=at, next_execution_at=at)
             await add_execution(connection, status="retrying", attempt=1, wake_at=at)
-    assert await worker.window.run_once() == 16
+    assert await worker.keepers.window.run_once() == 16
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_a_shard_is_complete_after_its_last_page_and_not_before(
     async with rig.database.transaction() as connection:
         for _ in range(5):
             await add_schedule(connection)
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     assert offers == [0, 0, 0]
     assert all(mark is not None and mark.loaded_until_ms > 0 for mark in await rig.wheel.marks())
 
@@ -108,7 +108,7 @@ async def test_a_shard_is_complete_after_its_last_page_and_not_before(
 async def test_each_minute_the_wheel_is_brought_to_the_windows_end(rig: Rig) -> None:
     worker = await rig.worker()
     for _ in range(3):
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
         until_ms = rig.clock.now_ms() + rig.wheel.window_ms
         assert [mark is not None and mark.loaded_until_ms for mark in await rig.wheel.marks()] == [until_ms] * 4
         rig.clock.move(window.PASS_SECONDS)
@@ -116,7 +116,7 @@ async def test_each_minute_the_wheel_is_brought_to_the_windows_end(rig: Rig) -> 
 
 async def test_what_is_put_by_a_clock_that_is_behind_is_in_the_window_too(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     end_ms = rig.clock.now_ms() + rig.wheel.window_ms
     # By its own clock it lies beyond the window, and the keeper has just passed there.
     clock = ManualClock(rig.clock.now() - timedelta(seconds=100))

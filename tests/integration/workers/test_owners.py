@@ -123,12 +123,12 @@ async def test_what_was_not_seen_because_postgres_was_away_is_no_silence(rig: Ri
     """Passes that Postgres did not answer saw nobody, and so nobody who was silent."""
     _silent, watcher = await rig.worker(), await rig.worker()
     for _ in range(10):
-        await watcher.bury.run_once()
+        await watcher.keepers.bury.run_once()
         rig.clock.move(1)
     for _ in range(3):
         async with rig.database.transaction() as connection:
             await connection.execute("LOCK TABLE workers IN ACCESS EXCLUSIVE MODE")
-            watching = asyncio.create_task(watcher.bury.run_once())
+            watching = asyncio.create_task(watcher.keepers.bury.run_once())
             async with asyncio.timeout(20):
                 while not await rig.execute(_TERMINATE):
                     await turn()
@@ -136,7 +136,7 @@ async def test_what_was_not_seen_because_postgres_was_away_is_no_silence(rig: Ri
                 await watching
             assert watching.exception() is not None
         rig.clock.move(2)
-    await watcher.bury.run_once()
+    await watcher.keepers.bury.run_once()
     assert len(await rig.execute("SELECT FROM workers")) == 2
 
 

@@ -49,7 +49,8 @@ async def _live(rig: Rig) -> None:
     """What an API and a worker do in a schedule's life, keepers included."""
     worker = await rig.worker()
     schedule = await rig.create()
-    for keeper in (worker.window, worker.sweep, worker.bury, worker.reclaim, worker.zones, worker.retention):
+    keepers = worker.keepers
+    for keeper in (keepers.window, keepers.sweep, keepers.bury, keepers.reclaim, keepers.zones, keepers.retention):
         await keeper.run_once()
     rig.clock.move_to(next_of(schedule)[0])
     async with delivering(worker):

@@ -43,8 +43,8 @@ def _shown(metrics: Metrics) -> dict[str, float]:
 
 async def _worker(rig: Rig) -> Worker:
     worker = await rig.worker()
-    await worker.retention.run_once()
-    await worker.window.run_once()
+    await worker.keepers.retention.run_once()
+    await worker.keepers.window.run_once()
     return worker
 
 
@@ -52,14 +52,14 @@ async def test_nothing_is_found_while_schedules_fire(rig: Rig) -> None:
     worker = await _worker(rig)
     for _ in range(20):
         await rig.create(interval_seconds=5)
-    assert await _passes(rig, worker.scan, 1) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan, 1) == _NOTHING
     # Overdue by over ten seconds, and in the wheel; then under a lease; then recorded and in this worker's hands.
-    assert await _passes(rig, worker.scan) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan) == _NOTHING
     claims = await worker.claimer.run_once()
-    assert await worker.scan.run_once() == _NOTHING
+    assert await worker.keepers.scan.run_once() == _NOTHING
     look = await worker.advancer.run_once(claims)
     assert look.assignments
-    assert await _passes(rig, worker.scan, 1) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan, 1) == _NOTHING
 
 
 @pytest.mark.fault("27")
@@ -70,10 +70,10 @@ async def test_what_is_overdue_and_not_in_the_wheel_is_found_by_the_second_pass(
         await add_execution(connection, status="retrying", wake_at=START)
     await rig.wheel.client.flushall()
     rig.clock.move_to(next_of(schedule)[0] + timedelta(seconds=11))
-    assert (await worker.scan.run_once())[Kind.NOT_IN_WHEEL] == 0
-    assert (await _passes(rig, worker.scan, 1))[Kind.NOT_IN_WHEEL] == 2
-    await worker.window.run_once()
-    assert (await _passes(rig, worker.scan, 1))[Kind.NOT_IN_WHEEL] == 0
+    assert (await worker.keepers.scan.run_once())[Kind.NOT_IN_WHEEL] == 0
+    assert (await _passes(rig, worker.keepers.scan, 1))[Kind.NOT_IN_WHEEL] == 2
+    await worker.keepers.window.run_once()
+    assert (await _passes(rig, worker.keepers.scan, 1))[Kind.NOT_IN_WHEEL] == 0
 
 
 @pytest.mark.fault("27")
@@ -81,9 +81,9 @@ async def test_what_is_pending_under_an_id_that_nobody_has_is_found(rig: Rig) ->
     worker = await _worker(rig)
     async with rig.database.transaction() as connection:
         await add_execution(connection, owner=uuid4(), attempt=1)
-    assert (await worker.scan.run_once()) == _NOTHING | {Kind.OWNERLESS: 1}
-    await worker.bury.run_once()
-    assert (await worker.scan.run_once())[Kind.OWNERLESS] == 0
+    assert (await worker.keepers.scan.run_once()) == _NOTHING | {Kind.OWNERLESS: 1}
+    await worker.keepers.bury.run_once()
+    assert (await worker.keepers.scan.run_once())[Kind.OWNERLESS] == 0
 
 
 @pytest.mark.fault("27")
@@ -92,11 +92,11 @@ async def test_what_a_worker_owns_and_does_not_know_is_found_by_its_second_pass(
     schedule = await rig.create(max_executions=1)
     rig.clock.move_to(next_of(schedule)[0])
     (recorded,) = (await rig.fire(worker)).assignments
-    assert await _passes(rig, worker.scan) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan) == _NOTHING
     worker.deliverer.forget(recorded.execution_id)
-    assert await _passes(rig, worker.scan, 1) == _NOTHING
-    assert await _passes(rig, worker.scan, 1) == _NOTHING | {Kind.UNKNOWN_TO_OWNER: 1}
-    assert await _passes(rig, other.scan) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan, 1) == _NOTHING
+    assert await _passes(rig, worker.keepers.scan, 1) == _NOTHING | {Kind.UNKNOWN_TO_OWNER: 1}
+    assert await _passes(rig, other.keepers.scan) == _NOTHING
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_an_execution_that_nothing_looks_at_or_two_do_is_found(rig: Rig, f
         fields = fields | {"owner": worker.presence.worker_id}
     async with rig.database.transaction() as connection:
         await add_execution(connection, **fields)
-    assert await worker.scan.run_once() == _NOTHING | {Kind.UNWATCHED: 1}
+    assert await worker.keepers.scan.run_once() == _NOTHING | {Kind.UNWATCHED: 1}
 
 
 @pytest.mark.fault("27")
@@ -125,9 +125,9 @@ async def test_a_wake_that_passed_over_a_minute_ago_is_found(rig: Rig) -> None:
     async with rig.database.transaction() as connection:
         await add_execution(connection, status="retrying", wake_at=START)
     rig.clock.move(60)
-    assert (await worker.scan.run_once())[Kind.WAKE_OVERDUE] == 0
+    assert (await worker.keepers.scan.run_once())[Kind.WAKE_OVERDUE] == 0
     rig.clock.move(0.001)
-    assert (await worker.scan.run_once())[Kind.WAKE_OVERDUE] == 1
+    assert (await worker.keepers.scan.run_once())[Kind.WAKE_OVERDUE] == 1
 
 
 @pytest.mark.fault("27")
@@ -139,15 +139,15 @@ async def test_an_active_schedule_without_a_next_occurrence_is_found(rig: Rig) -
         # No row of a healthy database gets past this.
         await connection.execute("ALTER TABLE workflow_schedules DROP CONSTRAINT workflow_schedules_due_check")
         await add_schedule(connection, next_due_at=None)
-    assert await worker.scan.run_once() == _NOTHING | {Kind.WITHOUT_NEXT: 2}
+    assert await worker.keepers.scan.run_once() == _NOTHING | {Kind.WITHOUT_NEXT: 2}
 
 
 async def test_a_day_without_a_partition_is_found_before_it_comes(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
-    assert await worker.scan.run_once() == _NOTHING | {Kind.WITHOUT_PARTITION: 2}
-    await worker.retention.run_once()
-    assert await worker.scan.run_once() == _NOTHING
+    await worker.keepers.window.run_once()
+    assert await worker.keepers.scan.run_once() == _NOTHING | {Kind.WITHOUT_PARTITION: 2}
+    await worker.keepers.retention.run_once()
+    assert await worker.keepers.scan.run_once() == _NOTHING
 
 
 async def test_a_large_table_is_looked_through_part_by_part(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,14 +161,14 @@ async def test_a_large_table_is_looked_through_part_by_part(rig: Rig, monkeypatc
         for number in range(8):
             # Two of each schedule: no row falls between two parts.
             await add_execution(connection, schedule_id=schedules[number // 2], owner=uuid4())
-    found = [await worker.scan.run_once() for _ in range(3)]
+    found = [await worker.keepers.scan.run_once() for _ in range(3)]
     assert [counted[Kind.WITHOUT_NEXT] for counted in found] == [3, 6, 8]
     assert found[-1][Kind.OWNERLESS] == 8
     async with rig.database.transaction() as connection:
         await connection.execute("UPDATE workflow_schedules SET next_execution_at = next_due_at")
         await connection.execute("UPDATE executions SET owner = NULL, wake_at = now() + interval '10 years'")
     # Shown until a whole round has not found it again.
-    found = [await worker.scan.run_once() for _ in range(6)]
+    found = [await worker.keepers.scan.run_once() for _ in range(6)]
     assert [counted[Kind.WITHOUT_NEXT] for counted in found[:3]] == [8, 8, 0]
     assert found[-1] == _NOTHING
 

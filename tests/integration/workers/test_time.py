@@ -121,7 +121,7 @@ async def test_a_lease_made_after_the_clock_was_set_back_is_as_short_as_any(rig:
 
 async def test_a_shard_that_no_wake_names_is_looked_at_after_the_clock_was_set_back(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     await worker.claimer.run_once()
     rig.clock.step_back(HOUR)
     schedule = await rig.create(interval_seconds=10)
@@ -131,14 +131,14 @@ async def test_a_shard_that_no_wake_names_is_looked_at_after_the_clock_was_set_b
 
 async def test_what_is_put_after_the_clock_was_set_back_is_found_in_the_window(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     rig.clock.step_back(HOUR)
     # Due beyond what a put adds now, and within what was loaded before.
     schedule = await rig.create(interval_seconds=5_400)
     assert (await rig.wheel.state()).entries == 0
     for _ in range(31):
         rig.clock.move(60)
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
     assert (await rig.wheel.state()).entries == 1
     rig.clock.move_to(next_of(schedule)[0])
     assert len((await rig.fire(worker)).assignments) == 1
@@ -152,5 +152,5 @@ async def test_nobody_is_buried_for_a_clock_that_was_set(rig: Rig) -> None:
         for worker in (one, other):
             assert worker.presence.trusted
             await worker.presence.run_once()
-            await worker.bury.run_once()
+            await worker.keepers.bury.run_once()
     assert len(await rig.execute("SELECT FROM workers")) == 2

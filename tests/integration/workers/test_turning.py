@@ -15,7 +15,7 @@ from tests.integration.workers.stages import turn
 
 async def test_a_shard_that_is_lost_is_claimed_from_postgres_until_it_is_loaded(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     schedule = await rig.create(max_executions=1)
     rig.clock.move_to(next_of(schedule)[0])
     await rig.wheel.client.flushall()
@@ -24,7 +24,7 @@ async def test_a_shard_that_is_lost_is_claimed_from_postgres_until_it_is_loaded(
         while not await rig.history(schedule):
             await turn()
         assert worker.claiming.by_postgres
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
         while worker.claiming.by_postgres:
             rig.clock.move(0.01)
             await turn()

@@ -95,7 +95,7 @@ async def test_what_is_unfinished_is_counted_once_the_schedule_is_locked(rig: Ri
 
 async def test_an_execution_that_another_has_locked_is_handed_back_and_one_that_is_over_is_dropped(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     schedule = await rig.create()
     async with rig.database.transaction() as connection:
         held, over = [
@@ -105,7 +105,7 @@ async def test_an_execution_that_another_has_locked_is_handed_back_and_one_that_
             for _ in range(2)
         ]
     rig.clock.move(3)
-    assert await worker.sweep.run_once() == 2
+    assert await worker.keepers.sweep.run_once() == 2
     await rig.executions.cancel(CALLER, over, reason=None)
     async with rig.database.transaction() as another:
         await another.execute("SELECT FROM executions WHERE execution_id = $1 FOR NO KEY UPDATE", held)
@@ -212,7 +212,7 @@ async def test_redis_is_spoken_to_with_no_transaction_open(rig: Rig, monkeypatch
 
     monkeypatch.setattr(circuit, "command", watched)
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     schedule = await rig.create(overlap_policy=OverlapPolicy.QUEUE, max_instances=1, completion=Completion.CALLBACK)
     async with delivering(worker):
         for due in next_of(schedule, 2):
@@ -225,15 +225,15 @@ async def test_redis_is_spoken_to_with_no_transaction_open(rig: Rig, monkeypatch
         await rig.executions.retry(CALLER, first.execution_id, answer=no_answer, idempotency=None)
         await rig.executions.cancel(CALLER, queued.execution_id, reason=None)
     await rig.execute("UPDATE executions SET owner = gen_random_uuid(), wake_at = NULL WHERE finished_at IS NULL")
-    assert await worker.bury.run_once() == 1
+    assert await worker.keepers.bury.run_once() == 1
     await rig.schedules.pause(CALLER, schedule.schedule_id, reason=None)
     await rig.schedules.resume(CALLER, schedule.schedule_id, reason=None)
     await rig.wheel.client.flushall()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     rig.clock.move(63)
     for shard in range(rig.wheel.shards):
         await rig.wheel.client.delete(f"{{ss:{shard}}}:due")
-    assert await worker.sweep.run_once() == 2
-    await worker.scan.run_once()
+    assert await worker.keepers.sweep.run_once() == 2
+    await worker.keepers.scan.run_once()
     assert len(exchanges) > 30
     assert set(exchanges) == {0}

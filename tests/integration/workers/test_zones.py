@@ -51,7 +51,7 @@ async def test_a_schedule_of_older_rules_fires_next_when_the_newer_ones_say(rig:
     rig.clock.move_to(TOMORROW - 30 * MINUTE)
     worker = await rig.worker()
     with capture_logs() as logs:
-        assert await worker.zones.run_once() == 1
+        assert await worker.keepers.zones.run_once() == 1
     row = await row_of(rig, schedule)
     assert (row["next_execution_at"], row["next_due_at"], row["tzdata_version"]) == (
         *(TOMORROW, TOMORROW),
@@ -69,7 +69,7 @@ async def test_a_schedule_of_older_rules_fires_next_when_the_newer_ones_say(rig:
 async def test_what_fires_at_the_same_instant_by_the_newer_rules_is_only_marked(rig: Rig) -> None:
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW)
-    assert await (await rig.worker()).zones.run_once() == 0
+    assert await (await rig.worker()).keepers.zones.run_once() == 0
     row = await row_of(rig, schedule)
     assert (row["next_execution_at"], row["tzdata_version"]) == (TOMORROW, tzdata_version())
 
@@ -78,7 +78,7 @@ async def test_nothing_is_computed_towards_older_rules_or_by_the_same(rig: Rig) 
     wrong = TOMORROW + HOUR
     for version in (NEWER, tzdata_version(), "unknown"):
         await computed_by(rig, await daily(rig), version, wrong)
-    assert await (await rig.worker()).zones.run_once() == 0
+    assert await (await rig.worker()).keepers.zones.run_once() == 0
     rows = await rig.execute("SELECT next_due_at, tzdata_version FROM workflow_schedules")
     assert {row["tzdata_version"] for row in rows} == {NEWER, tzdata_version(), "unknown"}
     assert {row["next_due_at"] for row in rows} == {wrong}
@@ -89,10 +89,10 @@ async def test_what_is_past_due_stays_and_the_search_after_it_is_by_the_newer_ru
     worker = await rig.worker()
     await computed_by(rig, schedule, OLDER, TOMORROW - HOUR)
     rig.clock.move_to(TOMORROW - HOUR + MINUTE)
-    assert await worker.zones.run_once() == 0
+    assert await worker.keepers.zones.run_once() == 0
     assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW - HOUR
-    await worker.sweep.run_once()
-    await worker.window.run_once()
+    await worker.keepers.sweep.run_once()
+    await worker.keepers.window.run_once()
     assert [one.scheduled_for for one in (await rig.fire(worker)).assignments] == [TOMORROW - HOUR]
     row = await row_of(rig, schedule)
     assert (row["next_execution_at"], row["tzdata_version"]) == (TOMORROW, tzdata_version())
@@ -102,7 +102,7 @@ async def test_what_a_worker_may_have_claimed_ahead_stays(rig: Rig) -> None:
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     rig.clock.move_to(TOMORROW + HOUR - timedelta(milliseconds=50))
-    assert await (await rig.worker()).zones.run_once() == 0
+    assert await (await rig.worker()).keepers.zones.run_once() == 0
     assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW + HOUR
 
 
@@ -111,19 +111,19 @@ async def test_an_instant_that_has_passed_by_the_newer_rules_is_not_lost(rig: Ri
     worker = await rig.worker()
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     rig.clock.move_to(TOMORROW + 10 * MINUTE)
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
     assert [one.scheduled_for for one in (await rig.fire(worker)).assignments] == [TOMORROW]
 
 
 async def test_what_was_recorded_is_not_searched_again(rig: Rig) -> None:
     schedule = await daily(rig)
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     rig.clock.move_to(TOMORROW - timedelta(milliseconds=40))
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     assert len((await rig.fire(worker)).assignments) == 1
     await computed_by(rig, schedule, OLDER, TOMORROW + 25 * HOUR)
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     row = await row_of(rig, schedule)
     assert (row["searched_to"], row["next_execution_at"]) == (TOMORROW, TOMORROW + 24 * HOUR)
 
@@ -132,14 +132,14 @@ async def test_a_schedule_without_an_occurrence_under_the_newer_rules_is_complet
     schedule = await daily(rig, end_at=TOMORROW)
     rig.clock.move_to(TOMORROW - timedelta(milliseconds=40))
     worker = await rig.worker()
-    await worker.window.run_once()
+    await worker.keepers.window.run_once()
     assert len((await rig.fire(worker)).assignments) == 1
     await rig.execute(
         """UPDATE workflow_schedules SET status = 'active', tzdata_version = $1, next_execution_at = $2,
                   next_due_at = $2, completed_at = NULL""",
         *(OLDER, TOMORROW + HOUR),
     )
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
     row = await row_of(rig, schedule)
     assert (row["status"], row["next_due_at"], row["completed_at"]) == ("completed", None, rig.clock.now())
     assert row["status_reason"] == f"no occurrence is left under the zone rules of {tzdata_version()}"
@@ -149,7 +149,7 @@ async def test_what_does_not_fire_is_left_alone(rig: Rig) -> None:
     schedule = await daily(rig)
     await rig.schedules.pause(CALLER, schedule.schedule_id, reason=None)
     await rig.execute("UPDATE workflow_schedules SET tzdata_version = $1", OLDER)
-    assert await (await rig.worker()).zones.run_once() == 0
+    assert await (await rig.worker()).keepers.zones.run_once() == 0
     assert (await row_of(rig, schedule))["tzdata_version"] == OLDER
 
 
@@ -160,7 +160,7 @@ async def test_a_zone_that_is_gone_keeps_no_other_schedule_from_being_computed(r
     await rig.execute(
         "UPDATE workflow_schedules SET timezone = 'Mars/Olympus' WHERE schedule_id = $1", gone.schedule_id
     )
-    assert await (await rig.worker()).zones.run_once() == 1
+    assert await (await rig.worker()).keepers.zones.run_once() == 1
     assert (await row_of(rig, other))["next_due_at"] == TOMORROW
     left = await row_of(rig, gone)
     assert (left["status"], left["next_due_at"], left["tzdata_version"]) == ("active", TOMORROW + HOUR, OLDER)
@@ -170,7 +170,7 @@ async def test_a_wish_to_skip_the_next_occurrence_goes_with_it(rig: Rig) -> None
     schedule = await daily(rig)
     await rig.schedules.skip_next(CALLER, schedule.schedule_id, reason=None, expected_revision=None)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
-    assert await (await rig.worker()).zones.run_once() == 1
+    assert await (await rig.worker()).keepers.zones.run_once() == 1
     assert (await rig.schedules.get(CALLER, schedule.schedule_id)).skip_next is not None
 
 
@@ -179,7 +179,7 @@ async def test_a_calendars_days_off_count_under_the_newer_rules_too(rig: Rig) ->
     await stored(service, CALLER, calendar("firm", "2026-11-24"))
     schedule = await daily(rig, **keeps())
     await computed_by(rig, schedule, OLDER, TOMORROW + 25 * HOUR)
-    assert await (await rig.worker()).zones.run_once() == 1
+    assert await (await rig.worker()).keepers.zones.run_once() == 1
     assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW + 24 * HOUR
 
 
@@ -187,7 +187,7 @@ async def test_all_schedules_are_looked_through_however_many_pages_they_fill(rig
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     await copies(rig, schedule, 5_600)
-    assert await (await rig.worker()).zones.run_once() == 5_601
+    assert await (await rig.worker()).keepers.zones.run_once() == 5_601
     assert await rig.execute("SELECT FROM workflow_schedules WHERE next_due_at <> $1", TOMORROW) == []
 
 
@@ -210,13 +210,13 @@ async def copies(rig: Rig, schedule: Schedule, count: int) -> None:
 
 async def test_they_are_looked_through_at_the_start_and_then_each_hour(rig: Rig) -> None:
     worker = await rig.worker()
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     rig.clock.move(zones.RULES_SECONDS - 1)
-    assert await worker.zones.run_once() == 0
+    assert await worker.keepers.zones.run_once() == 0
     rig.clock.move(1)
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
 
 
 async def test_what_another_has_locked_is_looked_at_again_a_minute_later(rig: Rig) -> None:
@@ -226,9 +226,9 @@ async def test_what_another_has_locked_is_looked_at_again_a_minute_later(rig: Ri
         await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     async with rig.database.transaction() as connection:
         await connection.execute("SELECT FROM workflow_schedules WHERE schedule_id = $1 FOR UPDATE", locked.schedule_id)
-        assert await worker.zones.run_once() == 1
+        assert await worker.keepers.zones.run_once() == 1
     rig.clock.move(zones.UNFINISHED_SECONDS)
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
     assert (await row_of(rig, locked))["next_due_at"] == TOMORROW
 
 
@@ -238,9 +238,9 @@ async def test_while_another_worker_has_the_turn_it_waits_for_its_own(rig: Rig) 
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     async with rig.database.transaction() as connection:
         assert await upkeep.take_turn(connection, zones.KEEPER)
-        assert await worker.zones.run_once() == 0
+        assert await worker.keepers.zones.run_once() == 0
     rig.clock.move(zones.UNFINISHED_SECONDS)
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
 
 
 async def test_a_calendar_that_was_left_half_done_is_finished_within_seconds(rig: Rig) -> None:
@@ -248,14 +248,14 @@ async def test_a_calendar_that_was_left_half_done_is_finished_within_seconds(rig
     await stored(service, CALLER, calendar("firm"))
     schedule = await daily(rig, **keeps())
     worker = await rig.worker()
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     await rig.execute(
         """UPDATE calendars SET revision = 2, days_revision = 2,
                   days_off = '[{"first": "2026-11-24", "last": "2026-11-24", "label": null, "from_source": false}]'"""
     )
     assert not (await service.get(CALLER, "firm")).recomputed
     rig.clock.move(zones.PASS_SECONDS)
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW + 24 * HOUR
     assert (await service.get(CALLER, "firm")).recomputed
 
@@ -266,7 +266,7 @@ async def test_a_use_whose_schedule_is_gone_does_not_keep_a_calendar_unfinished(
     schedule = await daily(rig, **keeps())
     await rig.execute("DELETE FROM workflow_schedules WHERE schedule_id = $1", schedule.schedule_id)
     await rig.execute("UPDATE calendars SET revision = 2, days_revision = 2")
-    await (await rig.worker()).zones.run_once()
+    await (await rig.worker()).keepers.zones.run_once()
     assert (await service.get(CALLER, "firm")).recomputed
     assert await rig.execute("SELECT FROM calendar_uses") == []
 
@@ -286,16 +286,16 @@ async def test_a_row_that_this_release_cannot_read_holds_up_nothing_else(rig: Ri
                   days_off = '[{"first": "2026-11-24", "last": "2026-11-24", "label": null, "from_source": false}]'"""
     )
     worker = await rig.worker()
-    assert await worker.zones.run_once() == 1
+    assert await worker.keepers.zones.run_once() == 1
     assert (await row_of(rig, other))["next_due_at"] == TOMORROW + 24 * HOUR
     assert (await row_of(rig, strange))["next_due_at"] == TOMORROW
     assert not (await service.get(CALLER, "first")).recomputed
     # As if a newer release had come.
     await rig.execute("UPDATE workflow_schedules SET overlap_policy = 'skip'")
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     assert not (await service.get(CALLER, "first")).recomputed
     rig.clock.move(zones.UNFINISHED_SECONDS)
-    await worker.zones.run_once()
+    await worker.keepers.zones.run_once()
     assert (await row_of(rig, strange))["next_due_at"] == TOMORROW + 24 * HOUR
 
 
@@ -305,8 +305,8 @@ async def test_the_backlog_of_an_outage_is_recorded_whole_although_the_rules_are
     await rig.execute("UPDATE workflow_schedules SET tzdata_version = $1", OLDER)
     rig.clock.move_to(TOMORROW + 49 * HOUR)
     worker = await rig.worker()
-    assert await worker.zones.run_once() == 0
-    await worker.window.run_once()
+    assert await worker.keepers.zones.run_once() == 0
+    await worker.keepers.window.run_once()
     await rig.fire(worker)
     history = await rig.history(schedule)
     assert [one.scheduled_for for one in history] == [TOMORROW + day * 24 * HOUR for day in range(3)]

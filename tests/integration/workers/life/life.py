@@ -104,7 +104,7 @@ class Life:
         await stored(self.calendars, CALLER, calendar(CALENDAR, *sorted(day.isoformat() for day in self.days_off)))
         for _ in range(2):
             self.crews.append(await self.hire())
-        await self.crews[0].worker.window.run_once()
+        await self.crews[0].worker.keepers.window.run_once()
         for one in wanted:
             await self.create(one.definition(self.clock.now()))
 

@@ -61,7 +61,7 @@ class Look:
         crew = life.crews[self.by]
         worker = crew.worker
         await worker.presence.run_once()
-        await worker.window.run_once()
+        await worker.keepers.window.run_once()
         worker.claimer.wake(None)
         while claims := await worker.claimer.run_once():
             look = await worker.advancer.run_once(claims)
@@ -216,7 +216,7 @@ class Bury:
             await connection.execute("DELETE FROM workers WHERE worker_id = $1", buried)
         if self.dead:
             life.crews[self.by] = await life.hire()
-        await other.worker.bury.run_once()
+        await other.worker.keepers.bury.run_once()
 
         def may(old: Run, new: Run) -> bool:
             living = {one.worker.presence.worker_id for one in life.crews} - {buried}
@@ -236,9 +236,9 @@ class Keep:
     async def take(self, life: Life) -> None:
         worker = life.crews[self.by].worker
         await worker.presence.run_once()
-        await worker.window.run_once()
-        await worker.sweep.run_once()
-        await worker.reclaim.run_once()
+        await worker.keepers.window.run_once()
+        await worker.keepers.sweep.run_once()
+        await worker.keepers.reclaim.run_once()
         mine = worker.presence.worker_id
 
         def may(old: Run, new: Run) -> bool:
