@@ -45,8 +45,8 @@ async def trigger(
     overlap = Overlap(overlap_policy or OverlapPolicy.ALLOW, schedule.definition.max_instances, standing)
     overlap.place(Recording(now, now, None, 1, ExecutionStatus.PENDING, None))
     (run,) = overlap.recordings
-    if overlap.cancel_oldest:
-        cancelled = await queueing.cancel_oldest(work.connection, {schedule_id: overlap.cancel_oldest}, now=now)
+    if overlap.older_kept is not None:
+        cancelled = await queueing.make_way(work.connection, {schedule_id: overlap.older_kept}, now=now)
         work.wake(await notices.tell_of(work.connection, cancelled, now=now))
     execution = await executions.insert(
         work.connection,

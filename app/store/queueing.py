@@ -80,22 +80,24 @@ _LOOK_LATER = f"""
      WHERE e.execution_id = l.execution_id AND e.recorded_for BETWEEN $2 AND $3
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
-_CANCEL_OLDEST = """
-    WITH oldest AS MATERIALIZED (
-        SELECT o.execution_id, o.recorded_for
-          FROM unnest($1::uuid[], $2::int[]) AS u(schedule_id, number)
-         CROSS JOIN LATERAL (
-               SELECT e.execution_id, e.recorded_for FROM executions e
-                WHERE e.schedule_id = u.schedule_id AND e.group_id IS NULL
-                  AND e.finished_at IS NULL AND e.status <> 'queued'
-                ORDER BY e.recorded_for, e.execution_id LIMIT u.number) o),
-    locked AS MATERIALIZED (
-        SELECT e.execution_id, e.recorded_for FROM executions e JOIN oldest USING (execution_id, recorded_for)
-         WHERE e.finished_at IS NULL ORDER BY e.execution_id FOR NO KEY UPDATE OF e)
+# idx_executions_unfinished. All that stand are locked, and counted once they are: what ends meanwhile drops out.
+_MAKE_WAY = """
+    WITH standing AS MATERIALIZED (
+        SELECT e.execution_id, e.recorded_for, e.schedule_id, g.kept
+          FROM unnest($1::uuid[], $2::int[]) AS g(schedule_id, kept)
+          JOIN executions e ON e.schedule_id = g.schedule_id
+         WHERE e.group_id IS NULL AND e.finished_at IS NULL AND e.status <> 'queued'
+         ORDER BY e.execution_id
+           FOR NO KEY UPDATE OF e),
+    ranked AS (
+        SELECT execution_id, recorded_for, kept,
+               row_number() OVER (PARTITION BY schedule_id ORDER BY recorded_for DESC, execution_id DESC) AS place
+          FROM standing)
     UPDATE executions e
        SET status = 'cancelled', reason = 'cancel_running', owner = NULL, wake_at = NULL, finished_at = $3
-      FROM locked l
-     WHERE e.execution_id = l.execution_id AND e.recorded_for = l.recorded_for AND e.finished_at IS NULL
+      FROM ranked r
+     WHERE e.execution_id = r.execution_id AND e.recorded_for = r.recorded_for AND r.place > r.kept
+       AND e.finished_at IS NULL
     RETURNING e.execution_id
 """
 
@@ -164,9 +166,9 @@ async def look_later(connection: Connection, execution_ids: Sequence[UUID], *, a
     return [Wake(*row) for row in rows]
 
 
-async def cancel_oldest(connection: Connection, numbers: dict[UUID, int], *, now: datetime) -> list[UUID]:
-    """Cancel so many of each locked schedule's unfinished runs, from the oldest on. Answers which they were."""
-    rows = await connection.fetch(_CANCEL_OLDEST, list(numbers), list(numbers.values()), now)
+async def make_way(connection: Connection, kept: dict[UUID, int], *, now: datetime) -> list[UUID]:
+    """Cancel each locked schedule's unfinished runs but so many, the newest. Answers which they were."""
+    rows = await connection.fetch(_MAKE_WAY, list(kept), list(kept.values()), now)
     return [row[0] for row in rows]
 
 

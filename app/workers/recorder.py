@@ -85,7 +85,7 @@ class Recorder:
             for position, recording in enumerate(decision.recordings)
         ]
         # Before the new ones are there: they are younger than all that make way for them.
-        await self._cancel_oldest(connection, decisions, look)
+        await self._make_way(connection, decisions, look)
         now = self._clock.now()
         inserted = await firing.record(connection, new, owner=owner, now=now)
         fired: dict[UUID, list[NewExecution]] = {}
@@ -122,17 +122,17 @@ class Recorder:
         look.made_room |= {group for group, limit in groups.items() if standing[group] < limit}
         look.wakes += [Wake(one.schedule.community_id, one.execution_id, now + HEAD_LOOKS_AFTER) for one in queued]
 
-    async def _cancel_oldest(
+    async def _make_way(
         self, connection: Connection, decisions: list[tuple[LockedSchedule, Decision]], look: Look
     ) -> None:
-        numbers = {
-            schedule.due.schedule_id: decision.cancel_oldest
+        kept = {
+            schedule.due.schedule_id: decision.older_kept
             for schedule, decision in decisions
-            if decision.cancel_oldest
+            if decision.older_kept is not None
         }
-        if numbers:
+        if kept:
             now = self._clock.now()
-            cancelled = await queueing.cancel_oldest(connection, numbers, now=now)
+            cancelled = await queueing.make_way(connection, kept, now=now)
             look.wakes += await notices.tell_of(connection, cancelled, now=now)
             look.cancelled += cancelled
 

@@ -62,7 +62,7 @@ def _decide(schedule: DueSchedule, standing: Standing, now: datetime) -> Decisio
         waiting = due.rest_from
     else:
         waiting = _next(schedule, searched_to)
-    return Decision(recordings, searched_to, waiting, overlap.cancel_oldest)
+    return Decision(recordings, searched_to, waiting, overlap.older_kept)
 
 
 def _next(schedule: DueSchedule, searched_to: datetime) -> Waiting | None:

@@ -46,9 +46,12 @@ class Overlap:
         return sum(recording.fires for recording in self._placed)
 
     @property
-    def cancel_oldest(self) -> int:
-        """How many older runs make way."""
-        return self._cancelled
+    def older_kept(self) -> int | None:
+        """How many of the older runs go on, the newest of them; null where none has to make way.
+
+        Not how many make way: by the time they do, some may have ended, and have made room themselves.
+        """
+        return self._older - self._cancelled if self._cancelled else None
 
     def place(self, run: Recording) -> None:
         """Take in the next run."""

@@ -67,13 +67,14 @@ class Recording:
 class Decision:
     """What to record, and the schedule's timing afterwards; `waiting` is null when it is completed.
 
-    `cancel_oldest` is how many of its unfinished executions, from the oldest on, make way for the new ones.
+    `older_kept` is how many of its unfinished executions go on, while the oldest beyond them make way for the new ones;
+    null where all do.
     """
 
     recordings: tuple[Recording, ...]
     searched_to: datetime
     waiting: Waiting | None
-    cancel_oldest: int = 0
+    older_kept: int | None = None
 
     @property
     def status(self) -> ScheduleStatus:

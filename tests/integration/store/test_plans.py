@@ -220,7 +220,7 @@ async def test_what_a_queue_asks_for_is_answered_by_the_index_of_the_unfinished(
     await queueing.await_room(_as_connection(plans), groups)
     await queueing.wake_oldest(_as_connection(plans), groups, now=START)
     await queueing.oldest_queued(_as_connection(plans), groups[0], 10)
-    await queueing.cancel_oldest(_as_connection(plans), dict.fromkeys(ids, 1), now=START)
+    await queueing.make_way(_as_connection(plans), dict.fromkeys(ids, 1), now=START)
     assert plans.scanned_whole <= {"executions_default", "executions_20261124"}
 
 

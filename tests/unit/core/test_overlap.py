@@ -20,7 +20,8 @@ def placed(
     overlap = Overlap(policy, limit, standing)
     for number in range(runs):
         overlap.place(Recording(at(number), at(number), None, 1, PENDING, None))
-    return [(one.status, one.reason) for one in overlap.recordings], overlap.cancel_oldest
+    kept = standing.unfinished if overlap.older_kept is None else overlap.older_kept
+    return [(one.status, one.reason) for one in overlap.recordings], standing.unfinished - kept
 
 
 @pytest.mark.parametrize(

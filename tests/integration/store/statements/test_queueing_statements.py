@@ -1,0 +1,59 @@
+"""Runs that make way for others, whatever ends meanwhile."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from app.core.ids import new_id
+from app.store import queueing
+from app.store.database import Database
+from tests.clocks import START
+from tests.integration.store.rows import add_execution, execution
+
+SECOND = timedelta(seconds=1)
+
+
+async def _standing(database: Database, schedule_id: UUID, number: int) -> list[UUID]:
+    """So many runs of a schedule that have not ended, the oldest first."""
+    async with database.transaction() as connection:
+        return [
+            await add_execution(connection, schedule_id=schedule_id, at=START + number * SECOND, attempt=1)
+            for number in range(number)
+        ]
+
+
+async def test_the_oldest_make_way_and_the_newest_go_on(database: Database) -> None:
+    one, other = new_id(1), new_id(2)
+    runs, others = await _standing(database, one, 4), await _standing(database, other, 2)
+    async with database.transaction() as connection:
+        queued = await add_execution(connection, schedule_id=one, status="queued")
+        of_backfill = await add_execution(connection, schedule_id=one, group_id=uuid4())
+        assert set(await queueing.make_way(connection, {one: 1, other: 0}, now=START)) == {*runs[:3], *others}
+        for left in (runs[3], queued, of_backfill):
+            assert (await execution(connection, left))["finished_at"] is None
+
+
+async def test_who_ended_before_it_is_looked_has_made_room(database: Database) -> None:
+    schedule_id = new_id(1)
+    runs = await _standing(database, schedule_id, 3)
+    # Three stood when it was decided that one has to make way.
+    async with database.transaction() as connection:
+        await connection.execute(
+            "UPDATE executions SET finished_at = $2, status = 'succeeded' WHERE execution_id = $1", runs[1], START
+        )
+        assert await queueing.make_way(connection, {schedule_id: 2}, now=START) == []
+
+
+async def test_who_ends_while_it_is_looked_makes_room(database: Database) -> None:
+    schedule_id = new_id(1)
+    runs = await _standing(database, schedule_id, 3)
+    async with database.transaction() as making, database.connection() as watching:
+        async with database.transaction() as ending:
+            await ending.execute(
+                "UPDATE executions SET finished_at = $2, status = 'succeeded' WHERE execution_id = $1", runs[2], START
+            )
+            making_way = asyncio.create_task(queueing.make_way(making, {schedule_id: 2}, now=START))
+            async with asyncio.timeout(10):
+                while not await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.005)
+        assert await making_way == []
