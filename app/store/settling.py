@@ -19,8 +19,11 @@ from app.store.these import THESE, UNFINISHED
 # a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
 _SETTLE = f"""
     UPDATE executions e
-       SET status = u.status, attempts = e.attempts || u.attempt::jsonb, failures = e.failures + u.failed,
+       SET status = u.status, failures = e.failures + u.failed,
            owner = NULL, finished_at = u.finished_at, error = u.error,
+           -- The same once more, where the answer to the first was lost: only what runs on passes the fence again.
+           attempts = CASE WHEN e.status = 'running' AND e.attempts @> u.attempt::jsonb THEN e.attempts
+                           ELSE e.attempts || u.attempt::jsonb END,
            -- A late answer of a former owner must not take back what a heartbeat gave.
            wake_at = CASE WHEN u.status = 'running' AND e.status = 'running' THEN greatest(e.wake_at, u.wake_at)
                           ELSE u.wake_at END,

@@ -118,6 +118,21 @@ async def test_attempts_add_up_and_the_first_lateness_stays(database: Database) 
     assert (row["started_at"], row["lateness_ms"]) == (START, 1)
 
 
+async def test_what_runs_on_and_is_written_once_more_has_its_attempt_once(database: Database) -> None:
+    """The answer to the first commit was lost."""
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=ME, attempt=1)
+        running = _outcome(wanted, ExecutionStatus.RUNNING, failed=False, error=None, wake_at=LATER, finished_at=None)
+        for _ in range(2):
+            assert (await settling.settle(connection, [running])).executions == {wanted}
+        row = await execution(connection, wanted)
+        assert (row["status"], row["wake_at"], orjson.loads(row["attempts"])) == ("running", LATER, [{"number": 1}])
+        another = replace(running, number=2, attempt_json='[{"number": 2}]')
+        assert (await settling.settle(connection, [another])).executions == {wanted}
+        row = await execution(connection, wanted)
+    assert orjson.loads(row["attempts"]) == [{"number": 1}, {"number": 2}]
+
+
 async def test_an_engines_id_is_not_forgotten_by_a_later_answer_without_one(database: Database) -> None:
     async with database.transaction() as connection:
         wanted = await add_execution(connection, owner=ME, attempt=1, engine_execution_id="engine-0")
