@@ -36,7 +36,7 @@ class Metrics:
         )
         self.wheel_behind = self._gauge("wheel_behind", "1 while a put failed and the wheel is to be loaded again")
         self.clock_skew_seconds = self._gauge("clock_skew_seconds", "This machine's clock, less Postgres's")
-        self.clock_steps = self._counter("clock_steps", "Backward jumps of Postgres's clock by more than a second")
+        self.clock_steps = self._counter("clock_steps", "Jumps of Postgres's clock by over a second, either way")
 
         self.claimed = self._counter("claimed_entries", "Entries claimed, from the wheel or from Postgres")
         self.claimed_in_vain = self._counter("claimed_in_vain", "Claimed entries that turned out taken or gone")

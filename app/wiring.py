@@ -65,7 +65,7 @@ async def connected(
 
     def stepped(seconds: float) -> None:
         metrics.clock_steps.inc()
-        log.warning("clock_stepped_back", category="SYSTEM", seconds=round(seconds, 3))
+        log.warning("clock_stepped", category="SYSTEM", seconds=round(seconds, 3))
 
     metrics.clock_skew_seconds.set_function(lambda: clock.skew_seconds)
     try:

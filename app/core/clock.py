@@ -172,18 +172,18 @@ class DatabaseClock(SystemClock):
     def observe(self, database_now: datetime, asked_at: float, answered_at: float) -> float:
         """Take in a measurement: Postgres's instant, and `monotonic()` before and after the question.
 
-        Returns the seconds by which the clock was stepped back; 0.0 when it was not.
+        Returns the seconds by which Postgres's clock was set, negative for back; 0.0 when it was not, or by no more
+        than a second, as far as can be told.
         """
         # Postgres looked at its clock no later than it answered: by this bound, unlike by the middle of the round
         # trip, this clock is never ahead of Postgres's, and nothing is sent early by the error of a measurement.
         offset = database_now.timestamp() - answered_at
         highest = database_now.timestamp() - asked_at
         before = self._offset
-        was_set = before is not None and (
-            highest < before - _PRECISION_SECONDS or offset > before + self._best_round_trip + _PRECISION_SECONDS
-        )
-        if was_set:
-            # However long the ways took, no clock that ran on answers both: what was measured before is past.
+        # By so much at least it was set, however long the ways took.
+        back, forward = (0.0, 0.0) if before is None else (before - highest, offset - before - self._best_round_trip)
+        if max(back, forward) > _PRECISION_SECONDS:
+            # No clock that ran on answers both: what was measured before is past.
             self._measurements.clear()
             # Whoever waits for an instant now has to wait for longer, or not at all.
             for event in self._waiting:
@@ -191,10 +191,11 @@ class DatabaseClock(SystemClock):
         self._measurements.append((answered_at - asked_at, offset))
         self._measured_at = answered_at
         self._best_round_trip, self._offset = min(self._measurements)
-        if before is None or before - highest <= _SLEW_LIMIT_SECONDS:
+        if before is None or max(back, forward) <= _SLEW_LIMIT_SECONDS:
             return 0.0
-        self._last_ms = 0
-        return before - offset
+        if back > 0:
+            self._last_ms = 0
+        return offset - before
 
     def now_ms(self) -> int:
         if self._offset is None:

@@ -149,7 +149,7 @@ class Database:
         raise AssertionError("unreachable")
 
     async def measure(self, clock: DatabaseClock) -> float:
-        """Set the clock by Postgres's. Returns the seconds by which it was stepped back, as `observe` does."""
+        """Set the clock by Postgres's. Returns the seconds by which it was stepped, as `observe` does."""
         async with self.connection() as connection:
             asked_at = clock.monotonic()
             database_now: datetime = await connection.fetchval("SELECT clock_timestamp()")

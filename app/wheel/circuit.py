@@ -8,6 +8,7 @@ whoever needs the wheel they are the same.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 
 import structlog
 
@@ -119,7 +120,8 @@ class Circuit:
         self._pause_seconds = (
             _ASK_EVERY_SECONDS if steady else min(self._pause_seconds * 2, _ASK_AT_LEAST_EVERY_SECONDS)
         )
-        self._asking = asyncio.create_task(self._ask_until_back(), name="redis-back")
+        # In a context of its own: the request or batch that found out is not what it goes on about.
+        self._asking = asyncio.create_task(self._ask_until_back(), name="redis-back", context=Context())
 
     async def _ask_until_back(self) -> None:
         while True:

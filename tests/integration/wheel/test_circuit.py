@@ -4,6 +4,8 @@ import asyncio
 import time
 
 import pytest
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from app.wheel.circuit import Circuit, RedisAwayException
 from tests.clocks import ManualClock
@@ -139,3 +141,17 @@ async def test_a_redis_that_comes_and_goes_is_believed_more_slowly_each_time(
     await _fail(circuit)
     await _pass(clock, 0.3)
     assert circuit.error is None
+
+
+async def test_what_is_told_of_it_names_no_request_that_happened_to_find_out(
+    circuit: Circuit, clock: ManualClock, mending: Mending
+) -> None:
+    mending.answer = True
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        with bound_contextvars(request_id="one of many"):
+            await _fail(circuit)
+        await _pass(clock, 0.3)
+    assert [(line["event"], line.get("request_id")) for line in logs] == [
+        ("redis_away", "one of many"),
+        ("redis_back", None),
+    ]

@@ -125,17 +125,18 @@ def test_a_step_backwards_beyond_a_second_is_taken_at_once_and_told(clock: HandM
     clock.measure()
     clock.now_ms()
     clock.database_ahead -= 3600
-    assert clock.measure(there=0.3, back=0.0) == pytest.approx(3600, abs=0.01)
+    assert clock.measure(there=0.3, back=0.0) == pytest.approx(-3600, abs=0.01)
     assert clock.error_ms() == pytest.approx(-1, abs=1)
     # Told once: the next measurement is a usual one.
     assert clock.measure() == 0.0
 
 
-def test_a_step_forwards_is_taken_at_once_and_needs_no_telling(clock: HandMovedDatabaseClock) -> None:
+def test_a_step_forwards_is_taken_at_once_and_told(clock: HandMovedDatabaseClock) -> None:
     clock.measure()
     clock.database_ahead += 3600
-    assert clock.measure(there=0.4, back=0.0) == 0.0
+    assert clock.measure(there=0.4, back=0.0) == pytest.approx(3600, abs=0.01)
     assert clock.error_ms() == pytest.approx(-1, abs=1)
+    assert clock.measure() == 0.0
 
 
 def test_a_slow_answer_is_not_taken_for_a_step(clock: HandMovedDatabaseClock) -> None:
@@ -147,10 +148,10 @@ def test_a_slow_answer_is_not_taken_for_a_step(clock: HandMovedDatabaseClock) ->
 
 def test_several_steps_are_each_told(clock: HandMovedDatabaseClock) -> None:
     clock.measure()
-    for step in (2.0, 30.0, 500.0):
+    for step in (-2.0, 30.0, -30.0, -500.0, 2.0):
         clock.seconds += 10
         clock.now_ms()
-        clock.database_ahead -= step
+        clock.database_ahead += step
         assert clock.measure() == pytest.approx(step, abs=0.01)
 
 
