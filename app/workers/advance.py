@@ -18,6 +18,7 @@ from app.wheel.connection import AWAY
 from app.wheel.wheel import Wheel
 from app.workers.look import Look, execution_of, reason_of, schedule_of
 from app.workers.looker import Looker
+from app.workers.outage import Outage
 from app.workers.presence import Presence
 from app.workers.released import put_back
 from app.workers.signals import Point, Signals
@@ -50,6 +51,7 @@ class Advancer:
         self._metrics = metrics
         self._deliver = deliver
         self._signals = signals
+        self._outage = Outage(clock, "advance_waits")
         self._looker = Looker(clock, claim_ahead_ms=wheel.claim_ahead_ms, reach_ms=wheel.reach_ms)
 
     async def run_once(self, claims: Sequence[Claimed]) -> Look:
@@ -81,7 +83,7 @@ class Advancer:
             try:
                 return await self._look(members)
             except StoreUnavailableException as away:
-                log.warning("advance_waits", category="ERROR", error=away.detail, entries=len(members))
+                self._outage.waits(away, entries=len(members))
                 await self._clock.sleep(_RETRY_SECONDS)
             except Exception:
                 failures += 1

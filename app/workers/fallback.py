@@ -23,6 +23,7 @@ from app.wheel.wheel import UNLEASED, Wheel
 from app.workers.advance import SET_BACK_MS, Advancer
 from app.workers.look import Look, execution_of, schedule_of
 from app.workers.looker import Looker
+from app.workers.outage import Outage
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 
@@ -63,7 +64,7 @@ class Fallback:
         self._looker = Looker(clock, claim_ahead_ms=max(wheel.claim_ahead_ms, FAR_AHEAD_MS))
         self._claimed: Claims = []
         self._set_back: dict[UUID, int] = {}
-        self._told = False
+        self._outage = Outage(clock, "advance_waits")
 
     async def run_once(self, limit: int) -> tuple[int, int]:
         """Record what is due, up to `limit` schedules and as many executions, and hand it over.
@@ -72,14 +73,10 @@ class Fallback:
         waited out.
         """
         try:
-            claimed, next_ms = await self._run_once(limit)
+            return await self._run_once(limit)
         except StoreUnavailableException as away:
-            if not self._told:
-                log.warning("advance_waits", category="ERROR", error=away.detail)
-            self._told = True
+            self._outage.waits(away)
             return 0, self._clock.now_ms() + _RETRY_MS
-        self._told = False
-        return claimed, next_ms
 
     async def _run_once(self, limit: int) -> tuple[int, int]:
         async with self._database.connection() as connection:
@@ -108,6 +105,9 @@ class Fallback:
         except StoreUnavailableException:
             raise
         except Exception:
+            if not self._claimed:
+                # It is the claiming that fails, and no row's fault.
+                raise
             log.exception("advance_failed", category="ERROR", entries=sum(len(one.members) for one in self._claimed))
             look = await self._take_apart()
         entries = sum(len(claim.members) for claim in self._claimed)

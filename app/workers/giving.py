@@ -19,13 +19,14 @@ from app.store import notices, queueing, settling, taking
 from app.store.database import Connection, Database
 from app.wheel.wheel import Wheel
 from app.workers.later import Later
+from app.workers.outage import Outage
 from app.workers.released import put_back
+from app.workers.underway import Underway
 
 BATCH = 250
 _GATHER_MS = 20
 """Nobody waits for it: who is given back comes again in a second or so."""
 _RETRY_SECONDS = 0.25
-_AFTER_FAILURE_SECONDS = 1.0
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -45,6 +46,8 @@ class GiveBack:
         self._pending: list[Later] = []
         self._writing = 0
         self._came = asyncio.Event()
+        self._outage = Outage(clock, "give_back_waits")
+        self.underway = Underway(clock)
 
     def __len__(self) -> int:
         return len(self._pending) + self._writing
@@ -73,7 +76,8 @@ class GiveBack:
             if self._pending and len(self._pending) < BATCH:
                 await self._clock.sleep(_GATHER_MS / 1000)
             try:
-                await self.run_once()
+                with self.underway.this():
+                    await self.run_once()
             finally:
                 if self._pending:
                     self._came.set()
@@ -105,11 +109,15 @@ class GiveBack:
             try:
                 return await write(batch)
             except StoreUnavailableException as away:
-                log.warning("give_back_waits", category="ERROR", error=away.detail, executions=len(batch))
+                self._outage.waits(away, executions=len(batch))
                 await self._clock.sleep(_RETRY_SECONDS)
             except Exception:
                 log.exception("give_back_failed", category="ERROR", executions=len(batch))
-                await self._clock.sleep(_AFTER_FAILURE_SECONDS)
+                if len(batch) == 1:
+                    # It stays pending under this worker's id, and is released as unknown to it.
+                    return []
+                # One poisoned row does not hold up the others.
+                return [wake for one in batch for wake in await self._until_written(write, [one])]
         return []
 
     async def _release(self, batch: Sequence[Later]) -> list[Wake]:

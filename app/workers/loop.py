@@ -41,6 +41,7 @@ from app.workers.released import hand_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
 from app.workers.stopping import Stopping
+from app.workers.underway import Underway
 
 _BATCHES_WAITING = 1
 _BATCHES_AT_ONCE = 2
@@ -115,6 +116,7 @@ class Worker:
             knows=self.deliverer.knows,
             came_round=self._came_round,
         )
+        self.advancing = Underway(clock)
         self.line = Line(places=_BATCHES_WAITING)
         self.quick = QuickLine()
         self.claimer = Claimer(
@@ -142,7 +144,6 @@ class Worker:
             shard_lost=self.keepers.load_soon,
         )
         self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
-        self._advancing: dict[object, float] = {}
         self._rounds: dict[str, float] = {}
 
     @property
@@ -214,7 +215,13 @@ class Worker:
             **self.keepers.loops(),
         }
         self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)
-        self._metrics.watch_loop("advance", self.longest_advance_seconds)
+        for name, underway in (
+            ("advance", self.advancing),
+            ("settle", self.settler.underway),
+            ("give-back", self.giving.underway),
+            ("pause", self.pausing.underway),
+        ):
+            self._metrics.watch_loop(name, underway.longest_seconds)
         return [asyncio.create_task(self._endure(name, loop), name=name) for name, loop in loops.items()]
 
     async def _endure(self, name: str, loop: Callable[[], Awaitable[object]]) -> None:
@@ -235,22 +242,15 @@ class Worker:
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
 
     async def _advance_forever(self, line: Line) -> None:
-        advance = object()
         while True:
             batch = await line.get()
             self.claiming.taken()
-            self._advancing[advance] = self._clock.monotonic()
             try:
-                await self.advancer.run_once(batch)
+                with self.advancing.this():
+                    await self.advancer.run_once(batch)
             finally:
-                del self._advancing[advance]
                 line.done()
                 self.claimer.advanced(batch)
-
-    def longest_advance_seconds(self) -> float:
-        """How long ago the advance that is under way longest began; nothing where none is."""
-        now = self._clock.monotonic()
-        return now - min(self._advancing.values(), default=now)
 
     async def _shut_down(self, claiming: "asyncio.Task[None]") -> None:
         """Claim no more, release what was not sent, finish what was, settle."""

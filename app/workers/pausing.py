@@ -15,6 +15,7 @@ from app.delivery.sender import Delivered
 from app.service.schedules import ScheduleService
 from app.store import schedules
 from app.store.database import Database
+from app.workers.underway import Underway
 
 _WAIT_AT_MOST = 1_000
 _LOOKED_AT_ONCE = 100
@@ -45,6 +46,7 @@ class Pausing:
         self._waiting: dict[UUID, _Gone] = {}
         self._under_way = False
         self._came = asyncio.Event()
+        self.underway = Underway(clock)
 
     @property
     def busy(self) -> bool:
@@ -71,7 +73,8 @@ class Pausing:
             await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
             self._came.clear()
             while self._waiting:
-                await self.run_once()
+                with self.underway.this():
+                    await self.run_once()
 
     async def run_once(self) -> None:
         """Pause some of those that wait."""

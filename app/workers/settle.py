@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
 from uuid import UUID
@@ -22,9 +23,11 @@ from app.store.database import Database
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
+from app.workers.outage import Outage
 from app.workers.pausing import Pausing
 from app.workers.released import put_back
 from app.workers.signals import Point, Signals
+from app.workers.underway import Underway
 
 BATCH = 500
 _GATHER_MS = 3
@@ -32,6 +35,7 @@ _GATHER_MS = 3
 _CADENCE_MS = 10
 """How far apart batches are where outcomes keep coming: each costs Postgres and this worker half a millisecond."""
 _RETRY_SECONDS = 0.25
+_UNWRITABLE = "what the target said could not be written"
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -62,6 +66,8 @@ class Settler:
         self._unsettled = 0
         self._came = asyncio.Event()
         self._settled_at = -inf
+        self._outage = Outage(clock, "settle_waits")
+        self.underway = Underway(clock)
 
     def add(self, delivered: Delivered) -> None:
         """Settle an attempt soon."""
@@ -113,7 +119,8 @@ class Settler:
             if self._waiting and len(self._waiting) < BATCH:
                 await self._clock.sleep(self._gathering_seconds())
             try:
-                await self.run_once()
+                with self.underway.this():
+                    await self.run_once()
             finally:
                 self._settled_at = self._clock.monotonic()
                 # What came meanwhile is gathered again, unless it is a whole batch already.
@@ -139,7 +146,7 @@ class Settler:
             log.warning("queue_wake_lost", category="ERROR", error=str(lost), groups=len(groups))
             return []
 
-    async def _write(self, outcomes: Sequence[Outcome]) -> Settled:
+    async def _write(self, outcomes: Sequence[Outcome], *, plain: bool = False) -> Settled:
         failures = 0
         while True:
             try:
@@ -151,16 +158,18 @@ class Settler:
                 async with self._database.connection() as connection:
                     return await settling.settle(connection, outcomes)
             except StoreUnavailableException as away:
-                log.warning("settle_waits", category="ERROR", error=away.detail, outcomes=len(outcomes))
+                self._outage.waits(away, outcomes=len(outcomes))
                 await self._clock.sleep(_RETRY_SECONDS)
             except Exception:
                 failures += 1
                 if failures < 2:
                     continue
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
-                if len(outcomes) == 1:
+                if len(outcomes) == 1 and plain:
                     # It stays pending under this worker's id, and is released as unknown to it.
                     return Settled()
+                if len(outcomes) == 1:
+                    return await self._write([_plain(outcomes[0])], plain=True)
                 whole = Settled()
                 for one in outcomes:
                     whole |= await self._write([one])
@@ -230,6 +239,14 @@ def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] =
         started_at=from_ms(delivered.started_ms),
         lateness_ms=delivered.started_ms - assignment.due_ms,
     )
+
+
+def _plain(outcome: Outcome) -> Outcome:
+    """The outcome without what the target said: one that cannot be written would be delivered again without end."""
+    (attempt,) = orjson.loads(outcome.attempt_json)
+    error = None if outcome.error is None else _UNWRITABLE
+    attempt_json = orjson.dumps([attempt | {"error": error}]).decode()
+    return replace(outcome, error=error, attempt_json=attempt_json, engine_execution_id=None, result_json=None)
 
 
 def _next_attempt_at(delivered: Delivered, now: datetime, draw: Callable[[], float]) -> datetime | None:

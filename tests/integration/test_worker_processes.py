@@ -167,7 +167,7 @@ async def test_several_processes_fire_and_one_port_shows_each_of_them(machine: M
                 # Each shows its age once it has come round; the alerts ask for these.
                 while {loop for loop, _ in ages} != LOOPS:
                     text = (await client.get(f"{parent.url}/metrics")).text
-                    ages = re.findall(r'loop_age_seconds\{process="1",loop="(\w+)"\} (\S+)', text)
+                    ages = re.findall(r'loop_age_seconds\{process="1",loop="([\w-]+)"\} (\S+)', text)
         assert all(float(age) < 20 for _, age in ages), "what has nothing to do is not old"
         assert await parent.script.end(signal.SIGTERM) == 0
         assert await parent.rows() == 0

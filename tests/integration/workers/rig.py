@@ -117,6 +117,15 @@ class Rig:
         async with self.database.connection() as connection:
             return await connection.fetch(statement, *arguments)
 
+    async def refuse_updates(self, table: str, when: str) -> None:
+        """Have Postgres refuse to write rows of which a condition on `OLD` and `NEW` holds, by the trigger `refuse`."""
+        await self.execute("""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'not this one'; END $$""")
+        await self.execute(f"""
+            CREATE TRIGGER refuse BEFORE UPDATE ON {table}
+            FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()""")
+
 
 def next_of(schedule: Schedule, number: int = 1) -> list[Any]:
     """The schedule's next nominal instants."""

@@ -217,8 +217,8 @@ async def test_two_batches_are_advanced_at_once_and_a_further_one_waits_for_its_
             await running.schedules.create(CALLER, one_time(at), answer=no_answer, idempotency=None)
             await until(lambda number=number: holds.reached_by[Point.CLAIMED] == number)  # type: ignore[misc]
             await until(lambda number=number: holds.reached_by[Point.RECORDED] == min(number, 2))  # type: ignore[misc]
-        assert running.worker.longest_advance_seconds() > 0.2, "held since the first was claimed"
+        assert running.worker.advancing.longest_seconds() > 0.2, "held since the first was claimed"
         assert holds.reached_by[Point.RECORDED] == 2
         holds.go_on.set()
         await running.receiver.wait_for(4, within_seconds=10)
-        await until(lambda: running.worker.longest_advance_seconds() == 0)
+        await until(lambda: running.worker.advancing.longest_seconds() == 0)

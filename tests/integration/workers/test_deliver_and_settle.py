@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import web
@@ -176,6 +176,28 @@ async def test_a_refused_attempt_is_tried_again_by_any_worker_and_then_a_dead_le
     assert [attempt.number for attempt in dead.attempts] == [1, 2, 3]
     assert dead.error == "HTTP 503: not today"
     assert set(rig.receiver.deliveries().values()) == {3}
+
+
+async def test_an_outcome_that_cannot_be_written_as_it_came_is_written_without_what_the_target_said(rig: Rig) -> None:
+    """Else it would be delivered again and again, whatever its budget."""
+
+    async def broken(request: Received) -> web.StreamResponse:
+        cursed_one = request.path.endswith(f"{cursed.definition.workflow_id}/execute")
+        return web.Response(status=422, text="a curse" if cursed_one else "no")
+
+    rig.receiver.behaviour = broken
+    worker = await rig.worker()
+    cursed, healthy = await rig.create(workflow_id=uuid4(), max_executions=1), await rig.create(max_executions=1)
+    await rig.refuse_updates("executions", "NEW.error LIKE '%a curse%'")
+    async with delivering(worker):
+        await fire_next(rig, worker, cursed)
+        await rig.receiver.wait_for(2)
+        await settled(rig, worker)
+    dead, other = await only(rig, cursed), await only(rig, healthy)
+    assert (dead.status, other.status) == (ExecutionStatus.FAILED, ExecutionStatus.FAILED)
+    assert dead.error == dead.attempts[0].error == "what the target said could not be written"
+    assert dead.attempts[0].status_code == 422
+    assert other.error == "HTTP 422: no"
 
 
 @pytest.mark.fault("18")

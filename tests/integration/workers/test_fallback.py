@@ -294,12 +294,7 @@ async def test_a_poisoned_row_fails_and_the_others_go_on(rig: Rig, worker: Worke
 
 async def test_a_row_that_cannot_even_be_set_aside_is_let_alone_for_a_while(rig: Rig, worker: Worker) -> None:
     cursed, healthy = await rig.create(interval_seconds=3600, **FREE), await rig.create(interval_seconds=3600, **FREE)
-    await rig.execute("""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'not this one'; END $$""")
-    await rig.execute(f"""
-        CREATE TRIGGER refuse BEFORE UPDATE ON workflow_schedules
-        FOR EACH ROW WHEN (OLD.schedule_id = '{cursed.schedule_id}') EXECUTE FUNCTION refuse()""")
+    await rig.refuse_updates("workflow_schedules", f"OLD.schedule_id = '{cursed.schedule_id}'")
     await before(rig, healthy, 0)
     assert await claimed(worker) == 2
     assert len(await rig.history(healthy)) == 1

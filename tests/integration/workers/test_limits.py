@@ -314,6 +314,22 @@ async def test_more_than_a_batch_is_given_back_although_nothing_comes_after_it(
     assert Counter(row["owner"] for row in rows) == {None: 4, worker.presence.worker_id: 1}
 
 
+async def test_one_that_cannot_be_given_back_does_not_hold_up_the_others(rig: Rig, hosts: Hosts) -> None:
+    worker = await hosts.worker(concurrency=20, target_max_concurrent=1)
+    async with target(hangs) as hanging:
+        wanted = await hosts.due(hanging.url, 5)
+        await hosts.go_on([worker], lambda: len(worker.deliverer.hold) == 5)
+        await rig.refuse_updates("executions", f"OLD.execution_id = '{wanted[2]}' AND NEW.owner IS NULL")
+        async with hosts.working(worker):
+            await hosts.go_on([], lambda: value(worker, "given_back_total", reason="concurrency") == 4)
+            await hosts.go_on([], lambda: len(worker.giving) == 0)
+        (cursed,) = await hosts.rows([wanted[2]])
+        others = await hosts.rows([one for one in wanted if one != wanted[2]])
+    assert not worker.deliverer.knows(wanted[2]), "it is released as what its owner does not know"
+    assert cursed["owner"] == worker.presence.worker_id
+    assert Counter(row["owner"] is None for row in others)[True] >= 3
+
+
 async def test_a_rate_is_kept_over_all_workers(rig: Rig, hosts: Hosts, other: Receiver) -> None:
     limits = f"{host_of(other)}=4"
     workers = [await hosts.worker(concurrency=20, target_rate_limits=limits) for _ in range(2)]
