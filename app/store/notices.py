@@ -14,7 +14,8 @@ from app.store.database import Connection
 from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
 
-# A target has nothing to cancel of a run that no attempt was made of.
+# A target has nothing to cancel of a run that no worker ever took. Whether one that was taken was sent, only the worker
+# knows: it may be dead, and what it sent goes on.
 _TO_TELL = f"""
     SELECT e.execution_id, e.schedule_id, e.community_id, e.workflow_id, d.name AS schedule_name, e.trigger,
            e.scheduled_for, e.status, e.reason, e.reason_detail, e.error, e.engine_execution_id, e.failures,

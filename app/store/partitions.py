@@ -14,12 +14,16 @@ from app.store.database import Connection, Database
 DAYS_BEHIND = 7
 """The longest grace period: an occurrence that late may still be recorded."""
 DAYS_AHEAD = 3
+MOVED_AT_MOST = 50_000
+"""A day of which more fell into the default partition stays there: nobody fires while its rows are moved."""
 
 _EXISTING = """
     SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
      WHERE i.inhparent = 'executions'::regclass
 """
-_IN_DEFAULT = "SELECT EXISTS (SELECT FROM executions_default WHERE recorded_for >= $1 AND recorded_for < $2)"
+_IN_DEFAULT = """
+    SELECT count(*) FROM (SELECT FROM executions_default WHERE recorded_for >= $1 AND recorded_for < $2 LIMIT $3) found
+"""
 _UNFINISHED = "SELECT EXISTS (SELECT FROM {name} WHERE finished_at IS NULL)"
 
 
@@ -31,19 +35,24 @@ async def missing_days(connection: Connection, today: date) -> list[date]:
 
 
 async def make(database: Database, day: date) -> bool:
-    """Make a day's partition, and move into it what fell into the default one. False when it was busy, or is there."""
+    """Make a day's partition, and move into it what fell into the default one.
+
+    False when it was busy, is there, or too much fell into the default one.
+    """
     name, start, end = _name(day), _midnight(day), _midnight(day + timedelta(days=1))
     bounds = f"FROM ('{start.isoformat()}') TO ('{end.isoformat()}')"
 
     async with database.connection() as connection:
-        moves = await connection.fetchval(_IN_DEFAULT, start, end)
+        moves = await connection.fetchval(_IN_DEFAULT, start, end, MOVED_AT_MOST + 1)
+    if moves > MOVED_AT_MOST:
+        return False
 
     async def work(connection: Connection) -> bool:
         # The whole table where rows are moved: a statement that is planned meanwhile would look for them where they
         # were and find none, and an outcome would be taken for a refused one.
         table = "executions" if moves else "executions_default"
         await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        if not moves and await connection.fetchval(_IN_DEFAULT, start, end):
+        if not moves and await connection.fetchval(_IN_DEFAULT, start, end, 1):
             return False
         await connection.execute(
             f"CREATE TABLE {name} (LIKE executions INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH (fillfactor = 65)"

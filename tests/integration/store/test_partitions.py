@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.store import settling
+from app.store import partitions, settling
 from app.store.database import Connection, Database
 from app.store.partitions import DAYS_AHEAD, DAYS_BEHIND, drop, drop_expired_of_default, expired, make, missing_days
 from tests.clocks import START
@@ -89,6 +89,22 @@ async def test_what_fell_into_the_default_partition_is_moved_when_its_day_is_mad
     assert after == before
     assert moved == 4
     assert len(ids) == 12
+
+
+@pytest.mark.fault("26")
+async def test_a_day_of_which_too_much_fell_into_the_default_partition_stays_there(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody fires while rows are moved: it would stand still for longer than a statement may take, again and again."""
+    monkeypatch.setattr(partitions, "MOVED_AT_MOST", 3)
+    async with database.connection() as connection:
+        ids = [await add_execution(connection) for _ in range(4)]
+    assert not await make(database, TODAY)
+    assert {await _partition_of(database, execution_id) for execution_id in ids} == {"executions_default"}
+    async with database.connection() as connection:
+        await connection.execute("DELETE FROM executions WHERE execution_id = $1", ids.pop())
+    assert await make(database, TODAY)
+    assert {await _partition_of(database, execution_id) for execution_id in ids} == {"executions_20261123"}
 
 
 @pytest.mark.fault("26")
