@@ -123,6 +123,11 @@ class Metrics:
             registry=self.registry,
         )
 
+    def leave_to_the_api(self) -> None:
+        """Show nothing of the whole service, which only an API process asks for: 0 would be taken for an answer."""
+        for gauge in (self.active_schedules, self.due_lag_seconds, self.overdue, self.live_workers):
+            self.registry.unregister(gauge)
+
     def watch_loop(self, loop: str, age_seconds: Callable[[], float]) -> None:
         """Show how long ago a loop came round, asked at each scrape."""
         self.loop_age_seconds.labels(loop).set_function(age_seconds)

@@ -109,7 +109,9 @@ class Settings(BaseSettings):
         30, description="How long completed schedules are kept."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least level logged.")
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or the original's line.")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="`json`: one object a line; `text`: a line to be read."
+    )
     auth_mode: AuthMode = Field(
         AuthMode.API_KEY, description="`api_key`, or `none` on a loopback address; `jwt` is not in this release."
     )
@@ -137,6 +139,11 @@ class Settings(BaseSettings):
         except InvalidScheduleException as refused:
             raise ValueError(refused.detail) from None
         return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("auth_mode")
     @classmethod

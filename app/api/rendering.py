@@ -127,7 +127,8 @@ def _number(value: float) -> float:
 
 def execution_json(execution: Execution) -> dict[str, Any]:
     """An execution as `GET` shows it, with its delivery attempts."""
-    retrying = execution.status is ExecutionStatus.RETRYING
+    # One that is queued looks for room at its `wake_at`, and one that runs has it for a deadline.
+    waits = execution.status in (ExecutionStatus.RETRYING, ExecutionStatus.PENDING)
     return {
         "execution_id": execution.execution_id,
         "schedule_id": execution.schedule_id,
@@ -146,7 +147,7 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "coalesced_count": execution.coalesced_count,
         "lateness_ms": execution.lateness_ms,
         "engine_execution_id": execution.engine_execution_id,
-        "next_attempt_at": _instant(execution.wake_at) if retrying else None,
+        "next_attempt_at": _instant(execution.wake_at) if waits else None,
         "result": execution.result,
         "created_at": utc(execution.created_at),
         "started_at": _instant(execution.started_at),

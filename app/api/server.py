@@ -10,6 +10,7 @@ import uvicorn
 
 from app.api.app import Services, create_app
 from app.core.errors import ConfigurationException
+from app.listening import bound
 from app.metrics import Metrics
 from app.sending import Sending
 from app.service.calendars import CalendarService
@@ -34,13 +35,14 @@ log = structlog.get_logger()
 async def serve(settings: Settings, *, host: str, port: int) -> None:
     """Answer requests until SIGTERM or SIGINT: then fail `/readyz`, finish what is under way, close.
 
-    Raises ConfigurationException where a setting forbids it, and what `connected` raises.
+    Raises ConfigurationException where a setting forbids it or the port is taken, and what `connected` raises.
     """
     if settings.auth_mode is AuthMode.NONE and not _is_loopback(host):
         raise ConfigurationException(
             f"AUTH_MODE=none is for a loopback address, not for {host}: use api_key, or --host 127.0.0.1"
         )
     metrics, sending = Metrics(), Sending.of(settings)
+    sockets = bound(host, port)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="api"))
         database, wheel, clock = parts.database, parts.wheel, parts.clock
@@ -61,8 +63,6 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         server = QuietServer(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 loop="none",
                 http="httptools",
                 lifespan="off",
@@ -82,7 +82,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop)
         spare_the_collector()
         log.info("schedule_service_init", category="SYSTEM", host=host, port=port, auth_mode=settings.auth_mode.value)
-        await server.serve()
+        await server.serve(sockets=sockets)
         log.info("schedule_service_stop", category="SYSTEM")
 
 

@@ -71,7 +71,7 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
     stored = await calendars.insert(work.connection, calendar)
     if stored is None:
         raise CalendarNameTakenException(f"name '{definition.name}' is taken by another calendar")
-    await work.audit("calendar_create", Change(after=_shown(stored)), at=now)
+    await work.audit("calendar_create", Change(calendar=stored.name, after=_shown(stored)), at=now)
     return stored
 
 
@@ -129,7 +129,7 @@ async def remove(work: Work, name: str, expected_revision: int | None) -> None:
             + ("" if users <= len(some) else ", …")
         )
     await calendars.remove(work.connection, current)
-    await work.audit("calendar_remove", Change(before=_shown(current)), at=work.now())
+    await work.audit("calendar_remove", Change(calendar=current.name, before=_shown(current)), at=work.now())
 
 
 async def _locked(work: Work, name: str, expected_revision: int | None) -> Calendar:
@@ -161,7 +161,7 @@ async def _write(
         "schedules_affected": users if changed_days else 0,
     }
     before |= {"weekend": sorted(current.contents.weekend), "source": _source_shown(current.contents.source)}
-    await work.audit(action, Change(before=before, after=after), at=now)
+    await work.audit(action, Change(calendar=written.name, before=before, after=after), at=now)
     return written
 
 

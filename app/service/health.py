@@ -25,8 +25,8 @@ class Health:
     seconds ago, counted up to 10 000) and `wheel_depth` are the whole service's.
     """
 
-    scheduler_running: bool
-    live_workers: int
+    scheduler_running: bool | None
+    live_workers: int | None
     database_connected: bool
     redis_connected: bool
     active_schedules: int | None
@@ -56,7 +56,7 @@ class HealthService:
                 )
             active = None if community_id is None else await self._active(community_id)
         except StoreUnavailableException:
-            return Health(False, 0, False, wheel.connected, None, None, depth, False)
+            return Health(None, None, False, wheel.connected, None, None, depth, False)
         return Health(workers > 0, workers, True, wheel.connected, active, overdue, depth, True)
 
     async def ready(self) -> bool:

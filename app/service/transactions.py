@@ -129,6 +129,8 @@ def _log(actor: Actor, action: str, changes: Sequence[Change]) -> None:
             ids["schedule_id"] = str(change.schedule_id)
         if change.execution_id is not None:
             ids["execution_id"] = str(change.execution_id)
+        if change.calendar is not None:
+            ids["calendar"] = change.calendar
     else:
         # A batch is one line; the audit has a row for each.
         ids["count"] = len(changes)

@@ -32,10 +32,14 @@ class Actor:
 
 @value
 class Change:
-    """What was changed. `before` and `after` are anything that orjson encodes; null where there is nothing."""
+    """What was changed. `before` and `after` are anything that orjson encodes; null where there is nothing.
+
+    `calendar` is the name of one, for the log.
+    """
 
     schedule_id: UUID | None = None
     execution_id: UUID | None = None
+    calendar: str | None = None
     before: Any = None
     after: Any = None
 

@@ -45,6 +45,7 @@ class Claiming:
         self._quick = quick
         self._shard_lost = shard_lost
         self._ask_wheel_at = 0
+        self._was_complete = False
         self.stopping = False
         self.by_postgres = False
 
@@ -86,6 +87,7 @@ class Claiming:
         if not self._claimer.complete:
             self._turn_to(postgres=True)
             return None
+        self._was_complete = True
         return None if found else self._claimer.next_round(crowd=place)
 
     async def _from_postgres(self) -> int | None:
@@ -127,7 +129,10 @@ class Claiming:
         self._metrics.claiming_from_postgres.set(postgres)
         if postgres:
             self._wheel.distrust()
-            log.warning("claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)
+            # Where it was never complete it is being loaded for the first time, and nothing is wrong.
+            say = log.warning if self._wheel.away or self._was_complete else log.info
+            say("claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)
         else:
+            self._was_complete = True
             log.info("claiming_from_wheel", category="SYSTEM")
             self._claimer.wake(None)

@@ -43,8 +43,8 @@ class Gathering:
         """Whether a process answers at all."""
         return await self._ask(number, "/livez") is not None
 
-    def server(self, port: int) -> QuietServer:
-        """What Prometheus and Kubernetes ask, on every interface."""
+    def server(self) -> QuietServer:
+        """What Prometheus and Kubernetes ask."""
 
         async def show(_request: Request) -> Response:
             texts = await asyncio.gather(*(self._ask(number, "/metrics") for number in self._clients))
@@ -66,8 +66,6 @@ class Gathering:
         return QuietServer(
             uvicorn.Config(
                 app,
-                host="0.0.0.0",  # noqa: S104
-                port=port,
                 loop="none",
                 log_level="warning",
                 access_log=False,

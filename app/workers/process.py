@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.listening import EVERY_INTERFACE, bound
 from app.metrics import Metrics
 from app.sending import Sending
 from app.serving import SCRAPE_SECONDS, QuietServer
@@ -28,10 +29,12 @@ async def run_worker(
 
     Its metrics are served on a port, or on a Unix socket for the parent of several processes.
 
-    Raises ConfigurationException and StoreUnavailableException as `connected` does.
+    Raises ConfigurationException where the port is taken, and it and StoreUnavailableException as `connected` does.
     """
     settings.need("workflow_engine_url")
     sending, metrics = Sending.of(settings), Metrics()
+    metrics.leave_to_the_api()
+    sockets = bound(EVERY_INTERFACE, metrics_port) if metrics_port else None
     spare_the_collector()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="worker", steady_plans=True))
@@ -43,8 +46,8 @@ async def run_worker(
         if not metrics_port and not metrics_socket:
             await worker.run()
             return
-        server = _metrics_server(worker, parts, metrics, metrics_port, metrics_socket)
-        serving = asyncio.create_task(server.serve(), name="http")
+        server = _metrics_server(worker, parts, metrics, metrics_socket)
+        serving = asyncio.create_task(server.serve(sockets=sockets), name="http")
         try:
             await worker.run()
         finally:
@@ -52,8 +55,8 @@ async def run_worker(
             await serving
 
 
-def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: int, socket: str) -> QuietServer:
-    """`/metrics`, `/livez` and `/readyz` of this worker, on every interface, as a scrape needs it, or on a socket."""
+def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, socket: str) -> QuietServer:
+    """`/metrics`, `/livez` and `/readyz` of this worker, on what it is told to serve, or on a Unix socket."""
 
     async def show(_request: Request) -> Response:
         state = await parts.wheel.state()
@@ -79,8 +82,6 @@ def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, port: 
     app = Starlette(routes=[Route("/metrics", show), Route("/livez", live), Route("/readyz", ready)])
     config = uvicorn.Config(
         app,
-        host="0.0.0.0",  # noqa: S104
-        port=port,
         uds=socket or None,
         loop="none",
         log_level="warning",

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ import structlog
 
 from app.children import Child
 from app.core.clock import Clock
+from app.listening import EVERY_INTERFACE, bound
 from app.metrics import ParentMetrics
 from app.settings import Settings
 from app.workers.gathering import Gathering
@@ -43,12 +45,13 @@ async def run_processes(settings: Settings, clock: Clock, *, processes: int, met
     by itself before it was ready for the first time ends them all, so that a wrong setting is seen as it is with one
     process. One that was killed is started again.
 
-    Raises ConfigurationException where a setting is missing.
+    Raises ConfigurationException where a setting is missing, or the port is taken.
     """
     settings.need("database_url", "redis_url", "workflow_engine_url")
+    sockets = bound(EVERY_INTERFACE, metrics_port) if metrics_port else []
     folder = Path(tempfile.mkdtemp(prefix="schedule-service-"))
     try:
-        return await _Processes(settings, clock, folder, processes, metrics_port).run()
+        return await _Processes(settings, clock, folder, processes, sockets).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -56,13 +59,15 @@ async def run_processes(settings: Settings, clock: Clock, *, processes: int, met
 class _Processes:
     """One parent and its processes, numbered from 1."""
 
-    def __init__(self, settings: Settings, clock: Clock, folder: Path, count: int, metrics_port: int) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, folder: Path, count: int, sockets: list[socket.socket]
+    ) -> None:
         self._grace_seconds = settings.shutdown_grace_seconds + _GRACE_MARGIN_SECONDS
         self._clock = clock
         self._sockets = {number: folder / f"{number}.sock" for number in range(1, count + 1)}
         self._metrics = ParentMetrics()
         self._gathering = Gathering(self._sockets, self._metrics, self._stopping)
-        self._metrics_port = metrics_port
+        self._listening = sockets
         self._children: dict[int, Child] = {}
         self._stopped = asyncio.Event()
         self._failed = False
@@ -75,12 +80,9 @@ class _Processes:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         serving = None
-        if self._metrics_port:
-            server = self._gathering.server(self._metrics_port)
-            serving = asyncio.create_task(server.serve(), name="http")
-            # uvicorn ends the process by itself where it gets no port: better before a worker claims something.
-            while not (server.started or serving.done()):
-                await self._clock.sleep(0.01)
+        if self._listening:
+            server = self._gathering.server()
+            serving = asyncio.create_task(server.serve(sockets=self._listening), name="http")
         keepers = [asyncio.create_task(self._keep(number), name=f"process-{number}") for number in self._sockets]
         await self._stopped.wait()
         # Whatever ends now is not started again; whoever is just being started is stopped too.
@@ -145,9 +147,9 @@ class _Processes:
             delay_seconds = min(max(2 * delay_seconds, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
 
     async def _start(self, number: int) -> Child:
-        socket = self._sockets[number]
-        socket.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "app.cli", "worker", "--metrics-socket", str(socket)]
+        path = self._sockets[number]
+        path.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "app.cli", "worker", "--metrics-socket", str(path)]
         child = self._children[number] = await Child.start(command, death_signal=signal.SIGKILL)
         log.info("worker_process_started", category="SYSTEM", process=number, pid=child.pid)
         if self._stopped.is_set():

@@ -108,6 +108,11 @@ async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Op
         operator.running("worker", "--metrics-port", str(metrics_port), ready=f"{worker}/readyz") as worker_process,
         httpx.AsyncClient(headers={"X-API-Key": key}) as client,
     ):
+        for taken, command in ((port, ("api", "--port")), (metrics_port, ("worker", "--metrics-port"))):
+            host = "127.0.0.1" if taken == port else "0.0.0.0"
+            said = f"schedule-service: cannot listen on {host}, port {taken}: port {taken} is taken\n"
+            assert await operator.run(*command, str(taken)) == (1, "", said)
+
         due = datetime.now(UTC) + timedelta(seconds=1)
         body = {"workflow_id": WORKFLOW_ID, "schedule_type": "one_time", "scheduled_time": due.isoformat()}
         created = await client.post(f"{api}/api/v1/schedules", json=body)

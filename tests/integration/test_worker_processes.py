@@ -257,12 +257,15 @@ async def test_a_second_signal_ends_at_once_what_the_first_lets_finish(machine: 
     await machine.due(4)
     async with machine.running(2) as parent:
         await machine.receiver.wait_for(4)
+        samples = await parent.samples()
+        # One of them may have been quick enough to take all.
+        busy = [process for process in ("1", "2") if samples["schedule_service_in_flight", process]]
         parent.script.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(20), httpx.AsyncClient() as client:
             # Each has taken the first one in: a second that comes before that is the same one to the kernel.
             while not (await client.get(f"{parent.url}/readyz")).text.startswith("0 of"):
                 await asyncio.sleep(0.02)
-        assert len(parent.workers()) == 2, "they finish what is under way"
+        assert len(parent.workers()) >= len(busy) > 0, "they finish what is under way"
         assert await parent.script.end(signal.SIGTERM, seconds=10) == 0
     answer.set()
 
@@ -310,7 +313,8 @@ async def test_a_port_that_is_taken_stops_the_start_before_anything_is_claimed(m
     port = taken.sockets[0].getsockname()[1]
     script = await machine.start("--processes", "2", "--metrics-port", str(port))
     async with asyncio.timeout(30):
-        assert await script.process.wait() != 0
-    assert "worker_process_started" not in script.errors.read_text()
+        assert await script.process.wait() == 1
+    said = f"schedule-service: cannot listen on 0.0.0.0, port {port}: port {port} is taken\n"
+    assert script.errors.read_text() == said
     taken.close()
     await taken.wait_closed()

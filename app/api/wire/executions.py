@@ -49,7 +49,9 @@ class Execution(Shown):
     coalesced_count: int
     lateness_ms: int | None = Field(description="The first request's sending, less `due_at`.")
     engine_execution_id: str | None
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(
+        description="When a worker takes it up: after a failure, or where the limits of its target let it wait."
+    )
     result: dict[str, Any] | None
     created_at: datetime
     started_at: datetime | None

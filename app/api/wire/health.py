@@ -13,8 +13,10 @@ class Health(Shown):
     status: Literal["ok", "degraded", "unavailable"] = Field(
         description="`degraded`: requests are served, but nothing fires, or only by Postgres; `unavailable`: neither."
     )
-    scheduler_running: bool = Field(description="At least one worker is alive.")
-    live_workers: int
+    scheduler_running: bool | None = Field(
+        description="At least one worker is alive; null while the database is away, which knows of them."
+    )
+    live_workers: int | None
     database_connected: bool
     redis_connected: bool
     wheel_depth: int | None = Field(description="Entries in the timer wheel, of all communities.")

@@ -128,7 +128,8 @@ class ScheduleInput(TimingInput):
         None, description="An occurrence later than this is recorded as missed and not triggered."
     )
     coalesce: bool | None = Field(
-        None, description="Of several late occurrences trigger the latest for all of them, or each."
+        None,
+        description="Of several late occurrences trigger the latest for all, or each that `overlap_policy` lets.",
     )
     max_instances: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="Executions that may be unfinished at once."

@@ -40,7 +40,9 @@ class TargetInput(Wire):
         description="Null: the body that the workflow engine would get. An object or array is sent as JSON, a string "
         "as it is.",
     )
-    cancel_url: Url | None = Field(None, description="Told by a POST when an execution is cancelled that was sent, or may have been.")
+    cancel_url: Url | None = Field(
+        None, description="Told by a POST when an execution is cancelled that was sent, or may have been."
+    )
 
 
 class TargetHost(Shown):
