@@ -39,6 +39,20 @@ _SETTLE = f"""
        AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status IN ('succeeded', 'running'))
     RETURNING e.execution_id, e.schedule_id, e.group_id, e.awaited AND e.finished_at IS NOT NULL AS makes_room
 """
+# What was sent belongs to the record, also where a report, a cancellation or a deadline ended it before the answer was
+# written. Of the last attempt only: an earlier one was another's to end, and a repeated settle finds its own.
+_NOTE = f"""
+    UPDATE executions e
+       SET attempts = e.attempts || u.attempt::jsonb,
+           engine_execution_id = coalesce(e.engine_execution_id, u.engine_execution_id),
+           started_at = coalesce(e.started_at, u.started_at), lateness_ms = coalesce(e.lateness_ms, u.lateness_ms)
+      FROM unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[])
+        AS u(execution_id, number, attempt, engine_execution_id, started_at, lateness_ms)
+     WHERE {THESE}
+       AND e.attempt = u.number AND e.finished_at IS NOT NULL
+       AND NOT e.attempts @> jsonb_build_array(jsonb_build_object('number', u.number))
+    RETURNING e.execution_id
+"""
 _RELEASE = f"""
     UPDATE executions e
        SET owner = NULL, wake_at = greatest(e.due_at, $5)
@@ -144,6 +158,21 @@ async def settle_and_tell(connection: Connection, outcomes: Sequence[Outcome], *
     failed = {outcome.execution_id for outcome in outcomes if outcome.status is ExecutionStatus.FAILED}
     told = await notices.tell_of(connection, failed & settled.executions, now=now)
     return replace(settled, notices=tuple(told))
+
+
+async def note(connection: Connection, outcomes: Sequence[Outcome]) -> frozenset[UUID]:
+    """Add attempts to executions that had ended when their outcomes came, and change nothing else of them.
+
+    Answers which these are.
+    """
+    if not outcomes:
+        return frozenset()
+    rows = [
+        (one.execution_id, one.number, one.attempt_json, one.engine_execution_id, one.started_at, one.lateness_ms)
+        for one in sorted(outcomes, key=lambda outcome: outcome.execution_id)
+    ]
+    between = recorded_between([row[0] for row in rows])
+    return frozenset(row[0] for row in await connection.fetch(_NOTE, *between, *columns_of(rows)))
 
 
 async def release(connection: Connection, executions: Sequence[UUID], *, owner: UUID, now: datetime) -> list[Wake]:

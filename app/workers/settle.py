@@ -100,6 +100,7 @@ class Settler:
             wakes += settled.notices
             wakes += await self._wake_queued(settled.made_room)
             await put_back(self._wheel, wakes)
+            noted = await self._note([one for one in outcomes if one.execution_id not in written])
             for one in batch:
                 if one.assignment.execution_id in written:
                     self._pausing.add(one)
@@ -107,7 +108,7 @@ class Settler:
             self._unsettled -= len(batch)
             for delivered in batch:
                 self._forget(delivered)
-        self._note(outcomes, written, {one.assignment.execution_id for one in batch if one.assignment.is_notice})
+        self._tell(outcomes, written, noted, {one.assignment.execution_id for one in batch if one.assignment.is_notice})
         await self._signals.reached(Point.SETTLED)
         return len(written)
 
@@ -175,7 +176,27 @@ class Settler:
                     whole |= await self._write([one])
                 return whole
 
-    def _note(self, outcomes: Sequence[Outcome], written: frozenset[UUID], notices: set[UUID]) -> None:
+    async def _note(self, refused: Sequence[Outcome]) -> frozenset[UUID]:
+        """Keep the attempts of what had ended before they did, by a report, a cancellation or its deadline.
+
+        What this loses is a line of the record, and no outcome.
+        """
+        if not refused:
+            return frozenset()
+        try:
+            return await self._database.run(lambda connection: settling.note(connection, refused))
+        except Exception as lost:
+            # Whatever it is, the outcomes are written, and what follows from them must be done.
+            log.warning("note_lost", category="ERROR", error=str(lost), outcomes=len(refused))
+            return frozenset()
+
+    def _tell(
+        self,
+        outcomes: Sequence[Outcome],
+        written: frozenset[UUID],
+        noted: frozenset[UUID],
+        notices: set[UUID],
+    ) -> None:
         tally: dict[str, int] = {}
         for outcome in outcomes:
             if outcome.execution_id in written:
@@ -195,8 +216,10 @@ class Settler:
                     )
         for status, number in tally.items():
             self._metrics.executions.labels(status).inc(number)
-        if len(written) < len(outcomes):
-            self._metrics.settles_refused.inc(len(outcomes) - len(written))
+        # What was noted is no sign of a slow worker: a target may report before it answers.
+        refused = len(outcomes) - len(written) - len(noted)
+        if refused > 0:
+            self._metrics.settles_refused.inc(refused)
 
 
 def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] = random.random) -> Outcome:

@@ -9,10 +9,19 @@ from app.core.explaining.wording import Clockface, because, lasting, one_line, r
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def delivery(execution: Execution, face: Clockface, *, told: datetime, cancelled: Event | None, now: datetime) -> str:
+def delivery(
+    execution: Execution,
+    face: Clockface,
+    *,
+    told: datetime,
+    cancelled: Event | None,
+    now: datetime,
+    reported: bool = False,
+) -> str:
     """Where the delivery stands or how it ended; empty for what was never to be delivered.
 
-    `told` is the instant that was named last, `cancelled` the audited cancellation.
+    `told` is the instant that was named last, `cancelled` the audited cancellation, `reported` whether the target or an
+    operator reported the end.
     """
     match execution.status:
         case ExecutionStatus.PENDING:
@@ -32,7 +41,7 @@ def delivery(execution: Execution, face: Clockface, *, told: datetime, cancelled
         case ExecutionStatus.SUCCEEDED:
             return sentence(f"{_sent(execution)}{_taken(execution)}") + _ended(execution)
         case ExecutionStatus.FAILED:
-            if was_taken(execution):
+            if reported or was_taken(execution):
                 return sentence(f"{_sent(execution)}{_taken(execution)}, but the work failed{_error(execution)}")
             return f"It could not be delivered: {_failures(execution)}. It is not tried again by itself."
         case ExecutionStatus.TIMED_OUT:

@@ -25,6 +25,8 @@ _VERDICTS = {
     ExecutionStatus.TIMED_OUT: Verdict.TIMED_OUT,
     ExecutionStatus.CANCELLED: Verdict.CANCELLED,
 }
+_COMPLETED = "execution_complete"
+_ENDS_OR_REOPENS = (_COMPLETED, "execution_retry")
 _UNTRIGGERED = {ExecutionStatus.MISSED: FactKind.MISSED, ExecutionStatus.SKIPPED: FactKind.SKIPPED}
 
 
@@ -123,7 +125,16 @@ class Outcome:
 
     def _delivery(self) -> str:
         cancelled = self._event("execution_cancel")
-        return delivery(self.execution, self.face, told=self.at, cancelled=cancelled, now=self.now)
+        return delivery(
+            self.execution, self.face, told=self.at, cancelled=cancelled, now=self.now, reported=self._is_reported()
+        )
+
+    def _is_reported(self) -> bool:
+        """Whether its end was reported, and it was not delivered again since."""
+        own = self.execution.execution_id
+        actions = [event.action for event in self.records.events if event.execution_id == own]
+        last = next((action for action in reversed(actions) if action in _ENDS_OR_REOPENS), None)
+        return last == _COMPLETED
 
     def _event(self, action: str) -> Event | None:
         own = self.execution.execution_id

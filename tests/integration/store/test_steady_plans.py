@@ -59,6 +59,7 @@ async def begun(postgres_url: str, database_template: str) -> AsyncIterator[str]
 
 STATEMENTS = {
     "settle": settling._SETTLE,
+    "note": settling._NOTE,
     "release": settling._RELEASE,
     "still owned": settling._STILL_OWNED,
     "lock waiting": taking._LOCK_WAITING,

@@ -76,14 +76,14 @@ async def test_the_same_report_twice_changes_nothing_and_the_other_one_is_refuse
 
 
 @pytest.mark.fault("19a")
-async def test_a_report_that_overtakes_its_answer_counts_and_the_answer_does_not(rig: Rig) -> None:
+async def test_a_report_that_overtakes_its_answer_counts_and_the_answer_is_only_noted(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(completion=Completion.CALLBACK)
     reported = asyncio.Event()
 
     async def answer_late(_received: Received) -> web.StreamResponse:
         await reported.wait()
-        return web.json_response({}, status=202)
+        return web.json_response({"data": {"execution_id": "engine-1"}}, status=202)
 
     rig.receiver.behaviour = answer_late
     rig.clock.move_to(next_of(schedule)[0])
@@ -95,8 +95,12 @@ async def test_a_report_that_overtakes_its_answer_counts_and_the_answer_does_not
         ended = await report(rig, pending)
         reported.set()
         await settled(rig, worker)
-    assert await only(rig, schedule) == ended
-    assert worker._metrics.settles_refused._value.get() == 1
+    noted = await only(rig, schedule)
+    assert [(attempt.number, attempt.status_code) for attempt in noted.attempts] == [(1, 202)]
+    assert (noted.engine_execution_id, noted.started_at, noted.lateness_ms) == ("engine-1", ended.due_at, 0)
+    assert replace(noted, attempts=(), engine_execution_id=None, started_at=None, lateness_ms=None) == ended
+    # Nobody took it over: that is no sign of a worker that is too slow.
+    assert worker._metrics.settles_refused._value.get() == 0
 
 
 @pytest.mark.fault("19a")

@@ -170,6 +170,34 @@ BY_RECORDS: list[tuple[Verdict, Case, Records, datetime, str]] = [
         f"{FIRED}{LEFT}the target answered 202, but the work failed (disk full).",
     ),
     (
+        Verdict.FAILED_DELIVERY,
+        case(),
+        # Reported before the answer was there.
+        Records(
+            own=(run(status=ExecutionStatus.FAILED, error="disk full", attempts=(), lateness_ms=None),),
+            events=(change(NOW, "execution_complete", None, None, execution_id=RUN),),
+        ),
+        NOON,
+        f"{FIRED}The target took it, but the work failed (disk full).",
+    ),
+    (
+        Verdict.FAILED_DELIVERY,
+        case(),
+        # Reported, then delivered again and refused.
+        Records(
+            own=(run(status=ExecutionStatus.FAILED, attempts=(refused(1), refused(2))),),
+            events=(
+                change(NOW - DAY / 24, "execution_complete", None, None, execution_id=RUN),
+                change(NOW, "execution_retry", None, None, execution_id=RUN),
+            ),
+        ),
+        NOON,
+        (
+            f"{FIRED}It could not be delivered: both attempts failed, the last one as the target answered 503. It is "
+            "not tried again by itself."
+        ),
+    ),
+    (
         Verdict.TIMED_OUT,
         case(),
         Records(own=(run(status=ExecutionStatus.TIMED_OUT, finished_at=NOON + timedelta(hours=1)),)),

@@ -133,6 +133,34 @@ async def test_what_runs_on_and_is_written_once_more_has_its_attempt_once(databa
     assert orjson.loads(row["attempts"]) == [{"number": 1}, {"number": 2}]
 
 
+@pytest.mark.fault("19a")
+async def test_an_attempt_that_ends_after_its_execution_is_noted_once_and_changes_nothing_else(
+    database: Database,
+) -> None:
+    async with database.transaction() as connection:
+        ended = [
+            await add_execution(connection, attempt=1, finished_at=START, status=status, error="as it was")
+            for status in ("succeeded", "failed", "cancelled")
+        ]
+        rest = [
+            await add_execution(connection, attempt=2, finished_at=START, status="failed"),
+            await add_execution(connection, owner=OTHER, attempt=1),
+            await add_execution(connection, attempt=1, wake_at=START, status="retrying"),
+        ]
+        before = [await execution(connection, one) for one in (*ended, *rest)]
+        outcomes = [_outcome(one) for one in (*ended, *rest)]
+        assert await settling.note(connection, outcomes) == set(ended)
+        after = [await execution(connection, one) for one in (*ended, *rest)]
+        assert await settling.note(connection, outcomes) == set()
+        assert [await execution(connection, one) for one in (*ended, *rest)] == after
+        assert await settling.note(connection, []) == set()
+    assert after[len(ended) :] == before[len(ended) :]
+    noted = {"engine_execution_id": "engine-1", "started_at": START, "lateness_ms": 1}
+    for row, was in zip(after, before[: len(ended)], strict=False):
+        assert orjson.loads(row["attempts"]) == [{"number": 1}]
+        assert dict(row) | {"attempts": was["attempts"]} == dict(was) | noted
+
+
 async def test_an_engines_id_is_not_forgotten_by_a_later_answer_without_one(database: Database) -> None:
     async with database.transaction() as connection:
         wanted = await add_execution(connection, owner=ME, attempt=1, engine_execution_id="engine-0")
