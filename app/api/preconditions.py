@@ -10,27 +10,26 @@ from app.core.errors import FieldProblem, InvalidScheduleException, StaleRevisio
 _LIST = re.compile(r'\s*(?:(?:W/)?"[^"]*"\s*)?(?:,\s*(?:(?:W/)?"[^"]*"\s*)?)*')
 _TAG = re.compile(r'(W/)?"([^"]*)"')
 _REVISION = re.compile(r"[1-9][0-9]{0,9}")
-_NEVER = -1
 
 
 async def expected_revision(request: Request, current: Callable[[], Awaitable[int]]) -> int | None:
     """The revision that `If-Match` demands; null when any will do.
 
-    A weak tag never matches. Where several are named, the one that is current now is demanded; `current` looks it
-    up.
+    A weak tag never matches, nor one that is no revision. Where another number of them than one is named, the one that
+    is current now is demanded; `current` looks it up.
 
-    Raises InvalidScheduleException for a header that is no list of entity tags, StaleRevisionException when none of
-    several is current, and what `current` raises.
+    Raises InvalidScheduleException for a header that is no list of entity tags, StaleRevisionException when none is
+    current, and what `current` raises.
     """
     header = _joined(request, "if-match")
     if header is None or header.strip() == "*":
         return None
     revisions = {int(tag) for weak, tag in _tags(header, "If-Match") if not weak and _REVISION.fullmatch(tag)}
-    if len(revisions) < 2:
-        return revisions.pop() if revisions else _NEVER
+    if len(revisions) == 1:
+        return revisions.pop()
     found = await current()
     if found not in revisions:
-        raise StaleRevisionException(f"If-Match names {header}, and it is at revision {found}.")
+        raise StaleRevisionException(f'If-Match names {header or "nothing"}, and it is at "{found}".')
     return found
 
 

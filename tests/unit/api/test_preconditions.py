@@ -3,12 +3,12 @@
 import pytest
 from starlette.requests import Request
 
-from app.api.preconditions import is_unchanged
-from app.core.errors import InvalidScheduleException
+from app.api.preconditions import expected_revision, is_unchanged
+from app.core.errors import InvalidScheduleException, StaleRevisionException
 
 
-def request(header: str) -> Request:
-    return Request({"type": "http", "headers": [(b"if-none-match", header.encode())]})
+def request(header: str, name: bytes = b"if-none-match") -> Request:
+    return Request({"type": "http", "headers": [(name, header.encode())]})
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,13 @@ def test_a_long_header_that_is_no_list_is_refused_at_once(header: str) -> None:
 
 def test_a_long_list_is_read() -> None:
     assert is_unchanged(request(", ".join(f'"{number}"' for number in range(9_000))), 8_999)
+
+
+@pytest.mark.parametrize("header", ['W/"3"', '"03"', '"99999999999"', '"a"', "", '"2", "4"'])
+async def test_a_tag_that_no_revision_has_is_refused_by_what_was_sent_and_what_is_current(header: str) -> None:
+    async def current() -> int:
+        return 3
+
+    with pytest.raises(StaleRevisionException) as refused:
+        await expected_revision(request(header, b"if-match"), current)
+    assert refused.value.detail == f'If-Match names {header or "nothing"}, and it is at "3".'
