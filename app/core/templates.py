@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -97,6 +97,18 @@ def render(text: str, values: Mapping[str, Any], encode: Callable[[str], str]) -
     return "".join(encode(as_text(look_up(part, values))) if place % 2 else part for place, part in enumerate(parts))
 
 
+def render_url(url: str, values: Mapping[str, Any]) -> str:
+    """A URL with its values put in, each within its segment or parameter.
+
+    Raises TemplateException, also where they make a segment `.` or `..`: no encoding keeps that in its place, because
+    `%2E%2E` climbs as well (WHATWG's URL standard, and every server that decodes a path before it resolves it).
+    """
+    rendered = render(url, values, in_url)
+    if _dot_segments(rendered) > _dot_segments(url):
+        raise TemplateException("a segment of its path would be '.' or '..', which leads to another path")
+    return rendered
+
+
 def render_json(value: Any, values: Mapping[str, Any]) -> Any:
     """A JSON value with the templates of its strings rendered.
 
@@ -125,9 +137,8 @@ def as_text(value: Any) -> str:
 
 
 def in_url(text: str) -> str:
-    """Percent-encoded (RFC 3986): it can end neither its segment nor its query parameter, and climbs nowhere."""
-    encoded = quote(text, safe="")
-    return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
+    """Percent-encoded (RFC 3986): it can end neither its segment nor its query parameter."""
+    return quote(text, safe="")
 
 
 def in_header(text: str) -> str:
@@ -150,6 +161,11 @@ def in_xml(text: str) -> str:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&apos;")):
         text = text.replace(character, entity)
     return text
+
+
+def _dot_segments(url: str) -> int:
+    path = url.partition("://")[2].partition("?")[0]
+    return sum(unquote(segment) in (".", "..") for segment in path.split("/")[1:])
 
 
 def _as_it_is(text: str) -> str:

@@ -15,11 +15,11 @@ from app.core.templates import (
     in_form,
     in_header,
     in_json,
-    in_url,
     in_xml,
     parse,
     render,
     render_json,
+    render_url,
 )
 from app.delivery.redacting import SHORTEST_SECRET, redacted
 from app.delivery.reply import Unsendable
@@ -70,7 +70,7 @@ class Composer:
             headers = _filled_in(opened, values)
             return Composed(
                 target.method.value,
-                render(target.url, values, in_url),
+                render_url(target.url, values),
                 headers,
                 self._body(target, headers, values, body),
                 _secrets_of(opened),
@@ -91,7 +91,7 @@ class Composer:
             filled = _filled_in(opened, values)
             headers = {name: value for name, value in filled.items() if name.lower() != "content-type"}
             headers["Content-Type"] = _JSON
-            url = render(target.cancel_url, values, in_url)
+            url = render_url(target.cancel_url, values)
             return Composed(Method.POST.value, url, headers, body, _secrets_of(opened))
         except TemplateException as wrong:
             raise Unsendable(f"the cancel_url cannot be called: {wrong}") from None
