@@ -14,8 +14,11 @@ from app.core.addresses import Address
 
 _LONGEST_CHARACTERS = 1024
 # What NFKC leaves to be changed (UTS 46, 4): hidden characters, which are no part of a name, and a full stop.
-_HIDDEN = (0xAD, 0x34F, 0x200B, 0x200C, 0x200D, 0x2060, 0x2064, 0xFEFF, *range(0xFE00, 0xFE10))
+_HIDDEN = (0xAD, 0x34F, 0x200B, 0x2060, 0x2064, 0xFEFF, *range(0xFE00, 0xFE10))
 _CHANGED = dict.fromkeys(_HIDDEN, "") | {0x3002: "."}
+# Joiners; and letters that the older IDNA, Python's, writes as others (UTS 46, 6.2): a name with them is another's.
+_JOINERS = re.compile("[\u200c\u200d]")
+_DEVIATING = re.compile("[\u00df\u03c2\u200c\u200d]")
 _FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _LOOPBACK, _METADATA = IPv4Address("127.0.0.1"), IPv4Address("169.254.169.254")
 _STANDS_FOR = {
@@ -36,9 +39,11 @@ def read_host(host: str) -> Address | str:
     if ":" in host or host.startswith("["):
         return _ipv6(host)
     try:
-        text = unicodedata.normalize("NFKC", unquote(host, errors="strict")).translate(_CHANGED).lower()
+        text = unicodedata.normalize("NFKC", unquote(host, errors="strict")).translate(_CHANGED)
+        # Letter by letter, because the end of a word changes a sigma.
+        text = "".join(map(str.lower, text))
         if not text.isascii():
-            text = text.encode("idna").decode()
+            text = ".".join(map(_in_ascii, text.split(".")))
     except UnicodeError:
         raise ValueError("not the name of a host") from None
     labels = text.removesuffix(".").split(".")
@@ -93,6 +98,16 @@ class HostPatterns:
     def match(self, host: Address | str) -> bool:
         """Whether a host, as `read_host` gives it, is one of them."""
         return host in self._exact or (isinstance(host, str) and host.endswith(self._below))
+
+
+def _in_ascii(label: str) -> str:
+    """A label as the domain name system has it. Raises UnicodeError for one that it cannot have."""
+    encoded = label.encode("idna").decode()
+    if not _DEVIATING.search(label):
+        return encoded
+    if _JOINERS.sub("", label).isascii():
+        raise UnicodeError("nothing to join")
+    return f"xn--{label.encode('punycode').decode()}"
 
 
 def _ipv6(host: str) -> IPv6Address:

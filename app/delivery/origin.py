@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
+from app.core.hosts import read_host
 from app.core.target import DEFAULT_PORTS
 from app.delivery.reply import Unsendable
 
@@ -47,11 +48,12 @@ def _origin(base: str, trusted: bool) -> Origin:
         raise Unsendable(f"not a URL: {refused}") from None
     if parts.scheme not in DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
         raise Unsendable("not a URL of a target: http(s)://host[:port][/path]")
-    if not host.isascii():
+    if not host.isascii() or ("%" in host and ":" not in host):
+        # As the guard reads it, so that the target is told the name whose address was dialled.
         try:
-            host = host.encode("idna").decode()
-        except UnicodeError as refused:
-            raise Unsendable(f"not the name of a host: {refused}") from None
+            host = str(read_host(host))
+        except ValueError as refused:
+            raise Unsendable(f"not a host: {refused}") from None
     shown = f"[{host}]" if ":" in host else host
     default = DEFAULT_PORTS[parts.scheme]
     authority = shown if port in (None, default) else f"{shown}:{port}"

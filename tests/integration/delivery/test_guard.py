@@ -228,6 +228,21 @@ async def test_a_certificate_is_verified_against_the_name_and_not_the_address(mo
         assert (named, len(here.requests)) == (["localhost", "other.test"], 1)
 
 
+@pytest.mark.parametrize("host", ["straße.test", "stra%C3%9Fe.test", "xn--strae-oqa.test"])
+async def test_a_target_is_told_the_name_that_was_looked_up(host: str) -> None:
+    asked: list[str] = []
+
+    async def loopback(name: str) -> list[str]:
+        asked.append(name)
+        return ["127.0.0.1"]
+
+    async with target(sends(ANSWER)) as here:
+        async with transport(Guard(allowed_networks="127.0.0.1", resolver=loopback)) as sending:
+            assert await sending.send(user_request(at(here, host))) == OK
+        assert asked == ["xn--strae-oqa.test"]
+        assert b"\r\nHost: xn--strae-oqa.test:" in here.requests[0]
+
+
 @pytest.mark.parametrize("host", ["nowhere.test", "a..test", "-", "256.1.1.1", "x" * 64 + ".test"])
 async def test_what_does_not_resolve_is_a_failure_and_may_be_stored_if_it_is_a_name(host: str) -> None:
     async with target(sends(ANSWER)) as here, name_server() as names:
