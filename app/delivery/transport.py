@@ -298,7 +298,8 @@ class PooledTransport:
             family=family,
             flags=0 if family is AF_UNSPEC else AI_NUMERICHOST,
             ssl=self._context() if secure else None,
-            server_hostname=origin.host if secure else None,
+            # Certificates have no dot at the end of a name.
+            server_hostname=origin.host.removesuffix(".") if secure else None,
         )
 
     def _context(self) -> ssl.SSLContext:

@@ -222,10 +222,11 @@ async def test_a_certificate_is_verified_against_the_name_and_not_the_address(mo
     async with target(sends(ANSWER), tls=server) as here:
         guard = Guard(allowed_hosts="localhost", allowed_networks="127.0.0.1", resolver=loopback)
         async with transport(guard) as sending:
-            assert await sending.send(user_request(at(here, "localhost"))) == OK
+            for host in ("localhost", "localhost."):
+                assert await sending.send(user_request(at(here, host))) == OK
             with pytest.raises(TransportFailure, match="certificate"):
                 await sending.send(user_request(at(here, "other.test")))
-        assert (named, len(here.requests)) == (["localhost", "other.test"], 1)
+        assert (named, len(here.requests)) == (["localhost", "localhost", "other.test"], 2)
 
 
 @pytest.mark.parametrize("host", ["straße.test", "stra%C3%9Fe.test", "xn--strae-oqa.test"])
