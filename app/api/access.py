@@ -1,6 +1,7 @@
 """Who is calling, and what they may do. A route asks for a role by its parameter: `caller: Editor`."""
 
 import hmac
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
@@ -25,8 +26,8 @@ _TARGET = "target"
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency that lets in callers whose role includes `role`.
 
-    It raises CredentialsException, PermissionDeniedException and, for query parameters that the route does not know,
-    MalformedRequestException.
+    It raises CredentialsException, PermissionDeniedException and, for query parameters that the route does not know or
+    that are given several times, MalformedRequestException or InvalidScheduleException.
     """
 
     async def caller(request: Request) -> Principal:
@@ -114,12 +115,18 @@ def check_metrics_token(request: Request) -> None:
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Raises MalformedRequestException that names every query parameter the route does not know."""
+    """Refuse what would be passed over in silence: query parameters that the route does not know, and all values but
+    the last of one that is given several times.
+
+    Raises MalformedRequestException or InvalidScheduleException that names each.
+    """
     if not request.scope["query_string"]:
         return
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     refused = Refused()
-    for name in dict.fromkeys(request.query_params.keys()):
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
             refused.unknown(name)
+        elif times > 1:
+            refused.value(name, f"{name} must be given once")
     refused.raise_any()
