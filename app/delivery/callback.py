@@ -1,10 +1,18 @@
 """Where and how a target reports on what it was sent."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
 from app.core.callbacks import CallbackTokens
+
+
+class Callback(NamedTuple):
+    """The encoded object, which has the execution's address and a token that opens `complete` and `heartbeat` there."""
+
+    encoded: str
+    token: str
 
 
 class Callbacks:
@@ -14,7 +22,7 @@ class Callbacks:
         self._base = f"{public_url}/api/v1/executions/"
         self._tokens = tokens
 
-    def of(self, execution_id: UUID) -> str:
-        """The encoded object: the execution's address, and the token that opens `complete` and `heartbeat` there."""
-        callback = {"url": f"{self._base}{execution_id}", "token": self._tokens.token(execution_id)}
-        return orjson.dumps(callback).decode()
+    def of(self, execution_id: UUID) -> Callback:
+        """What an execution's target is told."""
+        token = self._tokens.token(execution_id)
+        return Callback(orjson.dumps({"url": f"{self._base}{execution_id}", "token": token}).decode(), token)

@@ -21,7 +21,7 @@ from app.core.templates import (
     render_json,
     render_url,
 )
-from app.delivery.redacting import SHORTEST_SECRET, redacted
+from app.delivery.redacting import SHORTEST_SECRET
 from app.delivery.reply import Unsendable
 
 _JSON = "application/json"
@@ -44,13 +44,6 @@ class Composed(NamedTuple):
     body: bytes
     secrets: tuple[str, ...]
     hidden: frozenset[str] = frozenset()
-
-    def redact(self, text: bytes, *, cut: bool = False) -> bytes:
-        """What a target said, without the secrets that it was sent: some echo a request in their errors.
-
-        A text that was `cut` may end within a secret, and loses as much of its end as that may be.
-        """
-        return redacted(text, self.secrets, cut=cut)
 
 
 class Composer:

@@ -16,9 +16,10 @@ from app.core.sealing import SecretBox
 from app.core.values import value
 from app.delivery.answer import Meaning, Verdict, read_answer
 from app.delivery.body import build_body
-from app.delivery.callback import Callbacks
+from app.delivery.callback import Callback, Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.guard import Forbidden
+from app.delivery.redacting import redacted
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.signing import Signer
@@ -43,19 +44,24 @@ class Delivered:
 
 
 class Outgoing(NamedTuple):
-    """A request as it leaves. `composed` is what a target of a schedule's own was asked with; null for the engine."""
+    """A request as it leaves. `composed` is what a target of a schedule's own was asked with; null for the engine.
+
+    `secrets` must be shown to nobody, those that contain others first: whoever reads executions may not report for one.
+    """
 
     request: Request
     composed: Composed | None
+    secrets: tuple[str, ...] = ()
 
     def redacted(self, reply: Reply) -> Reply:
         """An answer without the secrets that the request held: some targets say back what they were sent."""
-        if self.composed is None or not self.composed.secrets:
+        if not self.secrets:
             return reply
         # All headers at once: there may be very many. No secret has a NUL, and neither has a header.
         joined = "\0".join(part for header in reply.headers for part in header)
-        parts = self.composed.redact(joined.encode()).decode().split("\0")
-        body = self.composed.redact(reply.body, cut=len(reply.body) >= BODY_LIMIT_BYTES)
+        parts = redacted(joined.encode(), self.secrets).decode().split("\0")
+        # One that was cut may end within a secret.
+        body = redacted(reply.body, self.secrets, cut=len(reply.body) >= BODY_LIMIT_BYTES)
         return replace(reply, body=body, headers=tuple(zip(parts[::2], parts[1::2], strict=False)))
 
 
@@ -153,18 +159,22 @@ class Sender:
 
         Raises Unsendable where its target's templates or secrets do not come to one.
         """
+        token: tuple[str, ...] = ()
         if assignment.is_notice:
             composed = self._notice(assignment, started_ms)
         else:
-            body = build_body(assignment, started_ms, self._callback(assignment))
+            callback = self._callback(assignment)
+            token = () if callback is None else (callback.token,)
+            body = build_body(assignment, started_ms, None if callback is None else callback.encoded)
             if assignment.target is None:
                 url = f"{self._engine_url}/api/v1/workflows/{assignment.workflow_id}/execute"
                 headers = self._signed({"Content-Type": "application/json"}, assignment, started_ms, body)
-                return Outgoing(Request("POST", url, headers, body, trusted=True), None)
+                return Outgoing(Request("POST", url, headers, body, trusted=True), None, token)
             values = fields_of(orjson.loads(body), orjson.loads(assignment.context_json))
             composed = self._composer.compose(assignment.target, values, body)
         headers = self._signed(composed.headers, assignment, started_ms, composed.body)
-        return Outgoing(Request(composed.method, composed.url, headers, composed.body, trusted=False), composed)
+        request = Request(composed.method, composed.url, headers, composed.body, trusted=False)
+        return Outgoing(request, composed, tuple(sorted((*composed.secrets, *token), key=len, reverse=True)))
 
     def _notice(self, assignment: Assignment, started_ms: int) -> Composed:
         said, context = notices.read(assignment.context_json)
@@ -176,7 +186,7 @@ class Sender:
             return self._composer.compose_cancellation(assignment.target, values, body)
         return self._composer.compose(assignment.target, values, body)
 
-    def _callback(self, assignment: Assignment) -> str | None:
+    def _callback(self, assignment: Assignment) -> Callback | None:
         if self._callbacks is None or assignment.completion is not Completion.CALLBACK:
             return None
         return self._callbacks.of(assignment.execution_id)

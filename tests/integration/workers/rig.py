@@ -7,12 +7,14 @@ from typing import Any
 
 import asyncpg
 
+from app.core.callbacks import CallbackTokens
 from app.core.execution import Execution
 from app.core.firing import first_waiting
 from app.core.principal import Principal, Role
 from app.core.queries import Answer, ExecutionFilter
 from app.core.schedule import OverlapPolicy, Schedule
 from app.core.sealing import SecretBox
+from app.delivery.callback import Callbacks
 from app.delivery.guard import Guard
 from app.delivery.sender import Sender
 from app.delivery.signing import Signer
@@ -52,12 +54,14 @@ class Rig:
         guard = Guard(allowed_networks=settings.pop("allowed_networks", "127.0.0.0/8"))
         transport = PooledTransport(timeout_seconds=5, connections=10, user_agent="test", guard=guard)
         self.transports.append(transport)
+        secret_key, public_url = settings.pop("secret_key", ""), settings.pop("public_url", "")
         sender = Sender(
             transport,
             Signer.from_setting(settings.pop("webhook_signing_secrets", "")),
             self.clock,
             engine_url=self.receiver.url,
-            secrets=SecretBox.from_setting(settings.pop("secret_key", "")),
+            callbacks=Callbacks(public_url, CallbackTokens.from_setting(secret_key)) if public_url else None,
+            secrets=SecretBox.from_setting(secret_key),
         )
         worker = Worker(
             Settings(max_concurrent_workflows=settings.pop("concurrency", 10), **settings),

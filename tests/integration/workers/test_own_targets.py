@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
-from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
+from app.core.schedule import Completion, Definition, RetryPolicy, Schedule, ScheduleStatus
 from app.core.sealing import MASK, SecretBox
 from app.core.target import Method, Target, bound_to
 from app.workers.loop import Worker
@@ -169,6 +169,26 @@ async def test_what_a_target_says_back_of_its_secrets_is_not_kept(rig: Rig) -> N
     assert "quo" not in str(execution)
     # What is no secret is not taken out.
     assert str(execution.execution_id) in execution.error
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["its own target", "the engine"])
+async def test_a_callback_token_that_a_target_says_back_is_not_kept(rig: Rig, own: bool) -> None:
+    """Who may read an execution may not report for it."""
+
+    async def echo(request: Received) -> web.StreamResponse:
+        return web.json_response(request.json["callback"], status=400)
+
+    rig.receiver.behaviour = echo
+    worker = await rig.worker(secret_key=KEY, public_url="https://schedules.example")
+    schedule = await rig.create(
+        target=target(rig.receiver.url, headers={"X-Key": "topsecret"}, secret_key=KEY) if own else None,
+        completion=Completion.CALLBACK,
+    )
+    execution = await fire(rig, worker, schedule)
+    (received,) = rig.receiver.received
+    callback = received.json["callback"]
+    assert execution.error == f'HTTP 400: {{"url": "{callback["url"]}", "token": "{MASK}"}}'
+    assert callback["token"] not in str(execution)
 
 
 async def test_a_secret_whose_key_is_gone_is_told_and_tried_again(rig: Rig) -> None:

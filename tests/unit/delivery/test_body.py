@@ -44,7 +44,7 @@ def test_the_body_is_the_documented_one() -> None:
 def test_how_to_report_is_said_where_the_target_is_to() -> None:
     callbacks = Callbacks("https://schedules.example", CallbackTokens([b"k" * 32]))
     plain = json.loads(build_body(assignment(), to_ms(START)))
-    told = json.loads(build_body(assignment(), to_ms(START), callbacks.of(assignment().execution_id)))
+    told = json.loads(build_body(assignment(), to_ms(START), callbacks.of(assignment().execution_id).encoded))
     callback = told.pop("callback")
     assert told == plain
     assert callback["url"] == f"https://schedules.example/api/v1/executions/{assignment().execution_id}"

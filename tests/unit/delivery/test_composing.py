@@ -72,7 +72,8 @@ def test_a_header_is_hidden_unless_all_of_it_is_put_in() -> None:
     ],
 )
 def test_a_secret_is_taken_out_in_every_form_in_which_it_is_said_back(said: str) -> None:
-    shown = composed(headers={"Authorization": "Bearer top/se&cret\"'"}).redact(said.encode()).decode()
+    request = composed(headers={"Authorization": "Bearer top/se&cret\"'"})
+    shown = redacted(said.encode(), request.secrets).decode()
     assert MASK in shown
     assert "cret" not in shown
 
@@ -111,7 +112,7 @@ def test_no_header_makes_looking_for_its_secrets_slow(unit: str) -> None:
     pieces = ["".join(unit % next(many) if "%" in unit else unit for _ in range(470)) for _ in range(50)]
     began = time.perf_counter()
     request = composed({"n": 1}, headers={f"X-{place}": piece for place, piece in enumerate(pieces)})
-    shown = request.redact(pieces[0].encode() + b"a" * 60_000, cut=True)
+    shown = redacted(pieces[0].encode() + b"a" * 60_000, request.secrets, cut=True)
     assert time.perf_counter() - began < 2
     assert b"000001" not in shown
 
@@ -126,10 +127,10 @@ def test_a_text_that_was_cut_does_not_end_with_the_beginning_of_a_secret() -> No
     request = composed(headers={"X-Key": "topsecret"})
     for length in range(1, len("topsecret") + 1):
         said = b"x" * 100 + b"topsecret"[:length]
-        assert b"t" not in request.redact(said, cut=True)
-        assert request.redact(said[:-length], cut=True) == b"x" * (101 - len("topsecret"))
-    assert request.redact(b"top", cut=True) == b""
-    assert request.redact(b"xxtop") == b"xxtop"
+        assert b"t" not in redacted(said, request.secrets, cut=True)
+        assert redacted(said[:-length], request.secrets, cut=True) == b"x" * (101 - len("topsecret"))
+    assert redacted(b"top", request.secrets, cut=True) == b""
+    assert redacted(b"xxtop", request.secrets) == b"xxtop"
 
 
 @pytest.mark.parametrize(
