@@ -34,6 +34,18 @@ class BrokenJsonException(ScheduleServiceException):
     code = "BROKEN_JSON"
 
 
+class BrokenRequestException(ScheduleServiceException):
+    """The request is not HTTP/1.1"""
+
+    code = "BROKEN_REQUEST"
+
+
+class HeadTooLargeException(ScheduleServiceException):
+    """The request's headers are too large"""
+
+    code = "HEAD_TOO_LARGE"
+
+
 class UnsupportedMediaTypeException(ScheduleServiceException):
     """The body's media type is not supported"""
 
@@ -66,6 +78,7 @@ class InternalException(ScheduleServiceException):
 _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (InvalidScheduleException, 400),
     (BrokenJsonException, 400),
+    (BrokenRequestException, 400),
     (MalformedRequestException, 422),
     (CredentialsException, 401),
     (PermissionDeniedException, 403),
@@ -76,6 +89,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (BodyTooLargeException, 413),
     (UnsupportedMediaTypeException, 415),
     (TooManyAtOnceException, 429),
+    (HeadTooLargeException, 431),
     (StoreUnavailableException, 503),
 )
 

@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from app.api.app import Services, create_app
+from app.api.protocol import ApiProtocol
 from app.core.errors import ConfigurationException
 from app.listening import bound
 from app.metrics import Metrics
@@ -64,7 +65,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=ApiProtocol,
                 lifespan="off",
                 log_level="warning",
                 access_log=False,

@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.api.app import Services
+from app.api.protocol import ApiProtocol
 from app.core.clock import SystemClock
 from app.core.principal import Role
 from app.delivery.guard import Forbidden, Guard
@@ -140,7 +141,7 @@ async def records(stack: Stack) -> Records:
 async def served(app: FastAPI) -> AsyncIterator[str]:
     """The application behind a real uvicorn on a loopback port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_level="warning", lifespan="off", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, http=ApiProtocol, log_level="warning", lifespan="off", ws="none"))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True

@@ -1,24 +1,90 @@
 """Callers that do not keep to HTTP, against a real server: it goes on serving others."""
 
 import asyncio
+import json
+from contextlib import suppress
 
 import httpx
 import pytest
 
+from app.api.protocol import HEAD_LIMIT_BYTES
 from app.core.principal import Role
 from tests.contract.calls import SCHEDULES, Stack
 
 
+async def connect(served: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection of one's own."""
+    host, port = served.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
 async def exchange(served: str, sent: bytes) -> bytes:
     """Send bytes as they are, say no more, and read the answer."""
-    host, port = served.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await connect(served)
     writer.write(sent)
     writer.write_eof()
     answer = await reader.read()
     writer.close()
     await writer.wait_closed()
     return answer
+
+
+def refused(answer: bytes) -> tuple[int, str]:
+    """The status and the code of the one answer, a problem, that a connection ends with."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"\r\nContent-Type: application/problem+json\r\n" in head
+    assert b"\r\nConnection: close" in head
+    problem = json.loads(body)
+    assert head.startswith(b"HTTP/1.1 %d " % problem["status"])
+    assert b"\r\nX-Request-Id: " + problem["request_id"].encode() in head
+    return problem["status"], problem["code"]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\0\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nX: \0\r\n\r\n"]
+)
+async def test_what_is_no_http_is_answered_with_a_problem_too(served: str, sent: bytes) -> None:
+    assert refused(await exchange(served, sent)) == (400, "BROKEN_REQUEST")
+
+
+@pytest.mark.parametrize("begun", [b"", b"X: "], ids=["a name", "a value"])
+@pytest.mark.parametrize("part", [b"x" * 1000, b"x: y\r\n" * 200], ids=["one header", "many headers"])
+async def test_a_head_without_an_end_is_refused_before_much_of_it_is_kept(
+    served: str, begun: bytes, part: bytes
+) -> None:
+    _, writer = await connect(served)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n" + begun)
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 100 * HEAD_LIMIT_BYTES:
+            writer.write(part)
+            sent += len(part)
+            await writer.drain()
+    assert sent < 100 * HEAD_LIMIT_BYTES
+    writer.close()
+
+
+async def test_a_head_that_is_too_large_is_431_and_a_large_one_is_read(served: str) -> None:
+    request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: %b\r\n\r\n"
+    assert refused(await exchange(served, request % (b"x" * HEAD_LIMIT_BYTES))) == (431, "HEAD_TOO_LARGE")
+    assert (await exchange(served, request % (b"x" * 60_000))).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_counts_for_no_head(served: str, stack: Stack) -> None:
+    """Also where it comes in one piece with the end of its head, and with the beginning of the next one."""
+    key = await stack.services.keys.create(558, Role.EDITOR, user=None, name=None, expires_at=None)
+    body = b"[" + b" " * (2 * HEAD_LIMIT_BYTES) + b"]"
+    head = f"POST {SCHEDULES} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n"
+    request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    reader, writer = await connect(served)
+    for part in (request[:50], request[50:] + request[:50], request[50:]):
+        writer.write(part)
+        await writer.drain()
+    for _ in range(2):
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 422 ")
+        await reader.readexactly(int(answer.partition(b"content-length: ")[2].partition(b"\r")[0]))
+    writer.close()
 
 
 @pytest.mark.parametrize(
