@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from app.core.execution import Execution, ExecutionStatus
+from app.core.execution import Execution, ExecutionStatus, Trigger
 from app.core.ids import recorded_for
 from app.core.queries import ExecutionFilter
 from app.store.database import Connection
@@ -35,8 +35,9 @@ async def look(
     """Look through up to `window` executions older than `before` for up to `limit` that are wanted.
 
     With a schedule: idx_executions_history. Across schedules: idx_executions_failed for the failed ones; for others no
-    index leads with the community, and the primary keys are read from the newest on. There `from_at` and `to_at` bound
-    `recorded_for`, which is `scheduled_for` but for backfilled runs.
+    index leads with the community, and the primary keys are read from the newest on. There `to_at` bounds
+    `recorded_for` too, so that the way to what is old is short. Backfilled runs are recorded after the instant that
+    they are for, and all of them are found where they, or the failed ones, are asked for.
     """
     question = Question(
         table="executions",
@@ -73,7 +74,8 @@ async def look(
     if filter_.to_at is not None:
         at = bind(filter_.to_at)
         wanted.append(f"scheduled_for < {at}")
-        if filter_.schedule_id is None:
+        has_backfilled = filter_.trigger is Trigger.BACKFILL or filter_.status is ExecutionStatus.FAILED
+        if filter_.schedule_id is None and not has_backfilled:
             scope.append(f"recorded_for < {at}")
     return await question.look(connection, limit=limit, window=window)
 

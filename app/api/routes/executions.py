@@ -51,7 +51,11 @@ From = Annotated[
 ]
 To = Annotated[
     str | None,
-    Query(description="Only those scheduled for before this instant.", json_schema_extra={"format": "date-time"}),
+    Query(
+        description="Only those scheduled for before this instant. Of what was recorded after it, a list across "
+        "schedules has backfilled runs only with `trigger=backfill` or `status=failed`.",
+        json_schema_extra={"format": "date-time"},
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from app.core.errors import (
     ScheduleNotFoundException,
     StateForbidsException,
 )
-from app.core.execution import Execution, ExecutionStatus, Reason
+from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
 from app.core.queries import ExecutionFilter
 from app.service import paging
 from app.store import settling
@@ -21,7 +22,7 @@ from tests.clocks import START
 from tests.integration.definitions import cron, interval
 from tests.integration.service.world import CALLER, STRANGER, WORKER, World, accepted
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 async def retry(world: World, run: Execution) -> Execution:
@@ -201,6 +202,23 @@ async def test_failed_executions_are_listed_across_schedules(world: World) -> No
         [history[0].execution_id],
         [history[2].execution_id],
     ]
+
+
+async def test_backfilled_runs_are_found_by_the_instant_that_they_are_for(world: World) -> None:
+    history = await recorded(world, 4)
+    backfilled = history[1].execution_id
+    await world.rows(
+        "UPDATE executions SET status = 'failed', trigger = 'backfill', scheduled_for = $2 WHERE execution_id = $1",
+        backfilled,
+        START - DAY,
+    )
+    span: dict[str, Any] = {"from_at": START - DAY, "to_at": START}
+    for wanted in (
+        ExecutionFilter(trigger=Trigger.BACKFILL, **span),
+        ExecutionFilter(status=ExecutionStatus.FAILED, **span),
+        ExecutionFilter(schedule_id=history[0].schedule_id, **span),
+    ):
+        assert [[run.execution_id for run in part] for part in await pages(world, wanted, 5)] == [[backfilled]]
 
 
 async def test_a_list_across_schedules_has_the_own_communitys_alone(world: World) -> None:
