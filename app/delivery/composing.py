@@ -25,6 +25,7 @@ from app.delivery.redacting import SHORTEST_SECRET
 from app.delivery.reply import Unsendable
 
 _JSON = "application/json"
+_JSON_TYPES = frozenset({_JSON, "text/json", "application/x-ndjson"})
 _TEXT = "text/plain; charset=utf-8"
 _BETWEEN_PAIRS = re.compile(r"[\s;,]+")
 _NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
@@ -195,7 +196,7 @@ def _set_type(headers: dict[str, str], default: str) -> str:
 
 def _encoding_for(content_type: str) -> Callable[[str], str]:
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == _JSON or kind.endswith("+json"):
+    if kind in _JSON_TYPES or kind.endswith("+json"):
         return in_json
     if kind == "application/x-www-form-urlencoded":
         return in_form

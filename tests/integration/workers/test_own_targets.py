@@ -91,6 +91,8 @@ async def test_every_placeholder_is_filled_in_and_stays_in_its_place(rig: Rig) -
         ("application/x-www-form-urlencoded", "n={{ n }}&t={{ text }}", "n=3&t=a%26b%20%22c%22"),
         ("application/json", '{"t": "{{ text }}", "n": {{ n }}}', '{"t": "a&b \\"c\\"", "n": 3}'),
         ("application/vnd.x+json", '"{{ text }}"', '"a&b \\"c\\""'),
+        ("text/json", '"{{ text }}"', '"a&b \\"c\\""'),
+        ("application/x-ndjson", '"{{ text }}"\n{{ n }}\n', '"a&b \\"c\\""\n3\n'),
         ("text/xml; charset=utf-8", "<t>{{ text }}</t>", "<t>a&amp;b &quot;c&quot;</t>"),
         ("text/csv", "{{ text }},{{ n }}", 'a&b "c",3'),
     ],
@@ -107,7 +109,7 @@ async def test_a_text_is_encoded_by_its_content_type(
     await fire(rig, worker, schedule)
     (received,) = rig.receiver.received
     assert received.body.decode() == sent
-    assert received.headers["Content-Type"] == content_type or "text/plain; charset=utf-8"
+    assert received.headers["Content-Type"] == (content_type or "text/plain; charset=utf-8")
 
 
 @pytest.mark.parametrize("method", list(Method))
