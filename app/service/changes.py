@@ -81,12 +81,12 @@ async def change(
     return changed
 
 
-async def pause(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
+async def pause(work: Work, schedule_id: UUID, reason: str | None, expected_revision: int | None = None) -> Schedule:
     """Stop recording occurrences until `resume`; a paused one stays as it is.
 
-    Raises ScheduleNotFoundException, and StateForbidsException for a completed or failed one.
+    Raises what `locked` raises, and StateForbidsException for a completed or failed one.
     """
-    current = await locked(work, schedule_id)
+    current = await locked(work, schedule_id, expected_revision)
     if current.status is ScheduleStatus.PAUSED:
         return current
     if current.status is not ScheduleStatus.ACTIVE:
@@ -117,16 +117,15 @@ async def pause_gone(work: Work, schedule_id: UUID, revision: int, execution_id:
     return True
 
 
-async def resume(work: Work, schedule_id: UUID, reason: str | None) -> Schedule:
+async def resume(work: Work, schedule_id: UUID, reason: str | None, expected_revision: int | None) -> Schedule:
     """Let a paused schedule go on from now, or compute a failed one anew; an active one stays as it is.
 
     A one-time whose instant passed meanwhile is recorded as one `skipped` and completed. One that days off leave
     nothing of is completed too, and says so in its `status_reason`.
 
-    Raises ScheduleNotFoundException, and StateForbidsException for a completed one and for one that still cannot be
-    computed.
+    Raises what `locked` raises, and StateForbidsException for a completed one and one that still cannot be computed.
     """
-    current = await locked(work, schedule_id)
+    current = await locked(work, schedule_id, expected_revision)
     if current.status is ScheduleStatus.ACTIVE:
         work.look_at(current)
         return current

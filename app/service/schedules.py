@@ -148,13 +148,21 @@ class ScheduleService:
             actor, lambda unit: changes.pause_gone(unit, schedule_id, revision, execution_id, reason)
         )
 
-    async def pause(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
+    async def pause(
+        self, principal: Principal, schedule_id: UUID, *, reason: str | None, expected_revision: int | None = None
+    ) -> Schedule:
         """Stop recording occurrences. See `changes.pause`."""
-        return await self._transactions.run(actor_of(principal), lambda unit: changes.pause(unit, schedule_id, reason))
+        return await self._transactions.run(
+            actor_of(principal), lambda unit: changes.pause(unit, schedule_id, reason, expected_revision)
+        )
 
-    async def resume(self, principal: Principal, schedule_id: UUID, *, reason: str | None) -> Schedule:
+    async def resume(
+        self, principal: Principal, schedule_id: UUID, *, reason: str | None, expected_revision: int | None = None
+    ) -> Schedule:
         """Go on from now; nothing is replayed. See `changes.resume`."""
-        return await self._transactions.run(actor_of(principal), lambda unit: changes.resume(unit, schedule_id, reason))
+        return await self._transactions.run(
+            actor_of(principal), lambda unit: changes.resume(unit, schedule_id, reason, expected_revision)
+        )
 
     async def trigger(
         self,

@@ -62,6 +62,23 @@ async def test_of_two_editors_the_second_one_is_told(client: httpx.AsyncClient) 
     assert again.json()["name"] == "second"
 
 
+@pytest.mark.parametrize(("action", "before", "after"), [("pause", "active", "paused"), ("resume", "paused", "active")])
+@pytest.mark.fault("21")
+async def test_a_pause_and_a_resume_need_it_too_where_it_is_named(
+    client: httpx.AsyncClient, action: str, before: str, after: str
+) -> None:
+    stored = await create(client)
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    if before == "paused":
+        await client.post(f"{path}/pause")
+    known = await client.get(path)
+    for stale in ('"7"', '"7", "8"', f"W/{known.headers['etag']}"):
+        answer = await client.post(f"{path}/{action}", headers={"If-Match": stale})
+        assert (answer.status_code, (await client.get(path)).json()["status"]) == (412, before)
+    answer = await client.post(f"{path}/{action}", headers={"If-Match": known.headers["etag"]})
+    assert (answer.status_code, answer.json()["status"]) == (200, after)
+
+
 @pytest.mark.parametrize(
     ("header", "status"), [('"1"', 304), ("*", 304), ('W/"1"', 304), ('"2", "1"', 304), ('"2"', 200), ("x", 400)]
 )

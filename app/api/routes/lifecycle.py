@@ -32,28 +32,34 @@ _PAUSED = examples.SCHEDULE | {
     "/{schedule_id:uuid}/pause",
     operation_id="pause_schedule",
     summary="Pause a schedule",
-    responses=answers(200, "The schedule, paused.", Schedule, _PAUSED, headers=ETAG, errors=(*WRITING, 404)),
-    openapi_extra=takes(PauseInput, examples.PAUSE, required=False),
+    responses=answers(200, "The schedule, paused.", Schedule, _PAUSED, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(PauseInput, examples.PAUSE, required=False, parameters=[IF_MATCH]),
 )
 async def pause_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """It does not fire until it is resumed. Pausing a paused one changes nothing."""
     body = read_model(PauseInput, await read_optional_json(request))
+    expected = await revision_asked(request, caller, schedule_id)
     schedules = parts_of(request).services.schedules
-    return schedule_response(await schedules.pause(caller, schedule_id, reason=body.reason))
+    return schedule_response(await schedules.pause(caller, schedule_id, reason=body.reason, expected_revision=expected))
 
 
 @router.post(
     "/{schedule_id:uuid}/resume",
     operation_id="resume_schedule",
     summary="Resume a schedule",
-    responses=answers(200, "The schedule, active.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404)),
-    openapi_extra=takes(PauseInput, {"reason": "upgraded"}, required=False),
+    responses=answers(
+        200, "The schedule, active.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)
+    ),
+    openapi_extra=takes(PauseInput, {"reason": "upgraded"}, required=False, parameters=[IF_MATCH]),
 )
 async def resume_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """The next occurrence is computed from now; what was missed meanwhile is not made up for."""
     body = read_model(PauseInput, await read_optional_json(request))
+    expected = await revision_asked(request, caller, schedule_id)
     schedules = parts_of(request).services.schedules
-    return schedule_response(await schedules.resume(caller, schedule_id, reason=body.reason))
+    return schedule_response(
+        await schedules.resume(caller, schedule_id, reason=body.reason, expected_revision=expected)
+    )
 
 
 @router.post(
