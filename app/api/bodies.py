@@ -1,20 +1,17 @@
 """Reading a request's body: media type, JSON, and what no stored value may hold. Sizes are bounded in `edge.py`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
 
 from app.api.problems import BrokenJsonException, UnsupportedMediaTypeException, refusal
-from app.core.errors import FieldProblem
+from app.core.errors import FieldProblem, ScheduleServiceException
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-DEEPEST_JSON = 200
-"""Nesting at which the parser stops by itself, in constant stack: nothing has to be scanned before it."""
-
 _INT64 = range(-(1 << 63), 1 << 63)
 # A cheap look at the bytes: only a body with an escaped NUL, a number of 19 digits or a three-digit exponent is walked.
 _MAYBE_UNSTORABLE = re.compile(rb"\\u0000|\d{19}|\d[eE]\+?\d{3}")
@@ -31,6 +28,19 @@ async def read_json(request: Request, *, media_types: tuple[str, ...] = (JSON,))
     return parse_json(await request.body())
 
 
+async def read_json_of_many(request: Request) -> Any:
+    """As `read_json`, but for what cannot be stored: `unstorable` tells of each part whether it can."""
+    _check_media_type(request, (JSON,))
+    return _parsed(await request.body())
+
+
+async def unstorable(request: Request, parts: Sequence[Any]) -> list[ScheduleServiceException | None]:
+    """Of each part of a body why it cannot be stored; null where it can."""
+    if not _MAYBE_UNSTORABLE.search(await request.body()):
+        return [None] * len(parts)
+    return [_refusal(part) for part in parts]
+
+
 async def read_optional_json(request: Request) -> Any:
     """As `read_json`, and an empty object when there is no body."""
     raw = await request.body()
@@ -42,20 +52,30 @@ async def read_optional_json(request: Request) -> Any:
 
 def parse_json(raw: bytes) -> Any:
     """A JSON text, as `read_json` describes it."""
-    if not raw:
-        raise BrokenJsonException("The body is empty; a JSON object is needed.")
-    try:
-        parsed = from_json(raw, allow_inf_nan=False)
-    except ValueError as broken:
-        raise BrokenJsonException(f"The body is not JSON: {broken}.") from None
-    if _MAYBE_UNSTORABLE.search(raw):
-        refused = refusal((), [FieldProblem(path or "body", message) for path, message in _unstorable(parsed)])
-        if refused is not None:
-            raise refused
+    parsed = _parsed(raw)
+    if _MAYBE_UNSTORABLE.search(raw) and (refused := _refusal(parsed)) is not None:
+        raise refused
     return parsed
 
 
+def _parsed(raw: bytes) -> Any:
+    if not raw:
+        raise BrokenJsonException("The body is empty; a JSON object is needed.")
+    try:
+        # Too deep a nesting stops the parser by itself, in constant stack: nothing has to be scanned before it.
+        return from_json(raw, allow_inf_nan=False)
+    except ValueError as broken:
+        raise BrokenJsonException(f"The body is not JSON: {broken}.") from None
+
+
+def _refusal(value: Any) -> ScheduleServiceException | None:
+    return refusal((), [FieldProblem(path or "body", message) for path, message in _unstorable(value)])
+
+
 def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
+    encoded = request.headers.get("content-encoding", "identity")
+    if encoded.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaTypeException(f"The body must not be encoded; its Content-Encoding is {encoded!r}.")
     given = request.headers.get("content-type", "")
     if given == media_types[0]:
         return
@@ -72,11 +92,11 @@ def _unstorable(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     match value:
         case str():
             if "\0" in value:
-                yield path, "a NUL character (\\u0000) cannot be stored"
+                yield path, "must not hold a NUL character (\\u0000), which cannot be stored"
         case dict():
             for key, inner in value.items():
                 if "\0" in key:
-                    yield path, "a NUL character (\\u0000) cannot be stored, in a name neither"
+                    yield path, "must not hold a NUL character (\\u0000), which cannot be stored, in a name either"
                 yield from _unstorable(inner, f"{path}.{key}" if path else key)
         case list():
             for index, inner in enumerate(value):
@@ -85,7 +105,7 @@ def _unstorable(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             return
         case int():
             if value not in _INT64:
-                yield path, "an integer beyond 64 bits cannot be kept exactly; use a string"
+                yield path, "must be an integer within 64 bits, to be kept exactly; use a string"
         case float():
             if value in (float("inf"), float("-inf")):
-                yield path, "the number is too large"
+                yield path, "must be a number within the range of a double"

@@ -44,6 +44,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = scope["request_id"] = _request_id(scope)
+        method = scope["method"]
+        if method == "HEAD":
+            # As GET, of which the server sends the head alone (RFC 9110, 9.3.2).
+            scope = {**scope, "method": "GET"}
         started_at = self._clock.monotonic()
         status = 0
 
@@ -71,10 +75,10 @@ class Edge:
                 if not status:
                     error = InternalException("Something went wrong here. The request id names it in the logs.")
                     await problem_response(error, request_id)(scope, receive, send_with_id)
-            self._count(scope, status, self._clock.monotonic() - started_at)
+            self._count(scope, method, status, self._clock.monotonic() - started_at)
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+    def _count(self, scope: Scope, method: str, status: int, seconds: float) -> None:
+        method = method if method in _METHODS else "other"
         # The route's template, never the path: the number of paths is not bounded.
         route = getattr(scope.get("route"), "path_format", "unmatched")
         counter, histogram = self._series(method, route, status)

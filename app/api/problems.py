@@ -160,7 +160,8 @@ def refusal(
 
 
 def _sentence(each: FieldProblem) -> str:
-    named = each.message.startswith((each.field, each.field.rpartition(".")[2]))
+    names = (each.field, each.field.rpartition(".")[2])
+    named = each.message.startswith(tuple(f"{name}{after}" for name in names for after in " :'"))
     return each.message if named else f"{each.field} {each.message}"
 
 

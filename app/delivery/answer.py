@@ -76,7 +76,7 @@ def _engine_execution_id(body: bytes) -> str | None:
     found = nested.get("execution_id") if isinstance(nested, dict) else None
     if not isinstance(found, (str, int)) or isinstance(found, bool):
         return None
-    return str(found).replace("\x00", "�")[:_ID_CHARACTERS]
+    return str(found).replace("\x00", "�")[:_ID_CHARACTERS] or None
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:

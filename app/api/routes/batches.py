@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from app.api import examples
 from app.api.access import Editor
-from app.api.bodies import read_json
+from app.api.bodies import read_json_of_many, unstorable
 from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
 from app.api.edge import BATCH_PATH, request_id_of
 from app.api.idempotency import idempotency
@@ -59,10 +59,14 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
     An atomic batch answers with the first refusal; its fields begin with the schedule's place: `schedules.3.name`.
     """
     parts = parts_of(request)
-    body = await read_json(request)
+    body = await read_json_of_many(request)
     repeatable = idempotency(request, body)
     shape = read_model(BatchShape, body)
-    definitions: Sequence[Definition | ScheduleServiceException] = await parts.definitions.read_all(shape.schedules)
+    unread = await unstorable(request, shape.schedules)
+    given = [None if error else schedule for error, schedule in zip(unread, shape.schedules, strict=True)]
+    definitions: Sequence[Definition | ScheduleServiceException] = [
+        error or read for error, read in zip(unread, await parts.definitions.read_all(given), strict=True)
+    ]
     if shape.atomic:
         definitions = [_placed(each, f"schedules.{place}.") for place, each in enumerate(definitions)]
 

@@ -82,7 +82,8 @@ def _taken(execution: Execution) -> str:
 
 
 def _failures(execution: Execution) -> str:
-    attempts = execution.attempts
+    # One that was taken did not fail: its end was not reported in time, and it was sent again.
+    attempts = [attempt for attempt in execution.attempts if attempt.error is not None]
     if not attempts:
         return f"no attempt was made{_error(execution)}"
     if len(attempts) == 1:
