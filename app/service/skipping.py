@@ -23,6 +23,7 @@ async def skip_next(work: Work, schedule_id: UUID, reason: str | None, expected_
     if current.status is not ScheduleStatus.ACTIVE:
         raise StateForbidsException(f"a {current.status} schedule has no next occurrence that could be skipped")
     if current.skip_next is not None:
+        work.look_at(current)
         return current
     return await _write(work, "schedule_skip_next", current, SkipNext(work.user, reason, work.now()), reason)
 

@@ -1,15 +1,19 @@
 """After the commit, always a put: whoever asks makes good what another process lost."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from app.core.execution import Execution, ExecutionStatus
-from app.core.queries import Answer
-from app.core.schedule import Schedule
+from app.core.queries import Answer, ExecutionFilter
+from app.core.schedule import Definition, OverlapPolicy, Schedule
 from app.service.backfilling import BackfillRequest
+from app.service.dead_letters import RetryRequest
+from app.wheel.entries import Entry
 from tests.clocks import START
 from tests.integration.definitions import interval
 from tests.integration.service.world import CALLER, World, accepted, ms
@@ -40,9 +44,15 @@ async def _skip_next(world: World, schedule: Schedule) -> None:
     await world.schedules.skip_next(CALLER, schedule.schedule_id, reason=None, expected_revision=None)
 
 
+async def _skip_next_once_more(world: World, schedule: Schedule) -> None:
+    await _skip_next(world, schedule)
+    await world.wheel.clear()
+    await _skip_next(world, schedule)
+
+
 @pytest.mark.parametrize(
     "call",
-    [_replace, _replace_by_the_same, _resume_what_is_active, _pause_and_resume, _skip_next],
+    [_replace, _replace_by_the_same, _resume_what_is_active, _pause_and_resume, _skip_next, _skip_next_once_more],
     ids=lambda call: call.__name__.strip("_"),
 )
 async def test_whatever_a_caller_changes_puts_what_the_schedule_waits_for(
@@ -52,6 +62,47 @@ async def test_whatever_a_caller_changes_puts_what_the_schedule_waits_for(
     await world.wheel.clear()
     await call(world, schedule)
     assert await world.due_in_wheel(schedule) == ms(START + MINUTE)
+
+
+async def test_a_put_comes_when_what_it_is_for_is_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = await world.create(interval(60))
+    put, revisions = world.wheel.put, []
+
+    async def watched(entries: Sequence[Entry]) -> None:
+        revisions.append(await world.one("SELECT revision FROM workflow_schedules"))
+        await put(entries)
+
+    monkeypatch.setattr(world.wheel, "put", watched)
+    await _replace(world, schedule)
+    assert revisions == [2]
+
+
+async def test_what_is_repeated_for_a_deadlock_is_put_as_it_ended(world: World) -> None:
+    schedule = await world.create(interval(60))
+    await world.wheel.clear()
+    edits: list[Schedule] = []
+
+    def edit(current: Schedule) -> Definition:
+        edits.append(current)
+        if len(edits) == 1:
+            raise asyncpg.DeadlockDetectedError
+        return replace(current.definition, description="new")
+
+    await world.schedules.change(CALLER, schedule.schedule_id, edit, expected_revision=None)
+    assert len(edits) == 2
+    assert await world.due_in_wheel(schedule) == ms(START + MINUTE)
+
+
+async def test_a_run_that_is_queued_behind_one_that_ends_meanwhile_is_put_for_now(world: World) -> None:
+    schedule = await world.create(interval(3600, max_instances=1))
+    await world.trigger(schedule)
+    async with world.database.transaction() as another:
+        await another.execute("UPDATE executions SET status = 'succeeded', finished_at = $1, wake_at = NULL", START)
+        asking = asyncio.create_task(world.trigger(schedule, OverlapPolicy.QUEUE))
+        await world.somebody_waits_for_a_lock()
+    queued = await asking
+    assert (queued.status, queued.wake_at) == (ExecutionStatus.QUEUED, START)
+    assert await world.due_in_wheel(queued) == await _score(world, queued)
 
 
 async def test_a_run_that_is_asked_for_is_put(world: World) -> None:
@@ -74,6 +125,20 @@ async def test_a_deadline_that_is_moved_and_a_run_that_is_reopened_are_put(world
     await world.executions.heartbeat(CALLER, runs)
     await world.executions.retry(CALLER, dead, answer=accepted, idempotency=None)
     for execution_id in (runs, dead):
+        execution = await world.executions.get(CALLER, execution_id)
+        assert await world.due_in_wheel(execution) == await _score(world, execution)
+
+
+async def test_whatever_of_many_is_reopened_is_put(world: World) -> None:
+    schedule = await world.create(interval(3600))
+    async with world.database.transaction() as connection:
+        dead = [
+            await add_execution(connection, schedule_id=schedule.schedule_id, status=status, finished_at=START)
+            for status in ("failed", "timed_out")
+        ]
+    request = RetryRequest(ExecutionFilter(schedule_id=schedule.schedule_id), limit=10, cursor=None, dry_run=False)
+    await world.executions.retry_matching(CALLER, request, answer=lambda _: Answer(200, {}, b""), idempotency=None)
+    for execution_id in dead:
         execution = await world.executions.get(CALLER, execution_id)
         assert await world.due_in_wheel(execution) == await _score(world, execution)
 
