@@ -1,13 +1,14 @@
 """Callers who change a schedule at the very moment at which workers fire it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.core.errors import ScheduleServiceException
+from app.core.execution import Reason
 from app.core.queries import Answer
 from app.core.schedule import Schedule
 from app.service.backfilling import BackfillRequest
@@ -18,7 +19,7 @@ from tests.integration.service.world import CALLER, World
 MINUTE = timedelta(minutes=1)
 _ROUNDS = 12
 
-Call = Callable[[World, Schedule], Awaitable[object]]
+Call = Callable[[World, Schedule], Coroutine[None, None, object]]
 
 
 async def skip_next(world: World, schedule: Schedule) -> object:
@@ -85,3 +86,35 @@ async def test_the_instant_is_in_exactly_one_record_and_counted_once(world: Worl
         if call is skip_next:
             # Either this one was skipped, or it had fired and the next one will be.
             assert (rows[0]["reason"] == "skip_next") == (after.skip_next is None)
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [(pause, Reason.PAUSED), (replace_timing, Reason.REPLACED), (remove, Reason.REMOVED)],
+    ids=["pause", "replace", "remove"],
+)
+async def test_an_instant_that_passes_while_a_change_waits_for_the_row_is_recorded_by_it(
+    world: World, call: Call, reason: Reason
+) -> None:
+    schedule = await world.create(interval(60))
+    world.clock.move(59)
+    async with world.database.transaction() as another:
+        await another.execute("SELECT FROM workflow_schedules FOR NO KEY UPDATE")
+        changing = asyncio.create_task(call(world, schedule))
+        await world.somebody_waits_for_a_lock()
+        world.clock.move(2)
+    await changing
+    (skipped,) = await world.history(schedule.schedule_id)
+    assert (skipped.scheduled_for, skipped.reason) == (START + MINUTE, reason)
+
+
+async def test_an_instant_that_passes_while_a_resume_waits_for_the_row_is_not_replayed(world: World) -> None:
+    schedule = await world.create(interval(60))
+    await pause(world, schedule)
+    world.clock.move(59)
+    async with world.database.transaction() as another:
+        await another.execute("SELECT FROM workflow_schedules FOR NO KEY UPDATE")
+        resuming = asyncio.create_task(world.schedules.resume(CALLER, schedule.schedule_id, reason=None))
+        await world.somebody_waits_for_a_lock()
+        world.clock.move(2)
+    assert (await resuming).next_execution_at == START + 2 * MINUTE

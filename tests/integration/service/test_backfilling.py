@@ -144,6 +144,15 @@ async def test_a_worker_starts_as_many_as_may_run_at_once_in_order(world: World)
     assert following.status is ExecutionStatus.QUEUED
 
 
+async def test_its_runs_are_sent_as_the_schedule_was_defined_when_they_were_asked_for(world: World) -> None:
+    schedule = await world.create(cron(context_data={"version": 1}))
+    await world.change(schedule, cron(context_data={"version": 2}))
+    result = await backfill(world, schedule, DAY_BEFORE)
+    await world.change(schedule, cron(context_data={"version": 3}))
+    (assignment,) = (await world.look(await world.executions.get(CALLER, _id(result, 0)))).assignments
+    assert (assignment.revision, assignment.context_json) == (2, '{"version": 2}')
+
+
 def _id(result: BackfillResult, place: int) -> UUID:
     run_id = result.runs[place][1]
     assert run_id is not None

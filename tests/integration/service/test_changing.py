@@ -14,6 +14,7 @@ from app.core.errors import (
     StaleRevisionException,
 )
 from app.core.execution import ExecutionStatus, Reason
+from app.core.occurrences import due_at
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from tests.clocks import START
 from tests.integration.definitions import cron, interval, one_time
@@ -30,6 +31,13 @@ async def test_a_change_of_timing_is_in_force_from_now_on(world: World) -> None:
     assert changed.searched_to == START + timedelta(seconds=10)
     assert (changed.revision, changed.updated_at) == (2, world.clock.now())
     assert await world.due_in_wheel(changed) == ms(changed.next_due_at)
+
+
+async def test_the_instants_of_a_change_are_kept_to_the_millisecond(world: World) -> None:
+    schedule = await world.create(cron())
+    changed = await world.change(schedule, one_time(START + timedelta(seconds=30, microseconds=1_999)))
+    instant = START + timedelta(seconds=30, milliseconds=1)
+    assert (changed.definition.scheduled_time, changed.next_execution_at) == (instant, instant)
 
 
 async def test_a_change_that_changes_nothing_keeps_the_revision_and_writes_nothing(world: World) -> None:
@@ -99,6 +107,20 @@ async def test_an_instant_recorded_ahead_is_not_found_again_by_a_new_timing(worl
     assert changed.next_execution_at == START + timedelta(seconds=90)
 
 
+@pytest.mark.fault("19")
+async def test_a_one_time_between_now_and_what_was_recorded_ahead_fires_after_its_jitter(world: World) -> None:
+    schedule = await world.create(interval(60))
+    world.clock.move(59.96)
+    await world.look(schedule)
+    instant = START + timedelta(seconds=59.98)
+    changed = await world.change(schedule, one_time(instant, jitter_seconds=60))
+    assert (changed.next_execution_at, changed.searched_to) == (instant, START + MINUTE)
+    assert changed.next_due_at == due_at(changed.timing, changed.schedule_id, instant)
+    assert changed.next_due_at is not None
+    world.clock.move_to(changed.next_due_at)
+    assert [one.scheduled_for for one in (await world.look(changed)).assignments] == [instant]
+
+
 async def test_the_superseded_definition_is_kept_at_every_revision(world: World) -> None:
     schedule = await world.create(cron(context_data={"version": 1}))
     changed = await world.change(schedule, cron(context_data={"version": 2}))
@@ -116,10 +138,11 @@ async def test_the_superseded_definition_is_kept_at_every_revision(world: World)
 @pytest.mark.fault("19")
 async def test_what_was_recorded_before_a_change_is_delivered_as_it_was_defined_then(world: World) -> None:
     schedule = await world.create(cron(context_data={"version": 1}))
+    await world.change(schedule, cron(context_data={"version": 2}))
     run = await world.trigger(schedule)
-    await world.change(schedule, cron(context_data={"version": 2}, timezone="Europe/Berlin"))
+    await world.change(schedule, cron(context_data={"version": 3}, timezone="Europe/Berlin"))
     (assignment,) = (await world.look(run)).assignments
-    assert orjson.loads(assignment.context_json) == {"version": 1}
+    assert orjson.loads(assignment.context_json) == {"version": 2}
     assert assignment.timezone == "UTC"
 
 
@@ -184,6 +207,22 @@ async def test_a_limit_that_is_reached_completes_the_schedule_and_a_higher_one_l
     assert await world.due_in_wheel(active) is not None
 
 
+@pytest.mark.parametrize(
+    ("definition", "consumed"),
+    [(interval(60, max_executions=1), 2 * MINUTE), (interval(30, max_executions=1), timedelta(seconds=125))],
+    ids=["the same timing", "another timing"],
+)
+async def test_a_change_that_completes_consumes_what_it_records_and_all_of_a_timing_it_replaces(
+    world: World, definition: Definition, consumed: timedelta
+) -> None:
+    schedule = await world.create(interval(60))
+    world.clock.move(60)
+    await world.look(schedule)
+    world.clock.move(65)
+    completed = await world.change(schedule, definition)
+    assert (completed.status, completed.searched_to) == (ScheduleStatus.COMPLETED, START + consumed)
+
+
 async def test_a_completed_one_time_becomes_active_by_a_new_instant_and_not_by_another_name(world: World) -> None:
     schedule = await world.create(one_time(START + MINUTE))
     world.clock.move(60)
@@ -213,6 +252,29 @@ async def test_a_change_to_a_one_time_within_the_past_minute_is_due_at_once(worl
     ]
 
 
+async def test_a_one_time_asked_for_exactly_a_minute_late_has_not_consumed_its_instant(
+    world: World,
+) -> None:
+    schedule = await world.create(interval(3600))
+    world.clock.move(60)
+    changed = await world.change(schedule, one_time(START))
+    assert (changed.next_execution_at, changed.next_due_at) == (START, world.clock.now())
+    assert changed.searched_to == START
+    assert [one.scheduled_for for one in (await world.look(changed)).assignments] == [START]
+
+
+async def test_a_one_time_whose_record_has_expired_is_completed_and_not_recorded_again(world: World) -> None:
+    schedule = await world.create(one_time(START + MINUTE))
+    world.clock.move(60)
+    await world.look(schedule)
+    # What retention does with the day's partition.
+    await world.rows("DELETE FROM executions")
+    world.clock.move(timedelta(days=90).total_seconds())
+    changed = await world.change(schedule, one_time(START + MINUTE, jitter_seconds=5))
+    assert changed.status is ScheduleStatus.COMPLETED
+    assert await world.history(schedule.schedule_id) == []
+
+
 async def test_a_one_time_for_an_instant_that_has_its_record_is_completed(world: World) -> None:
     schedule = await world.create(interval(60))
     world.clock.move(60)
@@ -239,6 +301,7 @@ async def test_a_paused_schedule_stays_paused_whatever_changes(world: World) -> 
     world.clock.move(90)
     changed = await world.change(schedule, interval(30))
     assert (changed.status, changed.status_reason, changed.next_due_at) == (ScheduleStatus.PAUSED, "incident", None)
+    assert changed.searched_to == world.clock.now()
     resumed = await world.schedules.resume(CALLER, schedule.schedule_id, reason=None)
     assert resumed.next_execution_at == START + timedelta(seconds=120)
     assert await world.history(schedule.schedule_id) == []

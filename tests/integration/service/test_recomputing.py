@@ -339,6 +339,18 @@ async def test_what_was_searched_ahead_of_now_is_not_searched_again(world: World
     assert (found.searched_to, found.next_execution_at) == (at_nine(24), at_nine(25))
 
 
+async def test_what_begins_again_is_searched_after_what_was_recorded_ahead(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    schedule = await world.create(cron(NINE, end_at=at_nine(25), **keeps()))
+    world.clock.move_to(at_nine(24) - timedelta(milliseconds=30))
+    assert len((await world.look(schedule)).assignments) == 1
+    await set_off(world, "2026-11-25")
+    assert (await now_of(world, schedule)).status is ScheduleStatus.COMPLETED
+    await set_off(world)
+    found = await now_of(world, schedule)
+    assert (found.searched_to, found.next_execution_at) == (at_nine(24), at_nine(25))
+
+
 async def test_a_one_time_moves_with_its_calendar(world: World) -> None:
     await stored(world.calendars, CALLER, calendar("firm"))
     schedule = await world.create(one_time(at_nine(27), **keeps(on_day_off=MOVE_ON)))

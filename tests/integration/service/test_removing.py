@@ -11,6 +11,7 @@ from app.core.queries import ExecutionFilter
 from tests.clocks import START
 from tests.integration.definitions import cron, interval
 from tests.integration.service.world import CALLER, STRANGER, World
+from tests.integration.store.rows import add_execution
 
 
 async def test_a_removed_schedule_is_gone_and_a_second_removal_does_not_find_it(world: World) -> None:
@@ -42,8 +43,8 @@ async def test_a_removed_schedule_without_executions_has_an_empty_history_for_it
 
 async def test_queued_and_retrying_executions_are_cancelled_and_pending_ones_are_delivered(world: World) -> None:
     schedule = await world.create(cron(context_data={"a": 1}))
-    runs = [await world.trigger(schedule) for _ in range(4)]
-    for run, status in zip(runs, ("queued", "retrying", "pending", "succeeded"), strict=True):
+    runs = [await world.trigger(schedule) for _ in range(5)]
+    for run, status in zip(runs, ("queued", "retrying", "pending", "succeeded", "running"), strict=True):
         finished = world.clock.now() if status == "succeeded" else None
         await world.rows(
             "UPDATE executions SET status = $2, finished_at = $3 WHERE execution_id = $1",
@@ -59,11 +60,22 @@ async def test_queued_and_retrying_executions_are_cancelled_and_pending_ones_are
         ("cancelled", "removed"),
         ("pending", None),
         ("succeeded", None),
+        ("running", None),
     ]
     assert [run.wake_at is None for run in after[:2]] == [True, True]
     # Acknowledged before the removal: delivered under the definition that was kept.
     (assignment,) = (await world.look(after[2])).assignments
     assert assignment.context_json == '{"a": 1}'
+
+
+async def test_what_is_still_to_be_told_of_a_removed_schedule_is_told(world: World) -> None:
+    schedule = await world.create(cron())
+    async with world.database.transaction() as connection:
+        notice = await add_execution(
+            connection, schedule_id=schedule.schedule_id, trigger="failure", status="retrying", wake_at=START
+        )
+    await world.schedules.remove(CALLER, schedule.schedule_id)
+    assert (await world.executions.get(CALLER, notice)).status is ExecutionStatus.RETRYING
 
 
 @pytest.mark.fault("19")

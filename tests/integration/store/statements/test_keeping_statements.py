@@ -1,6 +1,8 @@
 """The statements of presence and of the keepers: the dead, what is due, whose turn it is, what has served its time."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from app.store import retention, upkeep, workers
@@ -133,6 +135,42 @@ async def test_completed_schedules_go_when_they_ask_for_it_or_are_old(database: 
 
         await connection.execute("UPDATE executions SET finished_at = $2 WHERE execution_id = $1", waiting, START)
         assert await _remove(connection) == 1
+
+
+class _Interrupted:
+    """A connection on which something comes between the first statement and the second."""
+
+    def __init__(self, connection: Connection, then: Callable[[], Awaitable[object]]) -> None:
+        self._connection = connection
+        self._then = then
+
+    async def fetch(self, *arguments: Any) -> Any:
+        rows = await self._connection.fetch(*arguments)
+        await self._then()
+        return rows
+
+    async def execute(self, *arguments: Any) -> Any:
+        return await self._connection.execute(*arguments)
+
+
+async def test_a_completed_schedule_stays_where_a_run_was_recorded_before_its_row_was_locked(
+    database: Database,
+) -> None:
+    async with database.connection() as connection:
+        completed = await add_schedule(
+            connection, status="completed", after_completion="delete", completed_at=START - 2 * DAY
+        )
+
+    async def trigger() -> None:
+        # Committed after the first statement's snapshot, which does not see it.
+        async with database.connection() as other:
+            await add_execution(other, schedule_id=completed)
+
+    async with database.transaction() as connection:
+        await _remove(cast("Connection", _Interrupted(connection, trigger)))
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM workflow_schedules") == 1
+        assert await connection.fetchval("SELECT count(*) FROM schedule_revisions") == 0
 
 
 async def test_removing_is_bounded_and_passes_over_what_is_locked(database: Database) -> None:
