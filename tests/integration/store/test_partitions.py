@@ -21,6 +21,11 @@ _SLOW_ATTACH = """
     CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); END $$;
     CREATE EVENT TRIGGER slow_attach ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION slow();
 """
+# Between the question whether a day holds something unfinished and its end.
+_SLOW_DROP = """
+    CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); END $$;
+    CREATE EVENT TRIGGER slow_drop ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION slow();
+"""
 _ATTACHES = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
@@ -208,6 +213,21 @@ async def test_a_day_that_holds_something_unfinished_is_never_dropped(database: 
     async with database.connection() as connection:
         await connection.execute("UPDATE executions SET finished_at = $1", START)
     assert await drop(database, name)
+
+
+async def test_what_is_recorded_while_its_day_is_dropped_is_not_dropped_with_it(database: Database) -> None:
+    old = START - 40 * DAY
+    assert await make(database, old.date())
+    (name,) = await _expired(database, 30)
+    async with database.connection() as connection:
+        await connection.execute(_SLOW_DROP)
+    dropping = asyncio.create_task(drop(database, name))
+    async with database.connection() as connection:
+        while not await connection.fetchval(_ATTACHES):
+            assert not dropping.done()
+        recorded = await add_execution(connection, at=old)
+    assert await dropping
+    assert await _partition_of(database, recorded) == "executions_default"
 
 
 async def test_a_day_is_not_dropped_while_the_table_is_busy(database: Database) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -11,6 +12,7 @@ from app.core.schedule import AfterCompletion
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
 from app.workers.keepers import sweep
+from app.workers.keepers.reclaim import Reclaim
 from tests.integration.workers.rig import CALLER, Rig, next_of
 
 
@@ -165,6 +167,24 @@ async def test_a_commit_whose_answer_was_lost_is_released_by_its_own_worker(rig:
     assert await worker.keepers.reclaim.run_once() == 1
     worker.claimer.wake(None)
     assert [one.attempt for one in (await rig.fire(worker)).assignments] == [2]
+
+
+async def test_what_is_in_a_workers_hands_again_is_not_released_for_what_was(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    (recorded,) = (await rig.fire(worker)).assignments
+    known: set[UUID] = set()
+    keeper = Reclaim(rig.database, rig.wheel, rig.clock, worker.presence, rig.metrics, knows=known.__contains__)
+    assert await keeper.run_once() == 0
+    known.add(recorded.execution_id)
+    for _ in range(2):
+        rig.clock.move(6)
+        assert await keeper.run_once() == 0
+    known.clear()
+    for after, released in ((0, 0), (9.9, 0), (0.1, 1)):
+        rig.clock.move(after)
+        assert await keeper.run_once() == released
 
 
 async def test_partitions_are_made_ahead_and_dropped_when_their_retention_is_over(rig: Rig) -> None:

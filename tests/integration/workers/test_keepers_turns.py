@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from app.store import upkeep
 from app.store.upkeep import FIRST_ID
-from app.wheel.entries import Entry
+from app.wheel.entries import Entry, shard_of
 from app.wheel.wheel import Wheel
 from app.workers.keepers import scan, window
 from app.workers.keepers.scan import Kind
@@ -66,6 +68,34 @@ async def test_a_pass_is_left_to_who_has_the_turn(
     assert await pass_once(worker)
 
 
+@pytest.mark.parametrize(
+    ("keeper", "talk", "pass_once"),
+    [(3, "put", _bury), (5, "put", _zones), (scan.KEEPER, "missing", _scan)],
+    ids=["bury", "zones", "scan"],
+)
+async def test_a_pass_has_committed_before_it_talks_to_redis(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, keeper: int, talk: str, pass_once: Callable[[Worker], Awaitable[bool]]
+) -> None:
+    worker = await rig.worker()
+    async with rig.database.transaction() as connection:
+        await add_schedule(connection, tzdata_version="1999a")
+        await add_execution(connection, owner=uuid4(), attempt=1)
+    rig.clock.move(11)
+    talks, free = getattr(rig.wheel, talk), []
+
+    async def watched(*arguments: Any) -> Any:
+        async with rig.database.transaction() as another:
+            free.append(await upkeep.take_turn(another, keeper))
+            # Nor does it hold a row.
+            await another.execute("SELECT FROM workflow_schedules FOR UPDATE NOWAIT")
+            await another.execute("SELECT FROM executions FOR UPDATE NOWAIT")
+        return await talks(*arguments)
+
+    monkeypatch.setattr(rig.wheel, talk, watched)
+    assert await pass_once(worker)
+    assert free == [True]
+
+
 async def test_a_load_finds_what_waits_in_either_column_page_by_page(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window, "_PAGE", 3)
     worker = await rig.worker()
@@ -103,6 +133,33 @@ async def test_a_shard_is_complete_after_its_last_page_and_not_before(
     await worker.keepers.window.run_once()
     assert offers == [0, 0, 0]
     assert all(mark is not None and mark.loaded_until_ms > 0 for mark in await rig.wheel.marks())
+
+
+async def test_a_load_that_another_may_not_live_to_finish_is_looked_at_again_soon(rig: Rig) -> None:
+    worker = await rig.worker()
+    await rig.create()
+    await rig.wheel.client.flushall()
+    async with rig.database.transaction() as another:
+        assert await upkeep.take_turn(another, 1)
+        assert await worker.keepers.window.run_once() == 0
+        assert worker.keepers.window.unfinished
+    # It had come no further than this.
+    for shard in range(rig.wheel.shards):
+        await rig.wheel.begin_load(shard, "of who died")
+    assert await worker.keepers.window.run_once() == 1
+    assert not worker.keepers.window.unfinished
+    # Who was only slow goes on under it: the two offer the same.
+    assert {mark and mark.epoch for mark in await rig.wheel.marks()} == {"of who died"}
+
+
+async def test_a_lost_shard_is_loaded_whole_beside_those_that_are_only_brought_on(rig: Rig) -> None:
+    worker = await rig.worker()
+    await worker.keepers.window.run_once()
+    await rig.create(interval_seconds=300)
+    lost = shard_of(1, rig.wheel.shards)
+    await rig.wheel.client.delete(f"{{ss:{lost}}}:due", f"{{ss:{lost}}}:mark")
+    rig.clock.move(window.PASS_SECONDS)
+    assert await worker.keepers.window.run_once() == 1
 
 
 async def test_each_minute_the_wheel_is_brought_to_the_windows_end(rig: Rig) -> None:

@@ -56,7 +56,7 @@ async def test_nothing_is_found_while_schedules_fire(rig: Rig) -> None:
     # Overdue by over ten seconds, and in the wheel; then under a lease; then recorded and in this worker's hands.
     assert await _passes(rig, worker.keepers.scan) == _NOTHING
     claims = await worker.claimer.run_once()
-    assert await worker.keepers.scan.run_once() == _NOTHING
+    assert await _passes(rig, worker.keepers.scan) == _NOTHING
     look = await worker.advancer.run_once(claims)
     assert look.assignments
     assert await _passes(rig, worker.keepers.scan, 1) == _NOTHING
@@ -74,6 +74,19 @@ async def test_what_is_overdue_and_not_in_the_wheel_is_found_by_the_second_pass(
     assert (await _passes(rig, worker.keepers.scan, 1))[Kind.NOT_IN_WHEEL] == 2
     await worker.keepers.window.run_once()
     assert (await _passes(rig, worker.keepers.scan, 1))[Kind.NOT_IN_WHEEL] == 0
+
+
+async def test_what_fired_between_two_passes_is_not_missing_for_what_it_waits_for_now(rig: Rig) -> None:
+    worker = await _worker(rig)
+    schedule = await rig.create()
+    for instant in next_of(schedule, 2):
+        for shard in range(rig.wheel.shards):
+            await rig.wheel.client.delete(f"{{ss:{shard}}}:due")
+        rig.clock.move_to(instant + timedelta(seconds=11))
+        assert (await worker.keepers.scan.run_once())[Kind.NOT_IN_WHEEL] == 0
+        assert await worker.keepers.sweep.run_once() == 1
+        worker.claimer.wake(None)
+        assert len((await rig.fire(worker)).assignments) == 1
 
 
 @pytest.mark.fault("27")
@@ -188,6 +201,22 @@ async def test_who_has_not_the_turn_counts_its_own_and_shows_no_old_figure(rig: 
     shown = _shown(metrics)
     assert shown.pop(Kind.UNKNOWN_TO_OWNER.value) == 0
     assert all(isnan(value) for value in shown.values())
+
+
+async def test_what_was_missing_before_redis_was_away_is_to_be_missed_twice_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await _worker(rig)
+    schedule = await rig.create()
+    await rig.wheel.client.flushall()
+    rig.clock.move_to(next_of(schedule)[0] + timedelta(seconds=11))
+    nowhere = Wheel(connect("redis://127.0.0.1:1"), rig.clock, shards=4, window_seconds=3600, claim_ahead_ms=50)
+    found: list[int | None] = []
+    for wheel in (rig.wheel, nowhere, rig.wheel, rig.wheel):
+        monkeypatch.setattr(worker.keepers.scan, "_wheel", wheel)
+        found += [(await _passes(rig, worker.keepers.scan, 1)).get(Kind.NOT_IN_WHEEL)]
+    assert found == [0, None, 0, 1]
+    await nowhere.close()
 
 
 async def test_without_redis_the_rest_is_counted(rig: Rig) -> None:

@@ -1,5 +1,6 @@
 """Schedules whose zone's rules are newer than those they were computed by, and calendars that were left half done."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from app.core.occurrences import ScheduleType, tzdata_version
 from app.core.schedule import Schedule, ScheduleStatus
 from app.metrics import Metrics
 from app.service.calendars import CalendarService
-from app.store import upkeep
+from app.store import firing, recomputing, upkeep
 from app.workers.keepers import zones
 from tests.clocks import START
 from tests.integration.calendars import calendar, keeps, stored
@@ -104,6 +105,38 @@ async def test_what_a_worker_may_have_claimed_ahead_stays(rig: Rig) -> None:
     rig.clock.move_to(TOMORROW + HOUR - timedelta(milliseconds=50))
     assert await (await rig.worker()).keepers.zones.run_once() == 0
     assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW + HOUR
+
+
+async def _computed_by_newer_rules(rig: Rig, schedule: Schedule) -> None:
+    await computed_by(rig, schedule, NEWER, TOMORROW + 2 * HOUR)
+
+
+async def _failed(rig: Rig, schedule: Schedule) -> None:
+    async with rig.database.transaction() as connection:
+        await firing.fail(connection, {schedule.schedule_id: "poison"})
+
+
+@pytest.mark.parametrize("meanwhile", [_computed_by_newer_rules, _failed], ids=["newer rules", "a failure"])
+async def test_what_another_has_done_between_the_look_and_the_lock_stays(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Rig, Schedule], Awaitable[None]]
+) -> None:
+    schedule, other = await daily(rig), await daily(rig)
+    for one in (schedule, other):
+        await computed_by(rig, one, OLDER, TOMORROW + HOUR)
+    look = recomputing.page_of_other_rules
+    then: list[asyncpg.Record] = []
+
+    async def overtaken(*arguments: Any) -> recomputing.Page:
+        page = await look(*arguments)
+        if not then:
+            await meanwhile(rig, schedule)
+            then.append(await row_of(rig, schedule))
+        return page
+
+    monkeypatch.setattr(recomputing, "page_of_other_rules", overtaken)
+    assert await (await rig.worker()).keepers.zones.run_once() == 1
+    assert [await row_of(rig, schedule)] == then
+    assert (await row_of(rig, other))["next_due_at"] == TOMORROW
 
 
 async def test_an_instant_that_has_passed_by_the_newer_rules_is_not_lost(rig: Rig) -> None:
