@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from app.core.alarms import alarm
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 _SLEW_LIMIT_SECONDS = 1.0
 _PRECISION_SECONDS = 0.001
 
@@ -37,12 +37,12 @@ def truncate_to_ms(instant: datetime) -> datetime:
 
 def to_ms(instant: datetime) -> int:
     """Milliseconds since the epoch, rounded down."""
-    return (instant - EPOCH) // _MILLISECOND
+    return (instant - EPOCH) // MILLISECOND
 
 
 def from_ms(milliseconds: int) -> datetime:
     """The UTC instant that many milliseconds after the epoch."""
-    return EPOCH + _MILLISECOND * milliseconds
+    return EPOCH + MILLISECOND * milliseconds
 
 
 @lru_cache(maxsize=4096)

@@ -5,8 +5,9 @@ away, stays what it was.
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app.core.clock import MILLISECOND
 from app.core.firing import Waiting, first_waiting
 from app.core.occurrences import (
     ScheduleType,
@@ -18,7 +19,6 @@ from app.core.occurrences import (
 )
 from app.core.schedule import Schedule
 
-_MILLISECOND = timedelta(milliseconds=1)
 _VERSION = re.compile(r"(\d{4})([a-z]+)")
 
 
@@ -56,7 +56,7 @@ def anew(schedule: Schedule, timing: Timing, waiting: Waiting, until: datetime) 
     searched_to = schedule.searched_to
     if timing.schedule_type is ScheduleType.ONE_TIME:
         # Its instant is not searched for: that of a schedule which was recurring may lie before what was searched.
-        searched_to = min(searched_to, waiting.occurrence - _MILLISECOND)
+        searched_to = min(searched_to, waiting.occurrence - MILLISECOND)
     return first_waiting(timing, schedule.schedule_id, searched_to)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from app.core.clock import to_ms
+from app.core.clock import MILLISECOND, to_ms
 from app.core.errors import InvalidScheduleException, StateForbidsException
 from app.core.ids import execution_id, new_id
 from app.core.occurrences import occurrences_after
@@ -19,7 +19,6 @@ from app.store.backfilling import Backfill
 from app.store.refusals import json_text
 
 MOST_RUNS = 1000
-_MILLISECOND = timedelta(milliseconds=1)
 _EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 """No arithmetic on an instant reaches beyond the calendar."""
 
@@ -94,11 +93,11 @@ async def backfill(
 
 def _instants(schedule: Schedule, request: BackfillRequest) -> list[datetime]:
     timing = schedule.timing
-    last = max(request.end, _EARLIEST) - _MILLISECOND
+    last = max(request.end, _EARLIEST) - MILLISECOND
     if timing.scheduled_time is None:
         timing = replace(timing, end_at=last if timing.end_at is None else min(last, timing.end_at))
     try:
-        found = occurrences_after(timing, max(request.start, _EARLIEST) - _MILLISECOND, MOST_RUNS + 1)
+        found = occurrences_after(timing, max(request.start, _EARLIEST) - MILLISECOND, MOST_RUNS + 1)
     except InvalidScheduleException as refused:
         raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
     instants = [instant for instant in found if instant <= last]

@@ -1,10 +1,10 @@
 """New schedules: one, or up to a thousand at once."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from app.core.clock import to_ms
+from app.core.clock import MILLISECOND, to_ms
 from app.core.errors import ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
 from app.core.ids import new_id
@@ -17,8 +17,6 @@ from app.store import calendar_uses, creating
 from app.store.audit import Change
 from app.store.calendar_uses import Use
 from app.store.schedules import name_taken
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 async def create(work: Work, definition: Definition) -> Schedule:
@@ -88,7 +86,7 @@ def _new(work: Work, schedule_id: UUID, asked: Definition, days: BusinessDays | 
     ):
         # Accepted late: due at once, without jitter. Its own instant is not consumed before it is recorded.
         waiting = Waiting(instant, now)
-        searched_to = instant - _MILLISECOND
+        searched_to = instant - MILLISECOND
     if waiting is None:
         raise nothing_left(definition, timing, now)
     return Schedule(

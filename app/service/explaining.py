@@ -9,6 +9,7 @@ from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
 from app.core.explaining import (
     RECORDS_NEEDED,
+    STAND_IN,
     Case,
     Event,
     Explanation,
@@ -27,7 +28,6 @@ from app.store.database import Connection, Database
 from app.store.explaining import KeptRevision
 
 LONGEST_SPAN = timedelta(days=366)
-_STAND_IN = 4
 """Own executions from an instant on, one of which may stand for it: runs of missed and of days off interlace."""
 _OVERLAPPED = frozenset({Reason.OVERLAP, Reason.QUEUE_FULL})
 
@@ -137,7 +137,7 @@ def _rules(
 
 async def _records(connection: Connection, community_id: int, case: Case, at: datetime) -> Records:
     schedule_id = case.schedule_id
-    own = await explaining.own_from(connection, community_id, schedule_id, at, _STAND_IN)
+    own = await explaining.own_from(connection, community_id, schedule_id, at, STAND_IN)
     asked_at = [
         event.at for event in case.events if event.backfilled and event.backfilled[0] <= at < event.backfilled[1]
     ]

@@ -2,8 +2,8 @@
 
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.liveness import DEAD_AFTER_SECONDS
 from app.metrics import Metrics
-from app.service.health import LIVE_SECONDS
 from app.store import gauges, health
 from app.store.database import Database
 from app.wheel.wheel import Wheel
@@ -38,7 +38,7 @@ class Gauges:
 
     async def _ask_postgres(self) -> None:
         async with self._database.connection() as connection:
-            workers = await health.live_workers(connection, silence_seconds=LIVE_SECONDS)
+            workers = await health.live_workers(connection, silence_seconds=DEAD_AFTER_SECONDS)
             lag = await gauges.due_lag(connection)
             if self._clock.monotonic() - self._counted_at > _COUNTED_EVERY_SECONDS:
                 # Counting a million takes a while, so it is not done at every scrape.

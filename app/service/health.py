@@ -5,12 +5,11 @@ from datetime import timedelta
 
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.liveness import DEAD_AFTER_SECONDS
 from app.store import health, schema
 from app.store.database import Database
 from app.wheel.wheel import Wheel
 
-LIVE_SECONDS = 15.0
-"""A worker that has not beaten for that long is dead to the others too."""
 _OVERDUE_AFTER = timedelta(seconds=2)
 _COUNTED_OVERDUE = 10_000
 _COUNTED_AT_ONCE = 10_000
@@ -50,7 +49,7 @@ class HealthService:
         depth = wheel.entries if wheel.connected else None
         try:
             async with self._database.connection() as connection:
-                workers = await health.live_workers(connection, silence_seconds=LIVE_SECONDS)
+                workers = await health.live_workers(connection, silence_seconds=DEAD_AFTER_SECONDS)
                 overdue = await health.overdue(
                     connection, before=self._clock.now() - _OVERDUE_AFTER, at_most=_COUNTED_OVERDUE
                 )

@@ -4,8 +4,9 @@ Everything here is called under the lock of the schedule's row.
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app.core.clock import MILLISECOND
 from app.core.errors import InvalidScheduleException
 from app.core.execution import ExecutionStatus, Reason, Trigger
 from app.core.firing import Recording, Waiting, first_waiting, left_on_days_off, record, superseded
@@ -19,8 +20,6 @@ from app.store.executions import CallerRecord
 
 ENDED_BY_DAYS = "no occurrence is left on a day that its calendars do not have off"
 """The `status_reason` of a schedule that its days off alone have completed. It goes on when they are taken back."""
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 async def begin(
@@ -50,7 +49,7 @@ async def begin(
     if instant > now:
         return Waiting(instant, due_at(timing, schedule.schedule_id, instant)), start
     if late and instant >= now - LATE_ACCEPTANCE:
-        return Waiting(instant, now), max(searched_to, instant - _MILLISECOND)
+        return Waiting(instant, now), max(searched_to, instant - MILLISECOND)
     await _record(work, schedule, Recording(instant, instant, None, 1, ExecutionStatus.SKIPPED, passed), now)
     return None, start
 

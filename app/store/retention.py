@@ -1,7 +1,8 @@
 """Statements that let go of what has served its time: completed schedules, old definitions, repeated requests."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from app.store import idempotency
 from app.store.database import Connection
 
 # `after_completion: delete` waits until the last execution is finished: its attempts need the definition.
@@ -38,8 +39,6 @@ _REVISIONS = """
 """
 _IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE created_at < $1"
 
-IDEMPOTENCY_KEPT = timedelta(hours=24)
-
 
 async def remove_completed(connection: Connection, *, completed_before: datetime, now: datetime, limit: int) -> int:
     """Remove completed schedules that ask for it, or that completed long ago; their executions stay readable.
@@ -59,4 +58,4 @@ async def forget_revisions(connection: Connection, *, superseded_before: datetim
 
 async def forget_idempotency_keys(connection: Connection, *, now: datetime) -> None:
     """Forget requests that are too old to be repeated."""
-    await connection.execute(_IDEMPOTENCY_KEYS, now - IDEMPOTENCY_KEPT)
+    await connection.execute(_IDEMPOTENCY_KEYS, now - idempotency.KEPT)

@@ -59,7 +59,7 @@ _END = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingExecution:
     """A locked execution that waits for its `wake_at`; decoded no further than the decision whether to take it."""
 
     row: "asyncpg.Record"
@@ -123,16 +123,16 @@ class Waiting:
         )
 
 
-async def lock_waiting(connection: Connection, execution_ids: Sequence[UUID]) -> list[Waiting]:
+async def lock_waiting(connection: Connection, execution_ids: Sequence[UUID]) -> list[WaitingExecution]:
     """Lock those of the executions that wait for a time and are not locked by another, in the order of their ids."""
     low, high = recorded_between(execution_ids)
-    return [Waiting(row) for row in await connection.fetch(_LOCK_WAITING, execution_ids, low, high)]
+    return [WaitingExecution(row) for row in await connection.fetch(_LOCK_WAITING, execution_ids, low, high)]
 
 
-async def lock_queued(connection: Connection, execution_ids: Sequence[UUID]) -> list[Waiting]:
+async def lock_queued(connection: Connection, execution_ids: Sequence[UUID]) -> list[WaitingExecution]:
     """Lock those of the executions that are queued, in the order of their ids; their schedule is locked already."""
     low, high = recorded_between(execution_ids)
-    return [Waiting(row) for row in await connection.fetch(_LOCK_QUEUED, execution_ids, low, high)]
+    return [WaitingExecution(row) for row in await connection.fetch(_LOCK_QUEUED, execution_ids, low, high)]
 
 
 async def still_waiting(connection: Connection, execution_ids: Sequence[UUID]) -> set[UUID]:

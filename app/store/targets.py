@@ -5,6 +5,7 @@ from datetime import datetime
 
 from app.core.breaker import Circuit
 from app.core.clock import from_ms
+from app.core.liveness import DEAD_AFTER_SECONDS
 from app.store.database import Connection
 
 # A worker tells of a host while something is the matter with it: it has failed, its circuit is not closed, or something
@@ -51,7 +52,7 @@ class TargetState:
     workers_open: int
 
 
-async def states(connection: Connection, *, silence_seconds: float = 15.0) -> list[TargetState]:
+async def states(connection: Connection, *, silence_seconds: float = DEAD_AFTER_SECONDS) -> list[TargetState]:
     """The hosts that live workers tell of: those that have beaten within that time."""
     return [
         TargetState(

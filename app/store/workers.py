@@ -40,7 +40,7 @@ _RELEASE_OWNERLESS = """
      WHERE e.execution_id = u.execution_id AND e.recorded_for = u.recorded_for
     RETURNING e.community_id, e.execution_id, e.wake_at
 """
-# Longer ago than any statement may run, so that an open transaction of this worker's own is not among them.
+# idx_executions_unfinished
 _PENDING_OF = """
     SELECT execution_id, recorded_for FROM executions
      WHERE finished_at IS NULL AND status = 'pending' AND owner = $1

@@ -97,12 +97,11 @@ class Wheel(Shards):
             )
 
     def distrust(self) -> None:
-        """This worker claims from Postgres while Redis is away: what stands in the wheel gets old.
+        """Redis is away, and this worker claims from Postgres: what stands in the wheel gets old.
 
         Before Redis is used again all of it is thrown away, and so loaded anew.
         """
-        if self.away:
-            self._behind = self._stale = self._failed_again = True
+        self._behind = self._stale = self._failed_again = True
 
     # What callers and the settling of executions use
 

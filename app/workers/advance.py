@@ -20,7 +20,7 @@ from app.workers.look import Look, execution_of, reason_of, schedule_of
 from app.workers.looker import Looker
 from app.workers.outage import Outage
 from app.workers.presence import Presence
-from app.workers.released import put_back
+from app.workers.released import put_wakes
 from app.workers.signals import Point, Signals
 
 _RETRY_SECONDS = 0.25
@@ -72,7 +72,7 @@ class Advancer:
         await self._signals.reached(Point.RECORDED)
         # Before the ack: what is recorded must not wait for Redis.
         self._deliver(look.assignments)
-        await put_back(self._wheel, look.wakes)
+        await put_wakes(self._wheel, look.wakes)
         await self._ack(claims, look)
         await self._signals.reached(Point.ACKED)
         self._note(look)

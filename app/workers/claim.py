@@ -15,8 +15,8 @@ from app.workers.signals import Point, Signals
 
 
 class Claimer:
-    """Claims from one shard after the other, so that a community with a hundred thousand due delays its own shard only;
-    and what is due there later passes the hundred thousand by, as far as an eighth of the room goes.
+    """Asks the shards at once, each for an equal share of the room, so that a community with a hundred thousand due
+    delays its own shard only. There an eighth of the share goes to the newest, which pass the hundred thousand by.
 
     A claim reaches `CLAIM_AHEAD_MS` ahead and comes about every 20 ms: batches form without waiting, and the database's
     latency is paid before the instant.

@@ -20,7 +20,7 @@ from app.store.database import Connection, Database
 from app.wheel.wheel import Wheel
 from app.workers.later import Later
 from app.workers.outage import Outage
-from app.workers.released import put_back
+from app.workers.released import put_wakes
 from app.workers.underway import Underway
 
 BATCH = 250
@@ -99,7 +99,7 @@ class GiveBack:
             self._writing = 0
         for one in batch:
             self._forget(one.assignment.execution_id)
-        await put_back(self._wheel, [*wakes, *made_room])
+        await put_wakes(self._wheel, [*wakes, *made_room])
         return len(batch)
 
     async def _until_written(

@@ -17,8 +17,9 @@ import structlog
 from app.core.assignment import Assignment
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.liveness import BEAT_SECONDS
 from app.core.tasks import end, end_at
-from app.delivery.sender import Delivered, Sender
+from app.delivery.sender import Sender
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
 from app.settings import Settings
@@ -36,7 +37,7 @@ from app.workers.housekeeping import Keepers
 from app.workers.lanes import Lanes
 from app.workers.lines import Line, QuickLine
 from app.workers.pausing import Pausing
-from app.workers.presence import BEAT_SECONDS, Presence
+from app.workers.presence import Presence
 from app.workers.released import hand_back
 from app.workers.settle import Settler
 from app.workers.signals import Signals
@@ -79,7 +80,7 @@ class Worker:
         self.settler = Settler(
             database, wheel, clock, metrics, pausing=self.pausing, forget=self._forget, signals=signals
         )
-        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget_unsent)
+        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget)
         self.lanes = Lanes(
             clock,
             metrics,
@@ -283,10 +284,7 @@ class Worker:
     def _room_came(self) -> None:
         self.claimer.room_came()
 
-    def _forget(self, delivered: Delivered) -> None:
-        self.deliverer.forget(delivered.assignment.execution_id)
-
-    def _forget_unsent(self, execution_id: UUID) -> None:
+    def _forget(self, execution_id: UUID) -> None:
         self.deliverer.forget(execution_id)
 
     def _came_round(self, name: str) -> None:

@@ -13,15 +13,10 @@ import structlog
 from app import __version__
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.liveness import BEAT_SECONDS, DEAD_AFTER_SECONDS, DISTRUST_SECONDS
 from app.store import workers
 from app.store.database import Connection, Database
 from app.wheel.rate import Sharing
-
-BEAT_SECONDS = 3.0
-DISTRUST_SECONDS = 10.0
-"""After this long without a beat the others may be about to bury this worker (they wait 15 s): it stops sending."""
-
-_LIVE_SECONDS = 15.0
 
 log = structlog.get_logger()
 
@@ -72,7 +67,7 @@ class Presence:
             lives = await self._beat(connection, targets)
             if lives and self._shares:
                 self.sharing = Sharing(
-                    *await workers.sharing(connection, self.worker_id, silence_seconds=_LIVE_SECONDS)
+                    *await workers.sharing(connection, self.worker_id, silence_seconds=DEAD_AFTER_SECONDS)
                 )
         # Where the row is gone, the new one says nothing.
         self._told = bool(targets) and lives

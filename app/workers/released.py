@@ -17,7 +17,7 @@ from app.wheel.wheel import Wheel
 log = structlog.get_logger()
 
 
-async def put_back(wheel: Wheel, wakes: Sequence[Wake]) -> None:
+async def put_wakes(wheel: Wheel, wakes: Sequence[Wake]) -> None:
     """Have each execution looked at when it wants to be; to be called after the commit."""
     await wheel.put([execution_entry(one.community_id, one.execution_id, one.wake_at) for one in wakes])
 
@@ -34,5 +34,5 @@ async def hand_back(database: Database, wheel: Wheel, clock: Clock, unsent: Sequ
     except StoreUnavailableException:
         # Without a row this worker is dead to the others, who release what is pending under its id.
         return
-    await put_back(wheel, released)
+    await put_wakes(wheel, released)
     log.info("executions_handed_back", category="SYSTEM", executions=len(released))

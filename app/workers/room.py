@@ -13,9 +13,9 @@ _LEAST_BATCH = 100
 _FIRST_BATCH = 25
 """While next to nothing goes out: of a crowd that is due at one instant the first are to be recorded before it."""
 _BATCH_SECONDS = 0.02
-_BATCHES_AHEAD = 4
+_ROUNDS_AHEAD = 4
 _SECONDS_AHEAD = 0.15
-_LEAST_SHARE = 4
+_WORTH_A_CLAIM = 0.25
 _FADES_WITHIN_SECONDS = 1.0
 
 
@@ -41,7 +41,7 @@ class Room:
         quarter of it there is no room, so that batches are worth their transaction.
         """
         room = self._below_the_mark(waiting, in_flight)
-        return room if room * _LEAST_SHARE >= min(self._mark(), _FOR_A_CROWD) else 0
+        return room if room >= min(self._mark(), _FOR_A_CROWD) * _WORTH_A_CLAIM else 0
 
     def left_for_few(self, *, waiting: int, in_flight: int) -> int:
         """The same for what little is due beside a crowd: also when there is no room for more of that."""
@@ -59,7 +59,7 @@ class Room:
         return min(self._mark() - in_flight, _FOR_A_CROWD) - waiting
 
     def _mark(self) -> int:
-        return int(max(self._per_second() * _SECONDS_AHEAD, _BATCHES_AHEAD * self._concurrency))
+        return int(max(self._per_second() * _SECONDS_AHEAD, _ROUNDS_AHEAD * self._concurrency))
 
     def _per_second(self) -> float:
         faded: float = 0.5 ** ((self._clock.monotonic() - self._counted_at) / _FADES_WITHIN_SECONDS)

@@ -25,7 +25,7 @@ from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
 from app.workers.outage import Outage
 from app.workers.pausing import Pausing
-from app.workers.released import put_back
+from app.workers.released import put_wakes
 from app.workers.signals import Point, Signals
 from app.workers.underway import Underway
 
@@ -52,7 +52,7 @@ class Settler:
         metrics: Metrics,
         *,
         pausing: Pausing,
-        forget: Callable[[Delivered], None],
+        forget: Callable[[UUID], None],
         signals: Signals,
     ) -> None:
         self._database = database
@@ -99,7 +99,7 @@ class Settler:
             ]
             wakes += settled.notices
             wakes += await self._wake_queued(settled.made_room)
-            await put_back(self._wheel, wakes)
+            await put_wakes(self._wheel, wakes)
             noted = await self._note([one for one in outcomes if one.execution_id not in written])
             for one in batch:
                 if one.assignment.execution_id in written:
@@ -107,7 +107,7 @@ class Settler:
         finally:
             self._unsettled -= len(batch)
             for delivered in batch:
-                self._forget(delivered)
+                self._forget(delivered.assignment.execution_id)
         self._tell(outcomes, written, noted, {one.assignment.execution_id for one in batch if one.assignment.is_notice})
         await self._signals.reached(Point.SETTLED)
         return len(written)

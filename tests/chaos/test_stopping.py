@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 
 from app.core.clock import DatabaseClock
+from app.core.liveness import DEAD_AFTER_SECONDS
 from app.embedded.postgres import EmbeddedPostgres
 from app.metrics import Metrics
-from app.workers.keepers.bury import DEAD_AFTER_SECONDS, Bury
+from app.workers.keepers.bury import Bury
 from tests.chaos.cluster import Cluster, cluster_on
 from tests.chaos.postgres_faults import frozen
 from tests.chaos.proxy import Mode, Proxy

@@ -8,7 +8,7 @@ span.
 
 from app.core.explaining.held_back import spans
 from app.core.explaining.instant import explain
-from app.core.explaining.span import RECORDS_NEEDED, Occurrence, Overview, overview
+from app.core.explaining.span import RECORDS_NEEDED, STAND_IN, Occurrence, Overview, overview
 from app.core.explaining.values import (
     Case,
     Event,
@@ -22,6 +22,7 @@ from app.core.explaining.values import (
 
 __all__ = [
     "RECORDS_NEEDED",
+    "STAND_IN",
     "Case",
     "Event",
     "Explanation",

@@ -7,14 +7,13 @@ occurrences would hold up every other caller.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.core.clock import MILLISECOND
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences import count_occurrences
 from app.core.schedule import Schedule
 
 COUNTED_AHEAD = timedelta(days=3653)
 """How far occurrences are counted for nothing but to be told: ten years."""
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def counted_before(schedule: Schedule | None, start: datetime) -> Counted | None
     if schedule is None or waits_for is None or start <= waits_for:
         return None
     try:
-        return counted_to(schedule, waits_for, max(start - _MILLISECOND, waits_for))
+        return counted_to(schedule, waits_for, max(start - MILLISECOND, waits_for))
     except InvalidScheduleException:
         # Its zone is gone, and each of its occurrences says so.
         return None

@@ -2,11 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from app.core.clock import MILLISECOND
 from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
 from app.core.explaining.values import Event
 from app.core.explaining.wording import Clockface, because, lasting, one_line, roughly, sentence, times, until, who
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def delivery(
@@ -69,7 +68,7 @@ def _sent(execution: Execution) -> str:
     late = execution.lateness_ms
     if late is None:
         return ""
-    left = "on time" if late == 0 else f"{lasting(late * _MILLISECOND)} after it was due"
+    left = "on time" if late == 0 else f"{lasting(late * MILLISECOND)} after it was due"
     return f"the request left {left}, and "
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
+from app.core.clock import MILLISECOND
 from app.core.explaining.values import Fact, FactKind
 from app.core.explaining.wording import sentence
 from app.core.occurrences import Adjustment, AdjustmentCause, Timing, Why, adjusted_that_day, passed_over, why
 
-_MILLISECOND = timedelta(milliseconds=1)
 _KINDS = {
     AdjustmentCause.GAP: FactKind.DAYLIGHT,
     AdjustmentCause.FOLD: FactKind.DAYLIGHT,
@@ -51,7 +51,7 @@ def match(timing: Timing, at: datetime) -> Match:
     facts = [*_mismatches(said), *map(_adjustment, moved)]
     return Match(
         names_it=said.fires,
-        day_off=not said.fires and at.year > 1 and passed_over(timing, at - _MILLISECOND, at) is not None,
+        day_off=not said.fires and at.year > 1 and passed_over(timing, at - MILLISECOND, at) is not None,
         beyond_bounds=said.bound is not None,
         told=" ".join(sentence(each.text) for each in moved) if said.fires else _why_not(said, moved),
         previous=said.previous,

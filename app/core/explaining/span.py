@@ -4,10 +4,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain, islice
 from uuid import UUID
 
+from app.core.clock import MILLISECOND
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, Reason
 from app.core.explaining.asked import ask
@@ -25,8 +26,8 @@ MOST_OCCURRENCES = 100
 RECORDS_NEEDED = MOST_OCCURRENCES + 8
 """Own executions, from the span's start on, that those may need: each its own, and the one that stands for the last."""
 
-_MILLISECOND = timedelta(milliseconds=1)
-_STAND_IN = 4
+STAND_IN = 4
+"""Own executions, from an instant on, one of which may stand for it."""
 _PAUSES_TOLD = 3
 _GAPS_TOLD = 3
 _WORDS = {
@@ -93,7 +94,7 @@ def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetim
     reasons: Counter[tuple[Verdict, str | None]] = Counter()
     for at in instants[:MOST_OCCURRENCES]:
         place = bisect_left(scheduled, at)
-        found = judge(ask(case, Records(own=tuple(own[place : place + _STAND_IN])), at, now, counted))
+        found = judge(ask(case, Records(own=tuple(own[place : place + STAND_IN])), at, now, counted))
         told.append(_told(at, found))
         reasons[found.verdict, _reason(found)] += 1
     counts: Counter[Verdict] = Counter(one.verdict for one in told)
@@ -127,7 +128,7 @@ def _instants(case: Case, own: Sequence[Execution], start: datetime, end: dateti
     if schedule is not None and schedule.next_execution_at is not None and start <= schedule.next_execution_at < end:
         found.add(schedule.next_execution_at)
     named = chain.from_iterable(
-        _walk(_whole(timing), *reign) for timing, *reign in _reigns(case, start, end - _MILLISECOND)
+        _walk(_whole(timing), *reign) for timing, *reign in _reigns(case, start, end - MILLISECOND)
     )
     found.update(islice(named, MOST_OCCURRENCES + 1))
     return sorted(found)[: MOST_OCCURRENCES + 1]
@@ -135,7 +136,7 @@ def _instants(case: Case, own: Sequence[Execution], start: datetime, end: dateti
 
 def _reigns(case: Case, start: datetime, until: datetime) -> Iterator[tuple[Timing, datetime, datetime]]:
     """Each rule with the part of a time, both its ends included, in which it was in force: after one, up to another."""
-    first = max(start, case.created_at + _MILLISECOND) - _MILLISECOND
+    first = max(start, case.created_at + MILLISECOND) - MILLISECOND
     last = min(until, case.removed_at or until)
     begins = first
     for rule in case.rules:
@@ -171,8 +172,8 @@ def _lost(case: Case, start: datetime, end: datetime) -> Iterator[str]:
     A jump comes after the times that it takes, so one at the very end belongs to the span, and one at its start to the
     span before.
     """
-    reigns = _reigns(case, start + _MILLISECOND, end)
-    found = (each.text for timing, after, last in reigns for each in _lost_to_gaps(timing, after + _MILLISECOND, last))
+    reigns = _reigns(case, start + MILLISECOND, end)
+    found = (each.text for timing, after, last in reigns for each in _lost_to_gaps(timing, after + MILLISECOND, last))
     yield from islice(found, _GAPS_TOLD)
     if next(found, None) is not None:
         yield "The clocks jump over more of its times after that."

@@ -7,6 +7,7 @@ one-second interval is one record, found in a few steps.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from app.core.clock import MILLISECOND
 from app.core.execution import ExecutionStatus, Reason
 from app.core.firing.values import DueSchedule, Recording, Waiting, record
 from app.core.occurrences import ScheduleType, count_occurrences, due_at, latest_occurrence, next_occurrence
@@ -16,8 +17,6 @@ RECORDED_IN_ONE_LOOK = 10
 """Occurrences of one schedule that one look records singly, so that others get their turn."""
 CATCH_UP_LIMIT = 1000
 """Late occurrences that are still triggered singly; older ones are missed."""
-
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 @value
@@ -61,7 +60,7 @@ def late(schedule: DueSchedule, now: datetime) -> Late:
 def _last_missed(schedule: DueSchedule, now: datetime, last: Waiting) -> tuple[Waiting | None, Reason]:
     """The latest occurrence that is not triggered any more, and why."""
     first = schedule.waiting
-    beyond_grace = now - timedelta(seconds=schedule.grace_period_seconds) - _MILLISECOND
+    beyond_grace = now - timedelta(seconds=schedule.grace_period_seconds) - MILLISECOND
     by_grace = _last_due(schedule, beyond_grace) if first.due_at <= beyond_grace else None
     if schedule.coalesce:
         return by_grace, Reason.GRACE
@@ -70,7 +69,7 @@ def _last_missed(schedule: DueSchedule, now: datetime, last: Waiting) -> tuple[W
         return by_grace, Reason.GRACE
     lowest, highest = first.occurrence, last.occurrence
     # The occurrence that has exactly CATCH_UP_LIMIT after it, by halving the run: a count is cheap, a walk is not.
-    while highest - lowest > _MILLISECOND:
+    while highest - lowest > MILLISECOND:
         middle = lowest + (highest - lowest) / 2
         if count_occurrences(schedule.timing, middle, last.occurrence) >= CATCH_UP_LIMIT:
             lowest = middle
@@ -93,7 +92,7 @@ def _last_due(schedule: DueSchedule, at: datetime) -> Waiting:
     if waiting.due_at <= at:
         return waiting
     # Jitter never delays one past the next, so the one before it was due.
-    before = latest_occurrence(schedule.timing, occurrence - _MILLISECOND)
+    before = latest_occurrence(schedule.timing, occurrence - MILLISECOND)
     return first if before is None or before <= first.occurrence else _waiting(schedule, before)
 
 

@@ -6,7 +6,7 @@ search itself, and overflow at the ends of the calendar.
 
 from datetime import date, datetime, timedelta
 
-from app.core.clock import EPOCH
+from app.core.clock import EPOCH, MILLISECOND
 
 DAY_SECONDS = 86_400
 EPOCH_ORDINAL = 719_163  # of 1970-01-01
@@ -17,7 +17,6 @@ MAX_MS = MAX_SECOND * 1000 + 999
 
 # Multiplying one of these costs a third of making a timedelta out of a large number.
 _SECOND = timedelta(seconds=1)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 def quoted(value: object) -> str:
@@ -39,7 +38,7 @@ def from_second(second: int) -> datetime:
 
 def from_millisecond(millisecond: int) -> datetime:
     """The UTC instant that many milliseconds after the epoch; the same range."""
-    return EPOCH + _MILLISECOND * millisecond
+    return EPOCH + MILLISECOND * millisecond
 
 
 def wall_second(naive: datetime) -> int:

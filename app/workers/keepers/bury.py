@@ -6,14 +6,14 @@ import structlog
 
 from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
+from app.core.liveness import DEAD_AFTER_SECONDS
 from app.metrics import Metrics
 from app.store import upkeep, workers
 from app.store.database import Database
 from app.wheel.wheel import Wheel
-from app.workers.released import put_back
+from app.workers.released import put_wakes
 
 PASS_SECONDS = 1.0
-DEAD_AFTER_SECONDS = 15.0
 _BLIND_AFTER_SECONDS = 3.0
 _LIMIT = 500
 _KEEPER = 3
@@ -59,7 +59,7 @@ class Bury:
         if released:
             self._metrics.released.inc(len(released))
             log.warning("executions_released", category="SYSTEM", executions=len(released))
-        await put_back(self._wheel, released)
+        await put_wakes(self._wheel, released)
         return len(released)
 
     def _watch(self, beats: dict[UUID, int]) -> dict[UUID, int]:

@@ -12,7 +12,7 @@ from app.store import settling, workers
 from app.store.database import Database
 from app.wheel.wheel import Wheel
 from app.workers.presence import Presence
-from app.workers.released import put_back
+from app.workers.released import put_wakes
 
 PASS_SECONDS = 3.0
 UNKNOWN_AFTER_SECONDS = 10.0
@@ -62,7 +62,7 @@ class Reclaim:
         released = await self._database.run(
             lambda connection: settling.release(connection, lost, owner=owner, now=self._clock.now())
         )
-        await put_back(self._wheel, released)
+        await put_wakes(self._wheel, released)
         self._metrics.released.inc(len(released))
         log.warning("executions_reclaimed", category="SYSTEM", executions=len(released))
         return len(released)

@@ -61,6 +61,7 @@ class Sweep:
         """
         until = self._clock.now() - timedelta(seconds=OVERDUE_SECONDS)
         async with self._database.transaction() as connection:
+            # Ends before Redis is asked. Two that sweep at once offer the same, and an offer is idempotent.
             if not await upkeep.take_turn(connection, _KEEPER):
                 return 0
         mended = sum([await self._sweep(kind, until) for kind in self._kinds])

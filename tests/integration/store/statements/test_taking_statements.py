@@ -10,7 +10,7 @@ from app.core.execution import ExecutionStatus
 from app.store import taking
 from app.store.database import Connection, Database
 from app.store.queueing import Group
-from app.store.taking import Waiting
+from app.store.taking import WaitingExecution
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, add_schedule, execution
 
@@ -18,7 +18,7 @@ ME = uuid4()
 FAILED = ExecutionStatus.FAILED
 
 
-async def _one(connection: Connection, execution_id: UUID) -> Waiting:
+async def _one(connection: Connection, execution_id: UUID) -> WaitingExecution:
     (waiting,) = await taking.lock_waiting(connection, [execution_id])
     return waiting
 
