@@ -54,15 +54,11 @@ async def backfill(
     their own: they neither count as unfinished for the schedule's overlap nor wait for its other runs. `check` refuses,
     by what it raises, runs that this schedule's target cannot be sent.
 
-    Raises ScheduleNotFoundException, InvalidScheduleException for more than a thousand or for what lies ahead, and
-    StateForbidsException for a schedule that cannot be computed.
+    Raises ScheduleNotFoundException, InvalidScheduleException for more than a thousand, and StateForbidsException for
+    a schedule that cannot be computed.
     """
     schedule = await locked(work, schedule_id)
     check(schedule)
-    if request.end > work.now():
-        raise InvalidScheduleException.of(
-            "to", f"to: {request.end.isoformat()} lies ahead; what is to come fires by itself, go up to now at most"
-        )
     instants = _instants(schedule, request)
     if request.dry_run:
         return BackfillResult(schedule_id, request, None, tuple((instant, None) for instant in instants))

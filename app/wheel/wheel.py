@@ -97,11 +97,12 @@ class Wheel(Shards):
             )
 
     def distrust(self) -> None:
-        """Redis is away, and this worker claims from Postgres: what stands in the wheel gets old.
+        """This worker claims from Postgres: where Redis is away meanwhile, what stands in the wheel gets old.
 
-        Before Redis is used again all of it is thrown away, and so loaded anew.
+        Before Redis is used again all of it is thrown away, and so loaded anew. Where Redis is there nothing gets old.
         """
-        self._behind = self._stale = self._failed_again = True
+        if self.away:
+            self._behind = self._stale = self._failed_again = True
 
     # What callers and the settling of executions use
 

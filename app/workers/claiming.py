@@ -128,8 +128,7 @@ class Claiming:
         self.by_postgres = postgres
         self._metrics.claiming_from_postgres.set(postgres)
         if postgres:
-            if self._wheel.away:
-                self._wheel.distrust()
+            self._wheel.distrust()
             # Where it was never complete it is being loaded for the first time, and nothing is wrong.
             say = log.warning if self._wheel.away or self._was_complete else log.info
             say("claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)

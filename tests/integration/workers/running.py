@@ -53,7 +53,8 @@ class Running:
         """Set Postgres's clock on, or back, and have it measured."""
         self.clock.set_by += seconds
         stepped = await self.database.measure(self.clock)
-        assert (stepped > 0) == (seconds < -1)
+        assert (stepped < 0) == (seconds < -1)
+        assert (stepped > 0) == (seconds > 1)
 
     async def fire_one_in(self, seconds: float) -> None:
         """A one-time schedule that soon; returns when it was delivered, and was not early."""

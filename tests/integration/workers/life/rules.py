@@ -1,9 +1,11 @@
 """What must hold of the rows, whatever happened: none twice, none lost, counts exact, an end is an end."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import orjson
 from hypothesis import reject
 
 from app.core.execution import ExecutionStatus as Status
@@ -42,6 +44,13 @@ def only(before: Seen, after: Seen, allowed: Allowed) -> None:
         if old == new or (old.queued and new.queued and _without_wake(old) == _without_wake(new)):
             continue
         assert allowed(old, new), f"nobody may make {new} of {old}"
+
+
+def noted(old: Run, new: Run) -> bool:
+    """Whether a run that has ended has got the attempt whose answer came after its end, and nothing else."""
+    attempts, were = orjson.loads(new.attempts), orjson.loads(old.attempts)
+    same = replace(new, attempts=old.attempts, started_at=old.started_at) == old
+    return same and attempts[:-1] == were and attempts[-1]["number"] == old.attempt
 
 
 def nothing(_old: Run, _new: Run) -> bool:

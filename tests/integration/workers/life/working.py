@@ -138,7 +138,11 @@ class Settle:
             await crew.worker.settler.run_once()
         while crew.worker.pausing.busy:
             await crew.worker.pausing.run_once()
-        await life.saw(lambda old, new: new.status == expected.get(old.execution_id) and old.finished_at is None)
+        await life.saw(
+            lambda old, new: (
+                rules.noted(old, new) if old.finished_at is not None else new.status == expected.get(old.execution_id)
+            )
+        )
         for key, status in expected.items():
             if status is not None:
                 assert life.seen.runs[key].status == status
