@@ -12,6 +12,8 @@ from app.store import targets
 from app.store.database import Database
 from app.store.targets import TargetState
 
+_AFTER = "after:"
+
 
 @dataclass(frozen=True, slots=True)
 class TargetHost:
@@ -41,13 +43,15 @@ class TargetService:
         Raises InvalidScheduleException for a cursor that no page has named.
         """
         after = None if cursor is None else _host_of(cursor)
+        # The engine is the first of the first page.
+        number = limit if after is not None else limit - 1
         async with self._database.connection() as connection:
-            found = await targets.hosts(connection, principal.community_id, after=after, limit=limit + 1)
+            found = await targets.hosts(connection, principal.community_id, after=after, limit=number + 1)
             states = {state.host: state for state in await targets.states(connection)}
-        page = [self._host(host, schedules, states) for host, schedules in found[:limit]]
+        page = [self._host(host, schedules, states) for host, schedules in found[:number]]
         if after is None:
             page.insert(0, self._host(None, None, states))
-        return Page(tuple(page), None if len(found) <= limit else _cursor_of(found[limit - 1][0]))
+        return Page(tuple(page), None if len(found) <= number else _cursor_of(page[-1].host or ""))
 
     def _host(self, host: str | None, schedules: int | None, states: dict[str | None, TargetState]) -> TargetHost:
         bound = None if host is None else self._limits.max_concurrent
@@ -60,12 +64,13 @@ def _plain(host: str | None) -> TargetState:
 
 
 def _cursor_of(host: str) -> str:
-    return urlsafe_b64encode(host.encode()).decode()
+    """What comes after a host; the empty one stands for the engine, before all others."""
+    return urlsafe_b64encode(f"{_AFTER}{host}".encode()).decode()
 
 
 def _host_of(cursor: str) -> str:
     try:
-        host = urlsafe_b64decode(cursor.encode("ascii")).decode()
+        host = urlsafe_b64decode(cursor.encode("ascii")).decode().removeprefix(_AFTER)
         if _cursor_of(host) != cursor or "\0" in host:
             raise ValueError("not of the alphabet")
     except ValueError as refused:

@@ -74,6 +74,19 @@ async def test_a_batch_that_is_not_atomic_answers_for_each(client: httpx.AsyncCl
     assert names == ["taken", "a", "b"]
 
 
+async def test_what_cannot_be_stored_refuses_its_own_schedule_and_no_other(client: httpx.AsyncClient) -> None:
+    asked = [cron(name="a"), cron(name="n\0"), cron(timezone="\0"), cron(context_data={"a": 1 << 70}), cron(name="b")]
+    answer = await client.post(BATCH, json={"schedules": asked, "atomic": False})
+    results = answer.json()["results"]
+    assert [result["status"] for result in results] == [201, 400, 400, 400, 201]
+    assert [fields_of(result["error"]) for result in results[1:4]] == [["name"], ["timezone"], ["context_data.a"]]
+    assert results[3]["error"]["detail"].startswith("context_data.a must be an integer within 64 bits")
+    whole = await client.post(BATCH, json={"schedules": asked})
+    assert (whole.status_code, fields_of(whole.json())) == (400, ["schedules.1.name"])
+    names = [each["name"] for each in (await client.get(SCHEDULES)).json()["items"]]
+    assert names == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "fields"),
     [

@@ -1,5 +1,6 @@
 """Every row of the error table: status, problem details, headers."""
 
+import gzip
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -233,6 +234,16 @@ async def test_a_body_that_is_not_json_by_its_media_type_is_415(client: httpx.As
     for method, where in (("POST", SCHEDULES), ("PUT", path), ("PATCH", path), ("POST", f"{path}/pause")):
         answer = await client.request(method, where, content=b'{"reason": null}', headers=headers)
         assert_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_a_body_that_is_packed_is_415_and_says_so(client: httpx.AsyncClient) -> None:
+    packed = gzip.compress(b"{}")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await client.post(SCHEDULES, content=packed, headers=headers)
+    assert_problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert answer.json()["detail"] == "The body must not be encoded; its Content-Encoding is 'gzip'."
+    plain = await client.post(SCHEDULES, json=cron(), headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 201
 
 
 async def test_a_merge_patch_is_not_a_create(client: httpx.AsyncClient) -> None:

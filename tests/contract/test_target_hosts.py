@@ -87,18 +87,19 @@ async def test_another_communitys_hosts_are_not_shown(
         assert [item["host"] for item in (await stranger.get(TARGETS)).json()["items"]] == [None]
 
 
-async def test_pages_follow_each_other(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_pages_follow_each_other_and_none_is_longer_than_asked(client: httpx.AsyncClient, limit: int) -> None:
     for number in range(5):
         await create(client, f"https://8.8.8.{number}/")
     found, cursor, pages = [], "", 0
     while cursor is not None:
-        page = (await client.get(TARGETS, params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        page = (await client.get(TARGETS, params={"limit": limit, **({"cursor": cursor} if cursor else {})})).json()
         found += [item["host"] for item in page["items"]]
         cursor, pages = page["next_cursor"], pages + 1
-    assert (found, pages) == ([None, *(f"8.8.8.{number}" for number in range(5))], 3)
+    assert (found, pages) == ([None, *(f"8.8.8.{number}" for number in range(5))], 6 // limit)
 
 
-@pytest.mark.parametrize("cursor", ["x", "!!!!", "AA==", "é", "OC44LjguMA"])
+@pytest.mark.parametrize("cursor", ["x", "!!!!", "AA==", "é", "OC44LjguMA", "OC44LjguMA=="])
 async def test_a_cursor_of_nobodys_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
     answer = await client.get(TARGETS, params={"cursor": cursor})
     assert (answer.status_code, fields_of(answer.json())) == (400, ["cursor"])

@@ -40,6 +40,15 @@ def refused(answer: bytes) -> tuple[int, str]:
     return problem["status"], problem["code"]
 
 
+@pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/api/v1/schedules", 401), ("/nowhere", 404)])
+async def test_head_is_answered_as_get_without_its_body(served: str, path: str, status: int) -> None:
+    async with httpx.AsyncClient(base_url=served) as client:
+        head, get = await client.head(path), await client.get(path)
+    assert (head.status_code, head.content) == (status, b"")
+    assert head.headers["content-length"] == str(len(get.content))
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
 @pytest.mark.parametrize(
     "sent", [b"\0\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nX: \0\r\n\r\n"]
 )

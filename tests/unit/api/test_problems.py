@@ -35,6 +35,9 @@ def test_a_wrong_type_decides_and_both_kinds_are_named() -> None:
     assert isinstance(both, MalformedRequestException)
     assert both.errors == (*wrong, *refused)
     assert both.detail == "a must be x; b is bad"
+    named = refusal([], [FieldProblem("m", "must be y"), FieldProblem("r.m", "m: is bad")])
+    assert named is not None
+    assert named.detail == "m must be y; m: is bad"
 
 
 def test_a_flood_of_mistakes_gives_a_short_answer() -> None:

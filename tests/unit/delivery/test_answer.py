@@ -100,6 +100,7 @@ def test_a_date_is_a_wait_from_now_on(seconds: int) -> None:
     [
         (b'{"success": true, "data": {"execution_id": "engine-1"}}', "engine-1"),
         (b'{"data": {"execution_id": 12}}', "12"),
+        (b'{"data": {"execution_id": ""}}', None),
         (b'{"data": {"execution_id": true}}', None),
         (b'{"data": {"execution_id": 1.5}}', None),
         (b'{"data": {"execution_id": null}}', None),

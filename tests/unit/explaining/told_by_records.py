@@ -183,6 +183,24 @@ BY_RECORDS: list[tuple[Verdict, Case, Records, datetime, str]] = [
     (
         Verdict.FAILED_DELIVERY,
         case(),
+        # Taken and never reported on, then delivered again by an operator and refused twice.
+        Records(
+            own=(
+                run(
+                    status=ExecutionStatus.FAILED,
+                    attempts=(replace(refused(1), status_code=202, error=None), refused(2), refused(3)),
+                ),
+            ),
+        ),
+        NOON,
+        (
+            f"{FIRED}It could not be delivered: both attempts failed, the last one as the target answered 503. It is "
+            "not tried again by itself."
+        ),
+    ),
+    (
+        Verdict.FAILED_DELIVERY,
+        case(),
         # Reported, then delivered again and refused.
         Records(
             own=(run(status=ExecutionStatus.FAILED, attempts=(refused(1), refused(2))),),
