@@ -15,10 +15,11 @@ class Look:
     """What became of a batch; nothing of it counts before the transaction has committed.
 
     `next_due_ms` has each entry's next due time, null for none. `wakes` are executions beside the claimed entries that
-    want a look. `unsent` are executions that were recorded as missed, skipped, cancelled or queued; `ended` those that
-    were finished without an attempt, `failed_schedules` and `failed_executions` what could not be computed, each with
-    its reason. `set_back` are entries that could not even be looked at. `made_room` are groups of runs in which one
-    ended that a queued run may wait for. `in_vain` counts entries whose row was taken, gone, or not due.
+    want a look. `unsent` are executions that were recorded as missed, skipped, cancelled or queued; `cancelled` those
+    that made way, `timed_out` those that were not reported on in time, `failed_schedules` and `failed_executions` what
+    could not be computed, each with its reason: whoever finds one only notes it, and it is ended last. `set_back` are
+    entries that could not even be looked at. `made_room` are groups of runs in which one ended that a queued run may
+    wait for. `in_vain` counts entries whose row was taken, gone, or not due.
     """
 
     assignments: list[Assignment] = field(default_factory=list)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.core.assignment import Assignment
 from app.core.clock import Clock, to_ms
-from app.core.execution import ExecutionStatus, Wake
+from app.core.execution import Wake
 from app.store import queueing, taking
 from app.store.database import Connection
 from app.store.queueing import HEAD_LOOKS_AFTER, OTHERS_LOOK_AFTER, Group, Queued
@@ -75,7 +75,6 @@ class Queue:
         await taking.start(connection, taken, owner=owner, now=now)
         look.assignments += taken
         look.failed_executions |= failed
-        await taking.end(connection, failed, ExecutionStatus.FAILED, now=now)
         return {one.execution_id for one in taken} | failed.keys()
 
     async def _note_unlocked(self, connection: Connection, queued: list[Queued], look: Look) -> None:
@@ -90,7 +89,6 @@ class Queue:
             else:
                 orphaned[one.execution_id] = "its schedule does not exist any more"
         # A removal cancels what is queued. Whatever left one behind, it must not look for room for ever.
-        await taking.end(connection, orphaned, ExecutionStatus.FAILED, now=self._clock.now())
         look.failed_executions |= orphaned
 
     @staticmethod

@@ -1,21 +1,15 @@
 """The last stage: write what became of the attempts, a batch at a time, and put what waits for a retry."""
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
 from math import inf
 from uuid import UUID
 
-import orjson
 import structlog
 
-from app.core.clock import Clock, from_ms, truncate_to_ms, utc_of_ms
+from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus, Wake
-from app.core.schedule import Completion
-from app.delivery.answer import Meaning
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.store import queueing, settling
@@ -24,6 +18,7 @@ from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
 from app.workers.outage import Outage
+from app.workers.outcomes import conclude, without_words
 from app.workers.pausing import Pausing
 from app.workers.released import put_wakes
 from app.workers.signals import Point, Signals
@@ -35,7 +30,6 @@ _GATHER_MS = 3
 _CADENCE_MS = 10
 """How far apart batches are where outcomes keep coming: each costs Postgres and this worker half a millisecond."""
 _RETRY_SECONDS = 0.25
-_UNWRITABLE = "what the target said could not be written"
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -166,11 +160,12 @@ class Settler:
                 if failures < 2:
                     continue
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
-                if len(outcomes) == 1 and plain:
+                if plain:
                     # It stays pending under this worker's id, and is released as unknown to it.
                     return Settled()
                 if len(outcomes) == 1:
-                    return await self._write([_plain(outcomes[0])], plain=True)
+                    # One that is never written would be delivered again without end.
+                    return await self._write([without_words(outcomes[0])], plain=True)
                 whole = Settled()
                 for one in outcomes:
                     whole |= await self._write([one])
@@ -220,64 +215,3 @@ class Settler:
         refused = len(outcomes) - len(written) - len(noted)
         if refused > 0:
             self._metrics.settles_refused.inc(refused)
-
-
-def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] = random.random) -> Outcome:
-    """What an attempt's answer makes of its execution; `draw` gives the jitter of the backoff, 0 to 1.
-
-    Retries wait with exponential backoff and full jitter, at least what the target asked for. They end after
-    `max_retries` settled failures, or when the next would come later than `max_age_seconds` after the budget began.
-    """
-    assignment, verdict = delivered.assignment, delivered.verdict
-    failed = verdict.meaning is not Meaning.TAKEN
-    wake_at = None
-    status = ExecutionStatus.FAILED if failed else ExecutionStatus.SUCCEEDED
-    if not failed and assignment.completion is Completion.CALLBACK:
-        # The work goes on at the target. Its time counts from when it was asked for, not from this batch.
-        status = ExecutionStatus.RUNNING
-        wake_at = from_ms(delivered.started_ms) + timedelta(seconds=assignment.timeout_seconds)
-    if verdict.meaning is Meaning.RETRY:
-        wake_at = _next_attempt_at(delivered, now, draw)
-        status = ExecutionStatus.FAILED if wake_at is None else ExecutionStatus.RETRYING
-    attempt = {
-        "number": assignment.attempt,
-        "started_at": utc_of_ms(delivered.started_ms),
-        "duration_ms": delivered.duration_ms,
-        "status_code": delivered.status_code,
-        "error": verdict.error,
-    }
-    return Outcome(
-        execution_id=assignment.execution_id,
-        community_id=assignment.community_id,
-        owner=assignment.owner,
-        number=assignment.attempt,
-        status=status,
-        attempt_json=orjson.dumps([attempt]).decode(),
-        failed=failed,
-        wake_at=wake_at,
-        finished_at=now if wake_at is None else None,
-        error=verdict.error,
-        engine_execution_id=verdict.engine_execution_id,
-        result_json=None,
-        started_at=from_ms(delivered.started_ms),
-        lateness_ms=delivered.started_ms - assignment.due_ms,
-    )
-
-
-def _plain(outcome: Outcome) -> Outcome:
-    """The outcome without what the target said: one that cannot be written would be delivered again without end."""
-    (attempt,) = orjson.loads(outcome.attempt_json)
-    error = None if outcome.error is None else _UNWRITABLE
-    attempt_json = orjson.dumps([attempt | {"error": error}]).decode()
-    return replace(outcome, error=error, attempt_json=attempt_json, engine_execution_id=None, result_json=None)
-
-
-def _next_attempt_at(delivered: Delivered, now: datetime, draw: Callable[[], float]) -> datetime | None:
-    assignment, asked = delivered.assignment, delivered.verdict.wait_seconds
-    failures = assignment.failures + 1
-    if failures > assignment.retry.max_retries:
-        return None
-    wait_seconds = max(draw() * assignment.retry.backoff_ceiling_seconds(failures), asked or 0.0)
-    at = truncate_to_ms(now + timedelta(seconds=wait_seconds))
-    latest = assignment.retry_since + timedelta(seconds=assignment.retry.max_age_seconds)
-    return None if at > latest else at

@@ -3,7 +3,7 @@
 from app.core.clock import to_ms, truncate_to_ms
 from app.delivery.answer import Meaning, Verdict
 from app.delivery.sender import Delivered
-from app.workers.settle import conclude
+from app.workers.outcomes import conclude
 from tests.clocks import START
 from tests.unit.delivery.assignments import assignment
 
