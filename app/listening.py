@@ -22,7 +22,7 @@ def bound(host: str, port: int) -> list[socket.socket]:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
             try:
-                sockets.append(_bound(family, kind, protocol, address))
+                sockets.append(bound_to(family, kind, protocol, address))
             except OSError as failed:
                 if failed.errno not in _NOT_HERE:
                     raise
@@ -37,9 +37,13 @@ def bound(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _bound(
+def bound_to(
     family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[object, ...]
 ) -> socket.socket:
+    """A socket on one address, of those that `socket.getaddrinfo` answers.
+
+    Raises OSError.
+    """
     one = socket.socket(family, kind, protocol)
     try:
         # As servers do it: connections that have ended and are still remembered do not count.

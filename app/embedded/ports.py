@@ -4,6 +4,8 @@ import errno
 import random
 import socket
 
+from app.listening import bound_to
+
 LOOPBACK = "127.0.0.1"
 
 # Below every system's ephemeral range, so that while a server is restarted no outgoing connection is given its port.
@@ -26,14 +28,11 @@ def is_free(host: str, port: int) -> bool:
     Raises OSError for a host that is not an address of this machine, or a port that this user may not have.
     """
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as probe:
-            # As servers do it: connections that have ended and are still remembered do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
+        try:
+            with bound_to(family, kind, protocol, address) as probe:
                 probe.listen(1)
-            except OSError as refused:
-                if refused.errno == errno.EADDRINUSE:
-                    return False
-                raise
+        except OSError as refused:
+            if refused.errno == errno.EADDRINUSE:
+                return False
+            raise
     return True

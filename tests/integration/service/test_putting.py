@@ -14,6 +14,7 @@ from app.core.schedule import Definition, OverlapPolicy, Schedule
 from app.service.backfilling import BackfillRequest
 from app.service.dead_letters import RetryRequest
 from app.wheel.entries import Entry
+from app.wheel.wheel import Wheel
 from tests.clocks import START
 from tests.integration.definitions import interval
 from tests.integration.service.world import CALLER, World, accepted, ms
@@ -64,17 +65,24 @@ async def test_whatever_a_caller_changes_puts_what_the_schedule_waits_for(
     assert await world.due_in_wheel(schedule) == ms(START + MINUTE)
 
 
-async def test_a_put_comes_when_what_it_is_for_is_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+class WatchedWheel(Wheel):
+    """A world's wheel, which notes at each put what others can read of the one schedule by then."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.wheel.client, world.clock, shards=16, window_seconds=3600, claim_ahead_ms=50)
+        self._world = world
+        self.revisions: list[int] = []
+
+    async def put(self, entries: Sequence[Entry]) -> None:
+        self.revisions.append(await self._world.one("SELECT revision FROM workflow_schedules"))
+        await super().put(entries)
+
+
+async def test_a_put_comes_when_what_it_is_for_is_committed(world: World) -> None:
     schedule = await world.create(interval(60))
-    put, revisions = world.wheel.put, []
-
-    async def watched(entries: Sequence[Entry]) -> None:
-        revisions.append(await world.one("SELECT revision FROM workflow_schedules"))
-        await put(entries)
-
-    monkeypatch.setattr(world.wheel, "put", watched)
-    await _replace(world, schedule)
-    assert revisions == [2]
+    watched = WatchedWheel(world)
+    await _replace(World(world.database, watched, world.clock), schedule)
+    assert watched.revisions == [2]
 
 
 async def test_what_is_repeated_for_a_deadlock_is_put_as_it_ended(world: World) -> None:
