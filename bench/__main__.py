@@ -25,6 +25,8 @@ _RESULTS = Path(__file__).parent / "results"
 _PICTURE = Path(__file__).parent.parent / "docs" / "growth.svg"
 _RAW_REQUESTS = 20_000
 _QUEUED_RUNS = 300
+_COMMUNITIES = 40
+"""Enough for every shard to have some."""
 _CURVES = {
     "advance_us": "advance, µs an occurrence",
     "pages_a_firing": "pages of schedules read, each",
@@ -68,6 +70,9 @@ async def _lateness(stack: Stack, report: Report, given: argparse.Namespace) -> 
     _note(report, "lateness, idle", await lateness(stack, per_second=1, seconds=given.seconds * 2))
     for rate in given.rates:
         _note(report, f"lateness at {rate}/s", await lateness(stack, per_second=rate, seconds=given.seconds))
+    for rate in given.rates[:2]:
+        figures = await lateness(stack, per_second=rate, seconds=given.seconds, communities=_COMMUNITIES)
+        _note(report, f"lateness at {rate}/s, {_COMMUNITIES} communities", figures)
 
 
 async def _without_redis(stack: Stack, report: Report, given: argparse.Namespace) -> None:

@@ -42,15 +42,17 @@ async def burst(stack: Stack, *, size: int, workers: int) -> Figures:
     }
 
 
-async def lateness(stack: Stack, *, per_second: float, seconds: int, redis: bool = True) -> Figures:
-    """A steady rate: how late each came at the receiver, and what one worker used of a core."""
+async def lateness(
+    stack: Stack, *, per_second: float, seconds: int, communities: int = 1, redis: bool = True
+) -> Figures:
+    """A steady rate, of so many communities: how late each came at the receiver, and what one worker used of a core."""
     size = round(per_second * seconds)
     async with stack.workers(1) as (process,):
         start = soon(size)
         if not redis:
             # Gone before the schedules come: the worker claims from Postgres.
             await stack.stop_redis()
-        await stack.add_one_time(spread(start, size, per_second), into_wheel=redis)
+        await stack.add_one_time(spread(start, size, per_second), communities=communities, into_wheel=redis)
         await asyncio.sleep(max(0.0, (start - datetime.now(UTC)).total_seconds()))
         before, began = cpu_seconds(process), time.monotonic()
         await asyncio.sleep(max(0.0, seconds - 0.5))

@@ -147,20 +147,25 @@ class Stack:
         due: list[datetime],
         *,
         community_id: int = 1,
+        communities: int = 1,
         into_wheel: bool = True,
         shards: int = 16,
         target: Target | None = None,
         retry: str = "{}",
     ) -> None:
-        """Store one-time schedules, and put them into the wheel; without a target the receiver gets them."""
+        """Store one-time schedules, and put them into the wheel; without a target the receiver gets them.
+
+        With several `communities`, from `community_id` on, one after the other has the next.
+        """
         now, own_target = self.clock.now(), target_text("target", target)
         ids = [new_id(self.clock.now_ms()) for _ in due]
+        owners = [community_id + number % communities for number in range(len(due))]
         rows = [
             (
-                schedule_id, community_id, schedule_id, "one_time", at, "UTC", "active", at, at, now, "-",
+                schedule_id, owner, schedule_id, "one_time", at, "UTC", "active", at, at, now, "-",
                 900, True, 3, "skip", "response", 3600, retry, "keep", '{"report": "daily"}', now, now, own_target,
             )
-            for schedule_id, at in zip(ids, due, strict=True)
+            for schedule_id, owner, at in zip(ids, owners, due, strict=True)
         ]  # fmt: skip
         connection = await asyncpg.connect(self.database_url)
         await connection.copy_records_to_table("workflow_schedules", records=rows, columns=_COLUMNS)
@@ -171,7 +176,7 @@ class Stack:
         wheel = Wheel(connect(self.redis_url), self.clock, shards=shards, window_seconds=3600, claim_ahead_ms=50)
         for start in range(0, len(rows), 10_000):
             part = rows[start : start + 10_000]
-            await wheel.put([schedule_entry(community_id, ids[start + n], due[start + n]) for n in range(len(part))])
+            await wheel.put([schedule_entry(row[1], row[0], row[4]) for row in part])
         await wheel.close()
 
     async def arrivals(self, number: int, *, keep: bool = False) -> list[Arrival]:
