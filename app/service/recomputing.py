@@ -50,7 +50,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Rescheduled:
     """A schedule that fires next at another instant than before; null where it does not fire any more."""
 
     schedule_id: UUID
@@ -66,7 +66,7 @@ class Chunk:
     """
 
     reached: UUID | None
-    moved: tuple[Moved, ...] = ()
+    moved: tuple[Rescheduled, ...] = ()
     left: int = 0
 
 
@@ -111,7 +111,7 @@ class Recomputer:
         return True
 
 
-def note_moved(metrics: Metrics, cause: str, moves: Sequence[Moved], **because: str | int) -> None:
+def note_moved(metrics: Metrics, cause: str, moves: Sequence[Rescheduled], **because: str | int) -> None:
     """Count and log the schedules that fire next at another instant; `because` says what moved them."""
     metrics.moved_schedules.labels(cause).inc(len(moves))
     for one in moves:
@@ -168,7 +168,7 @@ async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
     reached = stale[-1] if len(stale) == CHUNK else None
     return Chunk(
         reached,
-        tuple(Moved(one.schedule.schedule_id, one.schedule.next_execution_at, _next(one)) for one in moved),
+        tuple(Rescheduled(one.schedule.schedule_id, one.schedule.next_execution_at, _next(one)) for one in moved),
         len(found.unreadable) + len(found.newer),
     )
 

@@ -33,7 +33,7 @@ FIRST_ID = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class WaitingRow:
     """A row that waits, and the time it waits for."""
 
     community_id: int
@@ -43,16 +43,16 @@ class Due:
 
 async def schedules_due(
     connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
-) -> Sequence[Due]:
+) -> Sequence[WaitingRow]:
     """Schedules by their due time, in (after, until], a page at a time: the next page starts after the last row."""
-    return [Due(*row) for row in await connection.fetch(_SCHEDULES_DUE, after[0], until, after[1], limit)]
+    return [WaitingRow(*row) for row in await connection.fetch(_SCHEDULES_DUE, after[0], until, after[1], limit)]
 
 
 async def executions_due(
     connection: Connection, after: tuple[datetime, UUID], until: datetime, limit: int
-) -> Sequence[Due]:
+) -> Sequence[WaitingRow]:
     """Executions by their `wake_at`, in (after, until], a page at a time: the next page starts after the last row."""
-    return [Due(*row) for row in await connection.fetch(_EXECUTIONS_DUE, after[0], until, after[1], limit)]
+    return [WaitingRow(*row) for row in await connection.fetch(_EXECUTIONS_DUE, after[0], until, after[1], limit)]
 
 
 async def schedules_still_due(connection: Connection, ids: Sequence[UUID], until: datetime) -> set[UUID]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.core.assignment import Assignment
 from app.core.breaker import Breaker
-from app.workers.shares import QUICK_SECONDS, Standing
+from app.workers.shares import QUICK_SECONDS, Repute
 from app.workers.turns import Turns
 
 SOON_SECONDS = 1.0
@@ -27,7 +27,7 @@ class Lane:
     """
 
     __slots__ = ("_ended_at", "_moved_at", "_seconds", "_trusted", "ask_at", "asking", "bound", "breaker", "free_at",
-                 "host", "last_error", "rate", "sending", "standing", "taken", "took",
+                 "host", "last_error", "rate", "repute", "sending", "taken", "took",
                  "waiting", "waits_since")  # fmt: skip
 
     def __init__(
@@ -38,11 +38,11 @@ class Lane:
         rate: float | None,
         probe_seconds: float,
         now: float,
-        standing: Standing = Standing.SLOW,
+        repute: Repute = Repute.SLOW,
     ) -> None:
         self.host = host
-        self.standing = standing
-        self.took = standing is Standing.QUICK
+        self.repute = repute
+        self.took = repute is Repute.QUICK
         """Whether the host took the last that it answered."""
         self.bound = bound
         self.rate = rate
@@ -58,7 +58,7 @@ class Lane:
         self.waits_since = now
         self._moved_at = now
         self._ended_at = now
-        self._trusted = standing is Standing.QUICK
+        self._trusted = repute is Repute.QUICK
         self._seconds = _FIRST_GUESS_SECONDS
 
     def has_place(self, now: float) -> bool:
@@ -79,19 +79,19 @@ class Lane:
         self._seconds += (seconds - self._seconds) * _SMOOTHING
 
     @property
-    def in_good_standing(self) -> bool:
+    def in_good_repute(self) -> bool:
         """Whether it is quick, and takes what it is sent."""
-        return self.standing is Standing.QUICK and (self.took or self.host is None)
+        return self.repute is Repute.QUICK and (self.took or self.host is None)
 
-    def judged(self, now: float) -> Standing:
+    def judged(self, now: float) -> Repute:
         """What the host has shown of itself by now: how quick it was of late, and for how long it is silent."""
         if self.host is None:
-            return Standing.QUICK
+            return Repute.QUICK
         if not self.breaker.closed:
-            return Standing.FAILING
+            return Repute.FAILING
         silent_seconds = now - self._ended_at if self.taken else 0.0
         quick = self._trusted and max(self._seconds, silent_seconds) <= QUICK_SECONDS
-        return Standing.QUICK if quick else Standing.SLOW
+        return Repute.QUICK if quick else Repute.SLOW
 
     def start_again(self, now: float) -> None:
         """The host is back: how slow it was while it was not says nothing any more."""

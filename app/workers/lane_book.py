@@ -9,7 +9,7 @@ from app.core.clock import Clock
 from app.core.limits import Limits
 from app.metrics import Metrics
 from app.workers.lane import UNBOUNDED, Lane
-from app.workers.shares import Standing
+from app.workers.shares import Repute
 
 _SWEEP_SECONDS = 60.0
 _FORGOTTEN_AFTER_SECONDS = 300.0
@@ -49,19 +49,19 @@ class LaneBook:
             rate=self._limits.rate_of(host),
             probe_seconds=self._probe_seconds,
             now=now,
-            standing=Standing.QUICK if host is None or host in self._good else Standing.SLOW,
+            repute=Repute.QUICK if host is None or host in self._good else Repute.SLOW,
         )
         return lane
 
     def close(self, lane: Lane, now: float) -> None:
         """Its last attempt has ended: it is forgotten where there is nothing to remember. The engine's is kept.
 
-        That it was in good standing is remembered, of those that were asked last.
+        That it was in good repute is remembered, of those that were asked last.
         """
         if lane.host is None or not lane.plain(now):
             return
         self._good.pop(lane.host, None)
-        if lane.in_good_standing:
+        if lane.in_good_repute:
             self._good[lane.host] = None
             if len(self._good) > _GOOD_AT_MOST:
                 del self._good[next(iter(self._good))]

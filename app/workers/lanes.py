@@ -26,7 +26,7 @@ from app.workers.giving import GiveBack
 from app.workers.lane import SOON_SECONDS, WAIT_AT_MOST, Due, Lane
 from app.workers.lane_book import LaneBook
 from app.workers.later import later, too_late
-from app.workers.shares import Shares, Standing
+from app.workers.shares import Repute, Shares
 
 _TICK_MS = 20
 _IDLE_MS = 60_000
@@ -197,7 +197,7 @@ class Lanes:
     def _came_free(self, lane: Lane, now: float) -> None:
         if lane.waiting:
             # Where hosts share a place it is given in turn, at the next look.
-            if lane.judged(now) is Standing.QUICK or len(self._queued) == 1:
+            if lane.judged(now) is Repute.QUICK or len(self._queued) == 1:
                 self._pump(lane, now)
         elif not lane.taken:
             self._book.close(lane, now)

@@ -79,7 +79,7 @@ class Ready:
         hosts = self._communities.get(due.assignment.community_id)
         if hosts is None:
             hosts = self._communities[due.assignment.community_id] = {}
-        good = due.lane.in_good_standing
+        good = due.lane.in_good_repute
         host = due.lane.host if good else _OTHERS
         line = hosts.get(host)
         if line is None:

@@ -15,7 +15,7 @@ QUICK_SECONDS = 0.25
 _JUDGE_SECONDS = 0.02
 
 
-class Standing(IntEnum):
+class Repute(IntEnum):
     """What a host has shown of itself. One that is new is slow."""
 
     QUICK = 0
@@ -27,11 +27,11 @@ class Holder(Protocol):
     """A host, as far as it matters here."""
 
     host: str | None
-    standing: Standing
+    repute: Repute
     taken: int
 
-    def judged(self, now: float) -> Standing:
-        """Its standing by all that is known now."""
+    def judged(self, now: float) -> Repute:
+        """Its repute by all that is known now."""
         ...
 
 
@@ -47,11 +47,11 @@ class Shares:
         self._judged_at = -1.0
 
     def lets(self, holder: Holder, now: float) -> bool:
-        """Whether one more may have a place as far as its standing goes; the quick may always."""
+        """Whether one more may have a place as far as its repute goes; the quick may always."""
         if holder.host is None:
             return True
         self._judge(holder, now)
-        if holder.standing is Standing.QUICK:
+        if holder.repute is Repute.QUICK:
             return True
         if now - self._judged_at > _JUDGE_SECONDS:
             # Those that were quick, and hang together since, are not told apart by themselves: nothing of them ends.
@@ -59,27 +59,27 @@ class Shares:
             for one in self._holders:
                 if one.taken:
                     self._judge(one, now)
-        slow, failing = self._taken[Standing.SLOW], self._taken[Standing.FAILING]
-        if holder.standing is Standing.FAILING and failing >= self._bounds[Standing.FAILING]:
+        slow, failing = self._taken[Repute.SLOW], self._taken[Repute.FAILING]
+        if holder.repute is Repute.FAILING and failing >= self._bounds[Repute.FAILING]:
             return False
-        return slow + failing < self._bounds[Standing.SLOW]
+        return slow + failing < self._bounds[Repute.SLOW]
 
     def take(self, holder: Holder) -> None:
         """A place is given. The workflow engine's are not counted."""
         holder.taken += 1
         if holder.host is not None:
-            self._taken[holder.standing] += 1
+            self._taken[holder.repute] += 1
 
     def leave(self, holder: Holder, now: float) -> None:
         """A place came free."""
         holder.taken -= 1
         if holder.host is not None:
-            self._taken[holder.standing] -= 1
+            self._taken[holder.repute] -= 1
             self._judge(holder, now)
 
     def _judge(self, holder: Holder, now: float) -> None:
-        standing = holder.judged(now)
-        if standing is not holder.standing:
-            self._taken[holder.standing] -= holder.taken
-            self._taken[standing] += holder.taken
-            holder.standing = standing
+        repute = holder.judged(now)
+        if repute is not holder.repute:
+            self._taken[holder.repute] -= holder.taken
+            self._taken[repute] += holder.taken
+            holder.repute = repute

@@ -22,7 +22,7 @@ from app.core.clock import EPOCH, Clock, to_ms
 from app.metrics import Metrics
 from app.store import partitions, scanning, upkeep, workers
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, Due
+from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.connection import AWAY
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
@@ -148,14 +148,14 @@ class Scan:
         counted[Kind.WITHOUT_PARTITION] = len(needed.intersection(await partitions.missing_days(connection, today)))
         return counted
 
-    async def _overdue(self, connection: Connection) -> Sequence[tuple[str, Due]]:
+    async def _overdue(self, connection: Connection) -> Sequence[tuple[str, WaitingRow]]:
         until = self._clock.now() - timedelta(seconds=OVERDUE_SECONDS)
         first = (EPOCH, FIRST_ID)
         found = [(f"s:{due.row_id}", due) for due in await upkeep.schedules_due(connection, first, until, _OLDEST)]
         found += [(f"x:{due.row_id}", due) for due in await upkeep.executions_due(connection, first, until, _OLDEST)]
         return found
 
-    async def _count_missing(self, overdue: Sequence[tuple[str, Due]]) -> int:
+    async def _count_missing(self, overdue: Sequence[tuple[str, WaitingRow]]) -> int:
         """How many stand nowhere in the wheel, and did not at the last pass: one may be on its way between the two."""
         parts: dict[int, dict[str, int]] = {}
         for member, due in overdue:

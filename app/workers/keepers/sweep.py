@@ -11,7 +11,7 @@ from app.core.clock import EPOCH, Clock, to_ms
 from app.metrics import Metrics
 from app.store import upkeep
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, Due
+from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
 
@@ -32,7 +32,7 @@ class _Kind:
     """Schedules or executions: how their rows are read, and from where on the next pass reads."""
 
     prefix: str
-    read: Callable[[Connection, tuple[datetime, UUID], datetime, int], Awaitable[Sequence[Due]]]
+    read: Callable[[Connection, tuple[datetime, UUID], datetime, int], Awaitable[Sequence[WaitingRow]]]
     still_due: Callable[[Connection, Sequence[UUID], datetime], Awaitable[set[UUID]]]
     after: tuple[datetime, UUID] = (EPOCH, FIRST_ID)
 
@@ -82,11 +82,11 @@ class Sweep:
             kind.after = (page[-1].due_at, page[-1].row_id)
         return mended
 
-    async def _offer(self, kind: _Kind, page: Sequence[Due], until: datetime) -> int:
+    async def _offer(self, kind: _Kind, page: Sequence[WaitingRow], until: datetime) -> int:
         if not page:
             return 0
         marks = await self._wheel.marks()
-        shards: dict[int, dict[str, Due]] = {}
+        shards: dict[int, dict[str, WaitingRow]] = {}
         for due in page:
             shards.setdefault(shard_of(due.community_id, self._wheel.shards), {})[f"{kind.prefix}{due.row_id}"] = due
         mended = 0

@@ -15,7 +15,7 @@ from app.core.clock import EPOCH, Clock, from_ms, to_ms
 from app.metrics import Metrics
 from app.store import upkeep
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, Due
+from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.answers import Mark
 from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
@@ -28,7 +28,7 @@ _KEEPER = 1
 
 log = structlog.get_logger()
 
-Read = Callable[[Connection, tuple[datetime, UUID], datetime, int], Awaitable[Sequence[Due]]]
+Read = Callable[[Connection, tuple[datetime, UUID], datetime, int], Awaitable[Sequence[WaitingRow]]]
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class WindowKeeper:
                 shard.lost = mended is None
                 shard.mended += mended or 0
 
-    async def _pages(self, read: Read, lowest_ms: int, until_ms: int) -> AsyncIterator[Sequence[Due]]:
+    async def _pages(self, read: Read, lowest_ms: int, until_ms: int) -> AsyncIterator[Sequence[WaitingRow]]:
         # From the beginning of time for a lost shard: what is overdue is in the window too.
         after = (from_ms(lowest_ms) if lowest_ms else EPOCH, FIRST_ID)
         while True:

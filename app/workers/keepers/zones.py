@@ -18,7 +18,7 @@ from app.core.occurrences import tzdata_version
 from app.core.recomputing import anew, is_older
 from app.core.schedule import Schedule
 from app.metrics import Metrics
-from app.service.recomputing import FIRST_ID, Moved, Recomputer, note_moved, note_unreadable
+from app.service.recomputing import FIRST_ID, Recomputer, Rescheduled, note_moved, note_unreadable
 from app.service.restarting import waiting_of
 from app.store import calendars, recomputing, upkeep
 from app.store.database import Connection, Database
@@ -123,9 +123,9 @@ class Zones:
                 return moved, finished
             reached = page.reached
 
-    async def _bring(self, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> tuple[list[Moved], int]:
+    async def _bring(self, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> tuple[list[Rescheduled], int]:
         """Compute some schedules by the present rules, in one transaction. Returns what moved, and how many it had."""
-        moves: list[Moved] = []
+        moves: list[Rescheduled] = []
         entries: list[Entry] = []
 
         async def bring(connection: Connection) -> int:
@@ -149,7 +149,7 @@ class Zones:
                 written.append((schedule.schedule_id, after))
                 if after is None or after.occurrence != before.occurrence:
                     occurrence = None if after is None else after.occurrence
-                    moves.append(Moved(schedule.schedule_id, before.occurrence, occurrence))
+                    moves.append(Rescheduled(schedule.schedule_id, before.occurrence, occurrence))
                 if after is not None and after.due_at != before.due_at:
                     entries.append(schedule_entry(schedule.community_id, schedule.schedule_id, after.due_at))
             await recomputing.rezone(connection, written, reason=_COMPLETED.format(tzdata_version()), now=now)

@@ -23,7 +23,7 @@ from app.workers.giving import GiveBack
 from app.workers.lane import WAIT_AT_MOST, Due
 from app.workers.lanes import Lanes
 from app.workers.later import Behind, Later
-from app.workers.shares import Standing
+from app.workers.shares import Repute
 from tests.clocks import START, ManualClock
 from tests.unit.delivery.assignments import assignment
 
@@ -407,15 +407,15 @@ def test_a_host_that_answers_slowly_of_late_is_slow_and_one_that_is_quick_again_
     quick(rig, "a")
     for _ in range(3):
         rig.add("a")
-    assert {due.lane.standing for due in rig.entered} == {Standing.QUICK}
+    assert {due.lane.repute for due in rig.entered} == {Repute.QUICK}
     while rig.entered:
         rig.answer(rig.entered[0], 200, duration_ms=2_000)
     found = []
     for _ in range(20):
         rig.add("a")
-        found.append(rig.entered[0].lane.standing)
+        found.append(rig.entered[0].lane.repute)
         rig.answer(rig.entered[0], 200, duration_ms=10)
-    assert (found[0], found[-1]) == (Standing.SLOW, Standing.QUICK)
+    assert (found[0], found[-1]) == (Repute.SLOW, Repute.QUICK)
 
 
 def test_those_that_were_quick_and_hang_together_count_as_slow() -> None:
@@ -429,7 +429,7 @@ def test_those_that_were_quick_and_hang_together_count_as_slow() -> None:
     rig.clock.move(0.3)
     rig.add("new")
     assert places(rig) == {"a": 6, "b": 6, "new": 1}
-    assert {due.lane.standing for due in rig.entered} == {Standing.SLOW}
+    assert {due.lane.repute for due in rig.entered} == {Repute.SLOW}
 
 
 def test_probes_leave_half_of_the_places_to_hosts_that_do_not_fail() -> None:
@@ -470,7 +470,7 @@ def test_who_was_asked_nothing_for_minutes_was_not_silent() -> None:
     rig.clock.move(120)
     rig.add("a")
     rig.add("a")
-    assert [due.lane.standing for due in rig.entered] == [Standing.QUICK, Standing.QUICK]
+    assert [due.lane.repute for due in rig.entered] == [Repute.QUICK, Repute.QUICK]
 
 
 def test_who_waits_for_others_places_is_given_its_seconds_after_a_long_rest_too() -> None:
@@ -489,7 +489,7 @@ def test_who_waits_for_others_places_is_given_its_seconds_after_a_long_rest_too(
     assert len(rig.giving.given) == 1
 
 
-def test_of_those_in_good_standing_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_those_in_good_repute_the_last_thousand_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.workers.lane_book._GOOD_AT_MOST", 2)
     rig = Rig.make()
     for host in ("a", "b", "a", "c"):
@@ -497,7 +497,7 @@ def test_of_those_in_good_standing_the_last_thousand_are_remembered(monkeypatch:
     assert rig.lanes._lanes == {}
     for host in ("a", "b", "c"):
         rig.add(host)
-    assert [due.lane.standing for due in rig.entered] == [Standing.QUICK, Standing.SLOW, Standing.QUICK]
+    assert [due.lane.repute for due in rig.entered] == [Repute.QUICK, Repute.SLOW, Repute.QUICK]
 
 
 def test_what_waits_is_returned_at_the_end() -> None:
@@ -599,16 +599,16 @@ class Walk(RuleBasedStateMachine):
             assert lane.taken == sum(due.lane is lane for due in self.rig.entered)
             # Of a host that is not sent to, one waits at most; its turn comes with the next look, as it does where slow
             # hosts share what is free.
-            in_turn = not lane.breaker.closed or (lane.standing is Standing.SLOW and not self.looked)
+            in_turn = not lane.breaker.closed or (lane.repute is Repute.SLOW and not self.looked)
             assert not lane.waiting or not self.rig.lanes._has_place(lane, now) or in_turn
             assert lane.breaker.closed or len(lane.waiting) <= 1
 
     @invariant()
     def what_the_slow_hold_is_counted(self) -> None:
-        held = Counter[Standing]()
+        held = Counter[Repute]()
         for lane in self.rig.lanes._lanes.values():
-            held[lane.standing] += lane.taken if lane.host is not None else 0
-        assert self.rig.lanes._shares._taken == [held[standing] for standing in Standing]
+            held[lane.repute] += lane.taken if lane.host is not None else 0
+        assert self.rig.lanes._shares._taken == [held[repute] for repute in Repute]
 
 
 TestWalk = Walk.TestCase

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from app.workers.lane import Due, Lane
 from app.workers.ready import Ready
-from app.workers.shares import Standing
+from app.workers.shares import Repute
 from tests.unit.delivery.assignments import assignment
 
 
 def lane(host: str | None, *, good: bool = True) -> Lane:
-    """A host's, in good standing or not."""
-    standing = Standing.QUICK if good else Standing.SLOW
-    return Lane(host, bound=100, rate=None, probe_seconds=1, now=0, standing=standing)
+    """A host's, in good repute or not."""
+    repute = Repute.QUICK if good else Repute.SLOW
+    return Lane(host, bound=100, rate=None, probe_seconds=1, now=0, repute=repute)
 
 
 def due(where: Lane, community_id: int = 1, number: int = 0) -> Due:

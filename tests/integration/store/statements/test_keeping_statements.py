@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from app.store import retention, upkeep, workers
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, Due
+from app.store.upkeep import FIRST_ID, WaitingRow
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, add_schedule, execution
 
@@ -72,7 +72,7 @@ async def test_a_worker_is_told_what_is_pending_under_its_own_id(database: Datab
         assert await workers.pending_of(connection, me) == [(mine, START)]
 
 
-async def _pages(connection: Connection, until: datetime, limit: int, *, schedules: bool) -> list[list[Due]]:
+async def _pages(connection: Connection, until: datetime, limit: int, *, schedules: bool) -> list[list[WaitingRow]]:
     read = upkeep.schedules_due if schedules else upkeep.executions_due
     pages, after = [], (datetime.fromtimestamp(0, START.tzinfo), FIRST_ID)
     while page := list(await read(connection, after, until, limit)):
