@@ -93,8 +93,8 @@ class Settings(BaseSettings):
     )
     claim_ahead_ms: Annotated[int, Field(ge=0, le=500)] = Field(
         50,
-        description="How long before its due time an entry is claimed and recorded at the earliest; what little is due "
-        "beside a crowd four times as long.",
+        description="How long before its due time an entry is claimed and recorded; what little is due beside a crowd "
+        "four times as long.",
     )
     lease_seconds: Annotated[float, Field(ge=1, le=60)] = Field(
         5, description="After how long a claimed entry that was not acknowledged is claimed again."

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 class Claimed:
     """What one shard gave: the members, the token of their lease, and when the shard has something next.
 
-    `next_ms` is null when the shard is empty; with `next_exactly` it is an execution, which is never claimed before its
-    time and waits for it, or a lease that ends. `marked` is false when the shard was lost, or was loaded for another
+    `next_ms` is null when the shard is empty. `marked` is false when the shard was lost, or was loaded for another
     number of shards, and must be loaded again; `loaded` is false until that is done. The last `passing` of the members
     were due later than others that are left: they pass a backlog by.
     """
@@ -20,7 +19,6 @@ class Claimed:
     loaded: bool
     members: tuple[str, ...]
     passing: int = 0
-    next_exactly: bool = False
 
     def parted(self) -> "tuple[Claimed, Claimed]":
         """The backlog, and what passes it by; under the one lease."""

@@ -4,9 +4,8 @@
 -- Executions are taken up to `until`, never before their time; schedules up to `ahead`, and up to `reach` past a backlog.
 -- Safe to repeat: what a lost answer took is found again once its lease has expired.
 -- KEYS due leased token mark   ARGV now until limit lease_ms shards ahead reach
--- Returns {token, next due ms or -1, mark, members, passing, exactly}; mark is 0 when the shard was lost or loaded for another
--- number of shards, 1 while it is being loaded, 2 when it is complete; the last `passing` members pass a backlog by;
--- exactly is 1 when what is next is no schedule's occurrence, which could as well be claimed some time after
+-- Returns {token, next due ms or -1, mark, members, passing}; mark is 0 when the shard was lost or loaded for another
+-- number of shards, 1 while it is being loaded, 2 when it is complete; the last `passing` members pass a backlog by
 local due, leased = KEYS[1], KEYS[2]
 local now, til, limit, ahead, reach = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[6], ARGV[7]
 local sane = now + 65000
@@ -64,9 +63,8 @@ local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
 local lease = redis.call('ZRANGE', leased, 0, 0, 'WITHSCORES')
 local nearest = tonumber(first[2] or '-1')
 local expiry = tonumber(lease[2] or '-1')
-local exactly = first[1] and string.sub(first[1], 1, 2) ~= 's:' and 1 or 0
-if expiry >= 0 and (nearest < 0 or expiry < nearest) then nearest, exactly = expiry, 1 end
+if expiry >= 0 and (nearest < 0 or expiry < nearest) then nearest = expiry end
 local epoch, til_loaded, shards = unpack(redis.call('HMGET', KEYS[4], 'epoch', 'loaded_until', 'shards'))
 local mark = 0
 if epoch and til_loaded and shards == ARGV[5] then mark = tonumber(til_loaded) > 0 and 2 or 1 end
-return {string.format('%d', token), string.format('%d', nearest), mark, members, #passing, exactly}
+return {string.format('%d', token), string.format('%d', nearest), mark, members, #passing}

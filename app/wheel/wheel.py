@@ -142,9 +142,8 @@ class Wheel(Shards):
                 mark > 1,
                 tuple(dict.fromkeys(member.decode(errors=_ANY_BYTES) for member in members)),
                 passing,
-                exactly > 0,
             )
-            for shard, (token, nearest, mark, members, passing, exactly) in zip(shards, answers, strict=True)
+            for shard, (token, nearest, mark, members, passing) in zip(shards, answers, strict=True)
         ]
 
     async def ack(self, done: Sequence[Done]) -> None:

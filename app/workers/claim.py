@@ -18,8 +18,8 @@ class Claimer:
     """Asks the shards at once, each for an equal share of the room, so that a community with a hundred thousand due
     delays its own shard only. There an eighth of the share goes to the newest, which pass the hundred thousand by.
 
-    A claim reaches `CLAIM_AHEAD_MS` ahead and comes when about half of that is left of what it found last time: batches
-    form without waiting, and the database's latency is paid before the instant.
+    A claim reaches `CLAIM_AHEAD_MS` ahead and comes about every 20 ms: batches form without waiting, and the database's
+    latency is paid before the instant.
 
     A crowd is claimed as far as there is room, and place in the line. What little is due in the other shards has room
     of its own, and is claimed meanwhile.
@@ -67,9 +67,8 @@ class Claimer:
             self._full = False
             self.woken.set()
 
-    def advanced(self, batch: Sequence[Claimed], *, took_seconds: float) -> None:
-        """A batch has been recorded, in so long, and counts as the deliverer's from here on."""
-        self._agenda.recorded(took_seconds)
+    def advanced(self, batch: Sequence[Claimed]) -> None:
+        """A batch has been recorded, and counts as the deliverer's from here on."""
         self._on_the_way -= sum(len(claim.members) for claim in batch)
         self.woken.set()
 

@@ -246,13 +246,12 @@ class Worker:
         while True:
             batch = await line.get()
             self.claiming.taken()
-            began = self._clock.monotonic()
             try:
                 with self.advancing.this():
                     await self.advancer.run_once(batch)
             finally:
                 line.done()
-                self.claimer.advanced(batch, took_seconds=self._clock.monotonic() - began)
+                self.claimer.advanced(batch)
 
     async def _shut_down(self, claiming: "asyncio.Task[None]") -> None:
         """Claim no more, release what was not sent, finish what was, settle."""

@@ -109,7 +109,7 @@ class Hosts:
                     claims = await worker.claimer.run_once()
                     if claims:
                         await worker.advancer.run_once(claims)
-                        worker.claimer.advanced(claims, took_seconds=0.0)
+                        worker.claimer.advanced(claims)
                 for _ in range(5):
                     await turn()
                 self.rig.clock.move(step)

@@ -16,7 +16,7 @@ async def test_an_occurrence_is_recorded_ahead_of_its_instant_and_handed_over_to
     (due,) = next_of(schedule)
     rig.clock.move_to(due - seconds(0.06))
     assert (await rig.fire(worker)).assignments == []
-    rig.clock.move_to(due - seconds(0.02))
+    rig.clock.move_to(due - seconds(0.04))
     look = await rig.fire(worker)
     assert [assignment.due_ms for assignment in look.assignments] == [round(due.timestamp() * 1000)]
     (execution,) = await rig.history(schedule)

@@ -1,16 +1,20 @@
-"""When a worker looks: late enough to find much at once, and early enough to record it before it is due."""
+"""When a worker looks: all that is due within a moment at once, in whichever shards it stands."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import pytest
+
+from app.core.clock import to_ms
 from app.wheel.entries import Entry, execution_entry, schedule_entry, shard_of
+from app.workers.agenda import CADENCE_MS
 from app.workers.loop import Worker
 from tests.integration.workers.rig import Rig
 
 AHEAD = timedelta(milliseconds=50)
 """`CLAIM_AHEAD_MS` as it is by default."""
-LEFT = timedelta(milliseconds=20)
-"""What is left of it at least when what is next is claimed."""
+CADENCE = timedelta(milliseconds=CADENCE_MS)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def entries(rig: Rig, number: int, due: datetime, *, apart: timedelta) -> list[Entry]:
@@ -27,81 +31,96 @@ async def looked(worker: Worker) -> list[str]:
     return [member for claim in await worker.claimer.run_once() for member in claim.members]
 
 
-async def knowing(rig: Rig, entries: list[Entry]) -> tuple[Worker, datetime]:
-    """A worker that has looked at all shards when nothing was due yet, and the instant at which the first will be."""
+async def knowing(rig: Rig, entries: list[Entry]) -> Worker:
+    """A worker that has looked at all shards when nothing was due yet."""
     await rig.wheel.put(entries)
     worker = await rig.worker()
     assert await looked(worker) == []
-    return worker, rig.clock.now()
+    return worker
 
 
-async def test_what_is_due_soon_in_many_shards_is_claimed_at_once(rig: Rig) -> None:
+async def test_what_comes_alone_is_claimed_as_early_as_may_be(rig: Rig) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
-    many = entries(rig, 8, due, apart=timedelta(milliseconds=4))
-    worker, _ = await knowing(rig, many)
-    rig.clock.move_to(due - LEFT - timedelta(milliseconds=1))
-    assert await looked(worker) == []
-    rig.clock.move_to(due - LEFT)
-    # The last of them is due 48 ms from now.
-    assert sorted(await looked(worker)) == sorted(entry.member for entry in many)
-
-
-async def test_the_next_look_is_when_it_has_to_be(rig: Rig) -> None:
-    due = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, entries(rig, 2, due, apart=timedelta(milliseconds=4)))
-    assert worker.claimer.next_round(crowd=True) == round((due - LEFT).timestamp() * 1000)
-
-
-async def test_where_recording_takes_long_what_is_next_is_claimed_early(rig: Rig) -> None:
-    due = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, [])
-    worker.claimer.advanced([], took_seconds=0.02)
-    await rig.wheel.put(entries(rig, 1, due, apart=AHEAD))
-    rig.clock.move(0.1)
-    worker.claimer.wake(None)
-    assert await looked(worker) == []
-    rig.clock.move_to(due - timedelta(milliseconds=41))
-    assert await looked(worker) == []
-    rig.clock.move_to(due - timedelta(milliseconds=40))
+    worker = await knowing(rig, entries(rig, 1, due, apart=CADENCE))
+    assert worker.claimer.next_round(crowd=True) == to_ms(due - AHEAD)
+    rig.clock.move_to(due - AHEAD)
     assert len(await looked(worker)) == 1
 
 
-async def test_however_long_recording_takes_nothing_is_claimed_before_the_claim_ahead(rig: Rig) -> None:
+async def test_what_is_due_within_a_moment_after_a_find_is_claimed_at_once_in_whichever_shards(rig: Rig) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, [])
-    worker.claimer.advanced([], took_seconds=30.0)
-    await rig.wheel.put(entries(rig, 1, due, apart=AHEAD))
-    worker.claimer.wake(None)
+    first, *others = entries(rig, 11, due, apart=2 * MILLISECOND)
+    worker = await knowing(rig, [first, *others])
+    rig.clock.move_to(due - AHEAD)
+    assert await looked(worker) == [first.member]
+    # The next would be 2 ms from now.
+    assert worker.claimer.next_round(crowd=True) == to_ms(due - AHEAD + CADENCE)
+    rig.clock.move_to(due - AHEAD + CADENCE - MILLISECOND)
     assert await looked(worker) == []
-    assert worker.claimer.next_round(crowd=True) == round((due - AHEAD).timestamp() * 1000)
-
-
-async def test_that_recording_took_long_once_is_forgotten(rig: Rig) -> None:
-    due = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, [])
-    worker.claimer.advanced([], took_seconds=30.0)
-    for _ in range(100):
-        worker.claimer.advanced([], took_seconds=0.004)
-    await rig.wheel.put(entries(rig, 1, due, apart=AHEAD))
-    worker.claimer.wake(None)
-    assert await looked(worker) == []
-    assert worker.claimer.next_round(crowd=True) == round((due - LEFT).timestamp() * 1000)
-
-
-async def test_an_execution_that_waits_is_looked_at_exactly_when_its_time_has_come(rig: Rig) -> None:
-    wake_at = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, [execution_entry(1, UUID(int=7), wake_at)])
-    assert worker.claimer.next_round(crowd=True) == round(wake_at.timestamp() * 1000)
-    rig.clock.move_to(wake_at)
-    assert await looked(worker) == [f"x:{UUID(int=7)}"]
+    rig.clock.move_to(due - AHEAD + CADENCE)
+    assert sorted(await looked(worker)) == sorted(entry.member for entry in others)
 
 
 async def test_what_a_wake_names_is_looked_at_at_once(rig: Rig) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
-    worker, _ = await knowing(rig, [])
-    (entry,) = entries(rig, 1, due, apart=AHEAD)
-    await rig.wheel.put([entry])
+    first, second = entries(rig, 2, due, apart=MILLISECOND)
+    worker = await knowing(rig, [first])
     rig.clock.move_to(due - AHEAD)
+    assert await looked(worker) == [first.member]
+    rig.clock.move(0.002)
+    await rig.wheel.put([second])
     assert await looked(worker) == []
-    worker.claimer.wake(shard_of(entry.community_id, rig.wheel.shards))
-    assert await looked(worker) == [entry.member]
+    worker.claimer.wake(shard_of(second.community_id, rig.wheel.shards))
+    assert await looked(worker) == [second.member]
+
+
+async def test_an_execution_that_waits_is_looked_at_when_its_time_has_come(rig: Rig) -> None:
+    wake_at = rig.clock.now() + timedelta(milliseconds=500)
+    worker = await knowing(rig, [execution_entry(1, UUID(int=7), wake_at)])
+    assert worker.claimer.next_round(crowd=True) == to_ms(wake_at)
+    rig.clock.move_to(wake_at)
+    assert await looked(worker) == [f"x:{UUID(int=7)}"]
+
+
+async def test_a_shard_with_more_than_its_share_is_looked_at_again_at_once(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    many = [schedule_entry(1, UUID(int=number), due) for number in range(40)]
+    worker = await knowing(rig, many)
+    rig.clock.move_to(due - AHEAD)
+    found = [await looked(worker) for _ in range(2)]
+    assert sorted(member for some in found for member in some) == sorted(entry.member for entry in many)
+
+
+@pytest.mark.fault("14")
+async def test_a_clock_that_is_set_back_after_a_find_keeps_nothing_waiting(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    first, second = entries(rig, 2, due, apart=MILLISECOND)
+    worker = await knowing(rig, [first])
+    rig.clock.move_to(due - AHEAD)
+    assert await looked(worker) == [first.member]
+    rig.clock.step_back(30)
+    soon = schedule_entry(second.community_id, UUID(int=9), rig.clock.now() + timedelta(seconds=2))
+    await rig.wheel.put([soon])
+    worker.claimer.wake(None)
+    assert await looked(worker) == []
+    assert worker.claimer.next_round(crowd=True) <= soon.due_ms - 50
+
+
+async def test_each_shard_comes_first_in_its_turn(rig: Rig) -> None:
+    due = rig.clock.now()
+    worker = await rig.worker()
+    by_shard = {shard_of(community, rig.wheel.shards): community for community in range(1, 200)}
+    await rig.wheel.put(
+        [
+            schedule_entry(community, UUID(int=100 * community + number), due)
+            for community in by_shard.values()
+            for number in range(40)
+        ]
+    )
+    first = set()
+    for _ in range(rig.wheel.shards):
+        found = await worker.claimer.run_once()
+        first.add(found[0].shard)
+        # As if all of it had been delivered at once: what limits a round is its batch.
+        worker.claimer.advanced(found)
+    assert first == set(range(rig.wheel.shards))

@@ -171,8 +171,8 @@ async def test_what_is_due_later_passes_a_crowd_of_its_own_community_by(rig: Rig
     # What is in two lines counts as on its way until each has been recorded.
     look = await worker.advancer.run_once([passing])
     assert [one.schedule_id for one in look.assignments] == [schedule.schedule_id]
-    worker.claimer.advanced([passing], took_seconds=0.0)
-    worker.claimer.advanced(many, took_seconds=0.0)
+    worker.claimer.advanced([passing])
+    worker.claimer.advanced(many)
     assert worker.claimer._on_the_way == 0
 
 

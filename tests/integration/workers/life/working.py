@@ -65,7 +65,7 @@ class Look:
         worker.claimer.wake(None)
         while claims := await worker.claimer.run_once():
             look = await worker.advancer.run_once(claims)
-            worker.claimer.advanced(claims, took_seconds=0.0)
+            worker.claimer.advanced(claims)
             worker.claimer.wake(None)
             crew.hands |= {(one.execution_id, one.attempt): one for one in look.assignments}
             before = await life.saw(lambda _old, _new: True)
@@ -196,7 +196,7 @@ class Break:
         await worker.presence.run_once()
         worker.claimer.wake(None)
         claims = await worker.claimer.run_once()
-        worker.claimer.advanced(claims, took_seconds=0.0)
+        worker.claimer.advanced(claims)
         life.leased_until = life.now + _LEASE
         if claims and self.recorded:
             members = [member for claim in claims for member in claim.members]
