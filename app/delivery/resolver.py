@@ -5,8 +5,11 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
+
+from publicsuffixlist import PublicSuffixList
 
 _QUESTIONS = 128
 _QUESTIONS_OF_DOMAIN = 16
@@ -28,8 +31,8 @@ class SystemResolver:
 
     It cannot be told to stop, and where a server is silent it waits for many seconds. So each question has a thread of
     its own, for whose end nothing waits; who asks for a name that is just being asked for shares the answer; and of
-    these threads there are at any time only so many, and only a few for all the names of one domain, because whoever
-    owns it can make all of them hang.
+    these threads there are at any time only so many, and only a few for all the names below one that somebody has
+    registered, because whoever that is can make all of them hang.
     """
 
     def __init__(self, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
@@ -51,10 +54,12 @@ class SystemResolver:
         finally:
             question.waiting -= 1
             if not question.waiting and not question.asked:
+                # Not only once it has ended: who asks in that moment must not be cancelled with it.
+                self._forget(question)
                 question.task.cancel()
 
     async def _ask(self, question: "_Question") -> Sequence[str]:
-        domain = ".".join(question.name.split(".")[-2:])
+        domain = _registered(question.name)
         room_of_domain = self._room_of_domain.get(domain)
         if room_of_domain is None:
             room_of_domain = self._room_of_domain[domain] = asyncio.Semaphore(_QUESTIONS_OF_DOMAIN)
@@ -63,12 +68,25 @@ class SystemResolver:
 
     def _close(self, question: "_Question") -> Callable[["asyncio.Task[Sequence[str]]"], None]:
         def close(task: "asyncio.Task[Sequence[str]]") -> None:
-            if self._open.get(question.name) is question:
-                del self._open[question.name]
+            self._forget(question)
             if not task.cancelled():
                 task.exception()  # nobody may be left to hear of it
 
         return close
+
+    def _forget(self, question: "_Question") -> None:
+        if self._open.get(question.name) is question:
+            del self._open[question.name]
+
+
+def _registered(name: str) -> str:
+    """The part of a name that somebody has registered: below a public suffix, as `co.uk` is, everybody has another."""
+    return _public_suffixes().privatesuffix(name.rstrip(".").lower()) or name
+
+
+@lru_cache(maxsize=1)
+def _public_suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
 
 
 class _Question:

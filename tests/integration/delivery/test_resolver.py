@@ -99,6 +99,43 @@ async def test_names_that_hang_hold_up_neither_others_nor_the_end(library: Libra
     assert sum(count for name, count in library.asked.items() if "hang" in name) == 17
 
 
+async def test_names_that_hang_hold_up_nobody_elses_below_the_same_public_suffix(library: Library) -> None:
+    resolver = SystemResolver(library)
+    asking = [asyncio.create_task(resolver(f"hang{number}.evil.co.uk")) for number in range(40)]
+    asking += [asyncio.create_task(resolver(f"hang{number}.evil.github.io")) for number in range(40)]
+    await library.wait_called(32)
+    async with asyncio.timeout(5):
+        assert await resolver("api.shop.co.uk") == FOUND
+        assert await resolver("shop.github.io") == FOUND
+    assert len(library.threads) == 34
+    library.released.set()
+    await asyncio.gather(*asking)
+
+
+async def test_who_asks_while_nobody_waits_for_the_question_any_more_is_not_cancelled_with_it(library: Library) -> None:
+    resolver = SystemResolver(library)
+    hanging = [asyncio.create_task(resolver(f"hang{number}.example")) for number in range(16)]
+    hanging += [asyncio.create_task(resolver(f"hang{number}.one.test")) for number in range(16)]
+    await library.wait_called(32)
+
+    async def ask_again() -> Sequence[str]:
+        # As a sender does whose next is for the same host: in the same turn in which it gave up.
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await resolver("a.one.test")
+        return await resolver("a.one.test")
+
+    asking = asyncio.create_task(ask_again())
+    while resolver._open.get("a.one.test") is None:
+        await asyncio.sleep(0)
+    first = resolver._open["a.one.test"]
+    while resolver._open.get("a.one.test") is first:
+        await asyncio.sleep(0.001)
+    library.released.set()
+    assert await asking == FOUND
+    await asyncio.gather(*hanging)
+
+
 async def test_there_are_only_so_many_threads(library: Library) -> None:
     resolver = SystemResolver(library)
     asking = [asyncio.create_task(resolver(f"hang{number}.example{number // 16}.test")) for number in range(320)]
