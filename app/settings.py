@@ -165,6 +165,8 @@ class Settings(BaseSettings):
             raise ValueError("must be http(s)://host[:port]")
         if "?" in value or "#" in value:
             raise ValueError("must have no query: a path is added to it")
+        if "@" in parts.netloc:
+            raise ValueError("must hold no credentials: they would not be sent")
         return value.rstrip("/")
 
     @field_validator("target_rate_limits")
@@ -224,5 +226,6 @@ def read_settings() -> Settings:
         first = refused.errors()[0]
         name = str(first["loc"][0]).upper()
         # A URL with a password in it must not appear in a log.
-        shown = name if name.lower() in _SCHEMES else f"{name}={first['input']!r}"
+        hidden = name.lower() in _SCHEMES or "@" in str(first["input"])
+        shown = name if hidden else f"{name}={first['input']!r}"
         raise ConfigurationException(f"{shown}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -18,6 +18,8 @@ _FORBIDDEN_4 = tuple(
         ("10.0.0.0/8", "private (RFC 1918)"),
         ("100.64.0.0/10", "shared behind a carrier's NAT (RFC 6598)"),
         ("127.0.0.0/8", "loopback (RFC 1122)"),
+        # Public by the registry, and reachable from within Azure's machines alone: it hands out their identity.
+        ("168.63.129.16/32", "Azure's metadata"),
         ("169.254.0.0/16", "link-local (RFC 3927)"),
         ("172.16.0.0/12", "private (RFC 1918)"),
         # With two addresses that the registry calls global: what is nearest there is the operator's own NAT.

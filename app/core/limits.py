@@ -27,7 +27,11 @@ class Limits:
         """How many attempts a second a host may get from all workers together; null for any number."""
         if host is None:
             return self.per_second.get(ENGINE)
-        return self.per_second.get(host, self.per_second.get(EVERY_OTHER)) if host != ENGINE else None
+        if host == ENGINE:
+            return None
+        # A host's text has no port that is its scheme's own; who sets its rate may have written it.
+        named = (host, f"{host}:443", f"{host}:80", EVERY_OTHER)
+        return next((self.per_second[name] for name in named if name in self.per_second), None)
 
 
 def parse_rates(text: str) -> dict[str, float]:

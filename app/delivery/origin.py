@@ -10,6 +10,8 @@ from app.core.target import DEFAULT_PORTS
 from app.delivery.reply import Unsendable
 
 _PATH_BEGINS = re.compile(r"[/?]")
+_AS_IT_IS = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*")
+"""What a path and a query may hold (RFC 3986, 3.3 and 3.4), and the brackets that everybody sends as they are."""
 
 
 class Origin(NamedTuple):
@@ -34,7 +36,7 @@ def split_url(url: str, trusted: bool = False) -> tuple[Origin, str]:
     base, path = (url, "/") if begins is None else (url[: begins.start()], url[begins.start() :])
     if path[0] == "?":
         path = f"/{path}"
-    if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
+    if _AS_IT_IS.fullmatch(path) is None:
         path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
     return _origin(base, trusted), path
 

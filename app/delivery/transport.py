@@ -5,6 +5,7 @@ biggest cost of a firing, and a POST through it costs a third of what the fastes
 """
 
 import asyncio
+import errno
 import ssl
 from collections import deque
 from contextlib import suppress
@@ -30,6 +31,10 @@ _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
 _ADDRESSES = 8
 """Of the addresses of a user's target so many are tried: more would each have too little time."""
+_IDLE_AT_MOST = 500
+"""To all origins together: where very many are sent to, each would keep one, and a process has only so many files."""
+_NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+"""What this machine has no more of: it says nothing of the host that was to be asked."""
 _PREPARED = 32
 """Connections that are made ahead at most: what is due after the first of a crowd makes its own on the way."""
 _WATCH_SECONDS = 0.25
@@ -122,6 +127,7 @@ class PooledTransport:
         self._guard = guard or Guard()
         self._always = f"\r\nUser-Agent: {user_agent}"
         self._idle: dict[Origin, deque[Connection]] = {}
+        self._kept = 0
         self._open: dict[Connection, Origin] = {}
         self._preparing: dict[asyncio.Task[None], Origin] = {}
         self._tls: ssl.SSLContext | None = None
@@ -187,6 +193,7 @@ class PooledTransport:
         for connection in [*self.idle, *self._open]:
             connection.abort()
         self._idle.clear()
+        self._kept = 0
         # The loop closes their sockets on its next turn.
         await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, no time
 
@@ -257,6 +264,8 @@ class PooledTransport:
         except TimeoutError:
             raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
         except (OSError, ssl.SSLError, UnicodeError) as refused:
+            if isinstance(refused, OSError) and refused.errno in _NONE_LEFT:
+                raise Unsendable(f"no connection from here: {_one_line(refused)}") from refused
             raise TransportFailure(f"no connection: {_one_line(refused)}") from refused
 
     async def _connect_guarded(self, origin: Origin, patience: asyncio.Timeout) -> Connection:
@@ -313,6 +322,7 @@ class PooledTransport:
         while idle:
             # Last in, first out: what is not needed any more grows old at the other end.
             connection = idle.pop()
+            self._kept -= 1
             if connection.reusable:
                 return connection
         return None
@@ -326,6 +336,10 @@ class PooledTransport:
             return
         connection.idle_since = self._loop.time()
         idle.append(connection)
+        self._kept += 1
+        if self._kept > _IDLE_AT_MOST:
+            oldest = min((idle for idle in self._idle.values() if idle), key=lambda idle: idle[0].idle_since)
+            self._let_go(oldest)
         if self._trimming is None:
             self._trimming = self._loop.call_later(_IDLE_SECONDS, self._trim)
 
@@ -333,10 +347,14 @@ class PooledTransport:
         """Close what was idle for long, and forget the targets to which nothing is open."""
         for origin, idle in list(self._idle.items()):
             while idle and (not idle[0].reusable or self._loop.time() - idle[0].idle_since >= _IDLE_SECONDS):
-                idle.popleft().abort()
+                self._let_go(idle)
             if not idle:
                 del self._idle[origin]
         self._trimming = self._loop.call_later(_IDLE_SECONDS / 4, self._trim) if self._idle else None
+
+    def _let_go(self, idle: deque[Connection]) -> None:
+        idle.popleft().abort()
+        self._kept -= 1
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.core.clock import MILLISECOND, to_ms
 from app.core.errors import InvalidScheduleException, StateForbidsException
 from app.core.ids import execution_id, new_id
-from app.core.occurrences import occurrences_after
+from app.core.occurrences import next_occurrence, occurrences_after
 from app.core.schedule import Schedule
 from app.service.changes import locked
 from app.service.transactions import Work
@@ -67,6 +67,7 @@ async def backfill(
     planned = Backfill(
         backfill_id=new_id(to_ms(now)),
         runs=[(execution_id(schedule_id, instant, now, trigger_key), instant) for instant in instants],
+        following=next_occurrence(schedule.timing, instants[-1]) if instants else None,
         trigger_key=trigger_key,
         max_parallel=request.max_parallel,
         context_override=None

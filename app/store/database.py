@@ -167,6 +167,11 @@ class Database:
                 stepped(step)
 
 
+def chose_a_victim(error: Exception) -> bool:
+    """Whether Postgres ended a transaction only so that others could go on: it may be repeated as it was."""
+    return isinstance(error, _REPEATABLE)
+
+
 def blames_the_row(error: Exception) -> bool:
     """Whether an error comes of what a row holds, and not of Postgres's own state, rights or schema.
 

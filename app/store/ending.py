@@ -41,7 +41,7 @@ _IS_DEAD = "status IN ('failed', 'timed_out')"
 # A fresh budget: failures count from nothing, and the age from now. `attempt` goes on, so that numbers stay unique.
 _ANEW = """
     status = 'pending', owner = NULL, wake_at = {now}, finished_at = NULL, failures = 0, retry_since = {now},
-    error = NULL
+    error = NULL, result = NULL
 """
 _REOPEN = f"""
     UPDATE executions SET {_ANEW.format(now="$4")} WHERE {ROW} AND {_IS_DEAD}

@@ -101,6 +101,7 @@ class NewExecution:
     execution_id: UUID
     schedule: LockedSchedule
     recording: Recording
+    last_scheduled_for: datetime | None
     next_execution_at: datetime | None
 
 
@@ -154,7 +155,7 @@ async def record(
             new.recording.due_at,
             new.recording.covers_from,
             new.recording.coalesced_count,
-            new.schedule.last_execution_at,
+            new.last_scheduled_for,
             new.next_execution_at,
             new.recording.status.value,
             None if new.recording.reason is None else new.recording.reason.value,

@@ -17,6 +17,7 @@ from app.store.these import THESE, UNFINISHED
 
 # The fence: an outcome is written under the owner and the attempt that made it, and never over a final one. A 2xx of
 # a former owner counts too while the execution is unfinished, because the target really took it; its failures do not.
+# What was sent before an operator had it delivered again is no answer to that.
 _SETTLE = f"""
     UPDATE executions e
        SET status = u.status, failures = e.failures + u.failed,
@@ -36,11 +37,13 @@ _SETTLE = f"""
              result, started_at, lateness_ms)
      WHERE {THESE}
        AND {UNFINISHED}
-       AND ((e.owner = u.owner AND e.attempt = u.number) OR u.status IN ('succeeded', 'running'))
+       AND ((e.owner = u.owner AND e.attempt = u.number)
+            OR (u.status IN ('succeeded', 'running') AND coalesce(u.started_at >= e.retry_since, true)))
     RETURNING e.execution_id, e.schedule_id, e.group_id, e.awaited AND e.finished_at IS NOT NULL AS makes_room
 """
 # What was sent belongs to the record, also where a report, a cancellation or a deadline ended it before the answer was
-# written. Of the last attempt only: an earlier one was another's to end, and a repeated settle finds its own.
+# written, or an operator has had it delivered again since. Of the last attempt only: an earlier one was another's to
+# end, and a repeated settle finds its own.
 _NOTE = f"""
     UPDATE executions e
        SET attempts = e.attempts || u.attempt::jsonb,
@@ -49,7 +52,7 @@ _NOTE = f"""
       FROM unnest($3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[], $8::bigint[])
         AS u(execution_id, number, attempt, engine_execution_id, started_at, lateness_ms)
      WHERE {THESE}
-       AND e.attempt = u.number AND e.finished_at IS NOT NULL
+       AND e.attempt = u.number AND (e.finished_at IS NOT NULL OR u.started_at < e.retry_since)
        AND NOT e.attempts @> jsonb_build_array(jsonb_build_object('number', u.number))
     RETURNING e.execution_id
 """

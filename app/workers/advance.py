@@ -131,7 +131,11 @@ class Advancer:
 
     async def _ack(self, claims: Sequence[Claimed], look: Look) -> None:
         done = [
-            (claim.shard, claim.token, [(member, look.next_due_ms.get(member)) for member in claim.members])
+            (
+                claim.shard,
+                claim.token,
+                [(member, look.next_due_ms.get(member)) for member in claim.members if member not in look.early],
+            )
             for claim in claims
         ]
         try:

@@ -67,6 +67,10 @@ class Claimer:
             self._full = False
             self.woken.set()
 
+    def again(self, batch: Sequence[Claimed]) -> None:
+        """What was looked at too early is on its way once more."""
+        self._on_the_way += sum(len(claim.members) for claim in batch)
+
     def advanced(self, batch: Sequence[Claimed]) -> None:
         """A batch has been recorded, and counts as the deliverer's from here on."""
         self._on_the_way -= sum(len(claim.members) for claim in batch)

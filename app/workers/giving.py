@@ -121,8 +121,8 @@ class GiveBack:
         return []
 
     async def _release(self, batch: Sequence[Later]) -> list[Wake]:
-        async with self._database.connection() as connection:
-            return await settling.give_back(connection, [(one.assignment, one.wake_at) for one in batch])
+        given = [(one.assignment, one.wake_at) for one in batch]
+        return await self._database.run(lambda connection: settling.give_back(connection, given))
 
     async def _end(self, batch: Sequence[Later]) -> list[Wake]:
         async def end(connection: Connection) -> tuple[dict[UUID, str], list[Wake]]:

@@ -19,7 +19,8 @@ class Look:
     that made way, `timed_out` those that were not reported on in time, `failed_schedules` and `failed_executions` what
     could not be computed, each with its reason: whoever finds one only notes it, and it is ended last. `set_back` are
     entries that could not even be looked at. `made_room` are groups of runs in which one ended that a queued run may
-    wait for. `in_vain` counts entries whose row was taken, gone, or not due.
+    wait for. `early` are entries whose schedules are not to be decided before the claim-ahead, each with that instant
+    in ms. `in_vain` counts entries whose row was taken, gone, or not due.
     """
 
     assignments: list[Assignment] = field(default_factory=list)
@@ -32,6 +33,7 @@ class Look:
     failed_executions: dict[UUID, str] = field(default_factory=dict)
     set_back: set[str] = field(default_factory=set)
     made_room: set[Group] = field(default_factory=set)
+    early: dict[str, int] = field(default_factory=dict)
     in_vain: int = 0
 
     def add(self, other: "Look") -> None:
@@ -46,6 +48,7 @@ class Look:
         self.failed_executions |= other.failed_executions
         self.set_back |= other.set_back
         self.made_room |= other.made_room
+        self.early |= other.early
         self.in_vain += other.in_vain
 
 

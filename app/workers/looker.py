@@ -26,7 +26,9 @@ class Looker:
         self._clock = clock
         self._back_after_ms = claim_ahead_ms + _HANDED_BACK_MS
         reach_ms = claim_ahead_ms if reach_ms is None else reach_ms
-        self._recorder = Recorder(clock, reach_ms=reach_ms, back_after_ms=self._back_after_ms)
+        self._recorder = Recorder(
+            clock, claim_ahead_ms=claim_ahead_ms, reach_ms=reach_ms, back_after_ms=self._back_after_ms
+        )
         self._queue = Queue(clock, back_after_ms=self._back_after_ms)
 
     async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:

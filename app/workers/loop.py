@@ -31,6 +31,7 @@ from app.workers.advance import Advancer
 from app.workers.claim import Claimer
 from app.workers.claiming import Claiming
 from app.workers.deliver import Deliverer
+from app.workers.early import Early
 from app.workers.fallback import Fallback
 from app.workers.giving import GiveBack
 from app.workers.housekeeping import Keepers
@@ -131,6 +132,7 @@ class Worker:
             shard_lost=self.keepers.load_soon,
             signals=signals,
         )
+        self.early = Early(clock, self.quick, again=self.claimer.again)
         self.fallback = Fallback(
             database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
         )
@@ -181,6 +183,7 @@ class Worker:
             await self._shut_down(claiming)
         finally:
             await end(claiming, *tasks, beating)
+            await self.early.close()
             leaving = asyncio.create_task(self.presence.leave(), name="leave")
             for failure in await end_at(self._stopping.too_late, leaving):
                 log.error("leaving_failed", category="ERROR", error=f"{type(failure).__name__}: {failure}")
@@ -248,7 +251,8 @@ class Worker:
             self.claiming.taken()
             try:
                 with self.advancing.this():
-                    await self.advancer.run_once(batch)
+                    look = await self.advancer.run_once(batch)
+                self.early.add(batch, look.early)
             finally:
                 line.done()
                 self.claimer.advanced(batch)
@@ -268,6 +272,7 @@ class Worker:
                 # First: a claim that is under way is in no queue yet.
                 await asyncio.wait((claiming,))
                 await self.line.join()
+                await self.early.join()
                 await self.quick.join()
         await self._release(self.deliverer.stop())
         if not await self.deliverer.drained(until - self._clock.monotonic()):

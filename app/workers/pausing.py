@@ -79,14 +79,17 @@ class Pausing:
     async def run_once(self) -> None:
         """Pause some of those that wait."""
         batch = [self._waiting.pop(key) for key in list(self._waiting)[:_LOOKED_AT_ONCE]]
+        left: list[_Gone] = []
         self._under_way = True
         try:
             active = await self._active(batch)
-            for gone in batch:
-                if gone.assignment.schedule_id in active:
-                    await self._pause(gone)
+            left = [gone for gone in batch if gone.assignment.schedule_id in active]
+            while left:
+                await self._pause(left.pop(0))
         except StoreUnavailableException as away:
-            log.warning("pause_left", category="ERROR", error=away.detail, schedules=len(batch))
+            # One may be locked for long: the others have their turn, unless nothing answers at all.
+            log.warning("pause_left", category="ERROR", error=away.detail, others=len(left))
+            self._waiting = {gone.assignment.schedule_id: gone for gone in left} | self._waiting
         finally:
             self._under_way = False
 

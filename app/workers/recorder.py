@@ -18,8 +18,9 @@ from app.workers.look import Look, reason_of
 class Recorder:
     """Decides for schedules under their locks, and writes what was decided; within the caller's transaction."""
 
-    def __init__(self, clock: Clock, *, reach_ms: int, back_after_ms: int) -> None:
+    def __init__(self, clock: Clock, *, claim_ahead_ms: int, reach_ms: int, back_after_ms: int) -> None:
         self._clock = clock
+        self._claim_ahead_ms = claim_ahead_ms
         self._reach_ms = reach_ms
         self._back_after_ms = back_after_ms
 
@@ -68,22 +69,18 @@ class Recorder:
             except Exception as poison:
                 look.failed_schedules[schedule.due.schedule_id] = reason_of(poison)
             else:
-                decisions.append((schedule, decision))
+                decide_at = to_ms(schedule.due.waiting.due_at) - self._claim_ahead_ms
+                if decide_at > to_ms(now) and not decision.plain:
+                    # Claimed further ahead, beside a crowd: what stands in its way now may end until then.
+                    look.early[f"s:{schedule.due.schedule_id}"] = decide_at
+                else:
+                    decisions.append((schedule, decision))
         return decisions
 
     async def _record(
         self, connection: Connection, decisions: list[tuple[LockedSchedule, Decision]], owner: UUID, look: Look
     ) -> None:
-        new = [
-            NewExecution(
-                execution_id(schedule.due.schedule_id, recording.scheduled_for, recording.scheduled_for),
-                schedule,
-                recording,
-                _following(decision, position),
-            )
-            for schedule, decision in decisions
-            for position, recording in enumerate(decision.recordings)
-        ]
+        new = [execution for schedule, decision in decisions for execution in _new(schedule, decision)]
         # Before the new ones are there: they are younger than all that make way for them.
         await self._make_way(connection, decisions, look)
         now = self._clock.now()
@@ -149,11 +146,18 @@ def _moved(schedule: LockedSchedule, decision: Decision, fired: list[NewExecutio
     )
 
 
-def _following(decision: Decision, position: int) -> datetime | None:
-    """The schedule's next occurrence after a recording, as its delivery tells the target."""
-    if position + 1 < len(decision.recordings):
-        return decision.recordings[position + 1].scheduled_for
-    return None if decision.waiting is None else decision.waiting.occurrence
+def _new(schedule: LockedSchedule, decision: Decision) -> list[NewExecution]:
+    """What is to be recorded, each with what fired before it and what follows, as its delivery tells the target."""
+    following: list[datetime | None] = [recording.scheduled_for for recording in decision.recordings[1:]]
+    following.append(None if decision.waiting is None else decision.waiting.occurrence)
+    last = schedule.last_execution_at
+    new = []
+    for recording, after in zip(decision.recordings, following, strict=False):
+        at = recording.scheduled_for
+        new.append(NewExecution(execution_id(schedule.due.schedule_id, at, at), schedule, recording, last, after))
+        if recording.fires:
+            last = at
+    return new
 
 
 def _assignment(execution: NewExecution, inserted_id: UUID, owner: UUID) -> Assignment:
@@ -168,7 +172,7 @@ def _assignment(execution: NewExecution, inserted_id: UUID, owner: UUID) -> Assi
         scheduled_for=recording.scheduled_for,
         due_ms=to_ms(recording.due_at),
         coalesced_count=recording.coalesced_count,
-        last_scheduled_for=schedule.last_execution_at,
+        last_scheduled_for=execution.last_scheduled_for,
         next_execution_at=execution.next_execution_at,
         timezone=schedule.due.timing.timezone,
         context_json=schedule.context_json,

@@ -13,7 +13,7 @@ from app.core.execution import ExecutionStatus, Wake
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.store import queueing, settling
-from app.store.database import Database
+from app.store.database import Database, chose_a_victim
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
@@ -155,8 +155,8 @@ class Settler:
             except StoreUnavailableException as away:
                 self._outage.waits(away, outcomes=len(outcomes))
                 await self._clock.sleep(_RETRY_SECONDS)
-            except Exception:
-                failures += 1
+            except Exception as failed:
+                failures += not chose_a_victim(failed)
                 if failures < 2:
                     continue
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))

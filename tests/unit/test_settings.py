@@ -95,6 +95,15 @@ def test_a_wrong_value_is_one_line_that_names_its_setting(
     assert refused.value.__suppress_context__
 
 
+@pytest.mark.parametrize("name", ["WORKFLOW_ENGINE_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("rest", ["", "/?key=1"])
+def test_a_url_with_credentials_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, rest: str) -> None:
+    monkeypatch.setenv(name, f"http://me:hush@engine{rest}")
+    with pytest.raises(ConfigurationException, match=f"{name}: must h") as refused:
+        read_settings()
+    assert "hush" not in refused.value.detail
+
+
 @pytest.mark.parametrize(
     ("value", "url"),
     [

@@ -77,6 +77,11 @@ class Decision:
     older_kept: int | None = None
 
     @property
+    def plain(self) -> bool:
+        """Whether all that is recorded is delivered, and nothing makes way: so it stays, whatever ends meanwhile."""
+        return self.older_kept is None and all(recording.delivers for recording in self.recordings)
+
+    @property
     def status(self) -> ScheduleStatus:
         """The schedule's status afterwards."""
         return ScheduleStatus.COMPLETED if self.waiting is None else ScheduleStatus.ACTIVE

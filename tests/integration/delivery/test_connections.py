@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import gc
+import os
 import re
+import resource
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.delivery.connection import Connection, Unanswered
-from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import Behaviour, hangs, post, read_request, resets, sends, target
@@ -428,6 +430,37 @@ async def test_a_connection_that_is_lost_before_anything_is_sent_has_no_answer()
     assert not connection.reusable
     with pytest.raises(Unanswered):
         await connection.send(b"POST / HTTP/1.1\r\n\r\n")
+
+
+async def test_no_more_connections_are_kept_in_all_than_the_bound_and_the_oldest_go_first(
+    transport: PooledTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.transport._IDLE_AT_MOST", 3)
+    async with contextlib.AsyncExitStack() as stack:
+        urls = [(await stack.enter_async_context(target(answers(ANSWER, ANSWER)))).url for _ in range(5)]
+        for url in (*urls, *urls[3:]):
+            assert await post(transport, url, HEADERS, b"{}") == OK
+        kept = {f"http://{origin.authority}" for origin, idle in transport._idle.items() if idle}
+        assert (len(transport.idle), transport._kept) == (3, 3)
+        assert kept == {url.rstrip("/") for url in urls[2:]}
+
+
+async def test_a_machine_that_has_no_more_files_says_nothing_of_the_host(transport: PooledTransport) -> None:
+    async with target(answers(ANSWER)) as here:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = []
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, limits[1]))
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open("/dev/null", os.O_RDONLY))
+            with pytest.raises(Unsendable, match="no connection from here"):
+                await post(transport, here.url, HEADERS, b"{}")
+        finally:
+            for descriptor in taken:
+                os.close(descriptor)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
 
 
 async def test_what_is_not_trusted_shares_no_connection_with_what_is(transport: PooledTransport) -> None:

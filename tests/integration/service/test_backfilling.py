@@ -46,6 +46,16 @@ async def test_every_occurrence_of_the_span_is_queued_in_order(world: World) -> 
     assert await runs_of(world, result) == [(instant, "queued", "backfill") for instant in expected]
 
 
+async def test_each_run_is_told_of_the_occurrences_around_it(world: World) -> None:
+    schedule = await world.create(cron("0 */6 * * *"))
+    await backfill(world, schedule, DAY_BEFORE)
+    rows = await world.rows(
+        "SELECT scheduled_for, last_scheduled_for, next_execution_at FROM executions ORDER BY scheduled_for"
+    )
+    instants = [START - hours * HOUR for hours in (24, 18, 12, 6, 0)]
+    assert [tuple(row) for row in rows] == list(zip(instants[:-1], [None, *instants[:-2]], instants[1:], strict=True))
+
+
 async def test_from_is_inclusive_and_to_is_not(world: World) -> None:
     schedule = await world.create(cron())
     exact = replace(DAY_BEFORE, start=START - 2 * HOUR, end=START - HOUR)

@@ -193,6 +193,20 @@ async def test_twenty_workers_at_once_never_exceed_max_executions(rig: Rig) -> N
     assert (after.execution_count, after.status) == (100, ScheduleStatus.COMPLETED)
 
 
+async def test_each_of_several_that_are_recorded_at_once_is_told_of_those_around_it(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(coalesce=False, overlap_policy=OverlapPolicy.ALLOW)
+    first, second, third, fourth = next_of(schedule, 4)
+    rig.clock.move_to(third)
+    look = await rig.fire(worker)
+    around = [(one.scheduled_for, one.last_scheduled_for, one.next_execution_at) for one in look.assignments]
+    assert around == [(first, None, second), (second, first, third), (third, second, fourth)]
+    stored = await rig.execute(
+        "SELECT scheduled_for, last_scheduled_for, next_execution_at FROM executions ORDER BY scheduled_for"
+    )
+    assert [tuple(row) for row in stored] == around
+
+
 async def test_an_occurrence_is_skipped_while_max_instances_are_unfinished(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create(max_instances=1)

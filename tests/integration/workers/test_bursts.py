@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ async def burst(rig: Rig, due_ms: int) -> None:
     await rig.wheel.put([Entry(CALLER.community_id, member, due_ms) for member in members])
 
 
-async def neighbours_schedule(rig: Rig) -> Schedule:
+async def neighbours_schedule(rig: Rig, **fields: Any) -> Schedule:
     """A schedule of the neighbour's."""
     created: list[Schedule] = []
 
@@ -45,7 +46,7 @@ async def neighbours_schedule(rig: Rig) -> Schedule:
         created.append(schedule)
         return Answer(201, {}, b"")
 
-    await rig.schedules.create(neighbour(rig), replace(MINUTELY), answer=keep, idempotency=None)
+    await rig.schedules.create(neighbour(rig), replace(MINUTELY, **fields), answer=keep, idempotency=None)
     (schedule,) = created
     return schedule
 
@@ -83,6 +84,41 @@ async def test_beside_a_crowd_what_is_due_is_claimed_and_recorded_further_ahead(
     look = await worker.advancer.run_once(await worker.claimer.run_once(crowd=False))
     # It is held until its time then.
     assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(due))]
+
+
+@pytest.mark.fault("16")
+async def test_what_is_claimed_further_ahead_is_not_skipped_for_a_run_that_ends_in_between(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await neighbours_schedule(rig, max_instances=1)
+    first, second = next_of(schedule, 2)
+    rig.clock.move_to(first)
+    (running,) = (await rig.fire(worker)).assignments
+    rig.clock.move_to(second - timedelta(milliseconds=rig.wheel.reach_ms))
+    await burst(rig, to_ms(rig.clock.now()))
+    worker.claimer.wake(None)
+    await worker.claimer.run_once()
+    worker.claimer.wake(None)
+    claims = await worker.claimer.run_once(crowd=False)
+    look = await worker.advancer.run_once(claims)
+    decide_at = second - timedelta(milliseconds=rig.wheel.claim_ahead_ms)
+    assert (look.assignments, look.unsent, look.early) == (
+        [],
+        [],
+        {f"s:{schedule.schedule_id}": to_ms(decide_at)},
+    )
+    # Under its lease: nobody claims it meanwhile.
+    worker.claimer.advanced(claims)
+    worker.early.add(claims, look.early)
+    worker.claimer.wake(None)
+    assert not any(f"s:{schedule.schedule_id}" in one.members for one in await worker.claimer.run_once(crowd=False))
+    await rig.executions.cancel(neighbour(rig), running.execution_id, reason=None)
+    assert worker.quick.empty
+    rig.clock.move_to(decide_at)
+    async with asyncio.timeout(10):
+        again = await worker.quick.get()
+    look = await worker.advancer.run_once(again)
+    assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(second))]
+    assert look.early == {}
 
 
 @pytest.mark.fault("16")

@@ -9,6 +9,7 @@ from aiohttp import web
 from app.core.errors import ExecutionNotFoundException, StateForbidsException
 from app.core.execution import Execution, ExecutionStatus
 from app.core.principal import Principal, Role
+from app.core.queries import Answer
 from app.core.schedule import Completion, RetryPolicy, Schedule
 from app.store import settling
 from app.store.settling import Outcome
@@ -73,6 +74,51 @@ async def test_the_same_report_twice_changes_nothing_and_the_other_one_is_refuse
     assert await report(rig, execution, failed=failed) == first
     with pytest.raises(StateForbidsException, match="has ended"):
         await report(rig, execution, failed=not failed)
+
+
+@pytest.mark.fault("19a")
+async def test_an_answer_to_what_was_sent_before_a_retry_is_no_answer_to_the_retry(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(completion=Completion.CALLBACK, max_executions=1)
+    retried = asyncio.Event()
+
+    async def answer_late(_received: Received) -> web.StreamResponse:
+        await retried.wait()
+        return web.json_response({}, status=202)
+
+    rig.receiver.behaviour = answer_late
+    rig.clock.move_to(next_of(schedule)[0])
+    async with delivering(worker):
+        await look_again(rig, worker)
+        await rig.receiver.wait_for(1)
+        await report(rig, await only(rig, schedule), failed=True)
+        rig.clock.move(1)
+        await rig.executions.retry(
+            CALLER,
+            (await only(rig, schedule)).execution_id,
+            answer=lambda _execution: Answer(202, {}, b""),
+            idempotency=None,
+        )
+        retried.set()
+        await settled(rig, worker)
+        waiting = await only(rig, schedule)
+        assert (waiting.status, [one.number for one in waiting.attempts]) == (ExecutionStatus.PENDING, [1])
+        await look_again(rig, worker)
+        await rig.receiver.wait_for(2)
+        await settled(rig, worker)
+    again = await only(rig, schedule)
+    assert (again.status, [one.number for one in again.attempts]) == (ExecutionStatus.RUNNING, [1, 2])
+
+
+async def test_what_a_run_reported_before_it_was_retried_is_no_result_of_the_retry(rig: Rig) -> None:
+    execution = await running(rig)
+    ended = await report(rig, execution, failed=True)
+    assert ended.result is not None
+    await rig.executions.retry(
+        CALLER, execution.execution_id, answer=lambda _execution: Answer(202, {}, b""), idempotency=None
+    )
+    found = await rig.executions.get(CALLER, execution.execution_id)
+    assert (found.status, found.result, found.error) == (ExecutionStatus.PENDING, None, None)
 
 
 @pytest.mark.fault("19a")

@@ -93,6 +93,18 @@ async def test_a_pause_that_fails_keeps_no_other_from_being_paused(rig: Rig, mon
     assert not worker.pausing.busy
 
 
+@pytest.mark.fault("18")
+async def test_one_that_is_locked_for_long_is_left_and_the_others_are_paused(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedules = [await rig.create() for _ in range(3)]
+    await _told(rig, worker, *schedules)
+    locked = next(iter(worker.pausing._waiting))
+    async with _locked(rig, next(one for one in schedules if one.schedule_id == locked)):
+        while worker.pausing.busy:
+            await worker.pausing.run_once()
+    assert sorted(await _statuses(rig, schedules)) == [ScheduleStatus.ACTIVE, *2 * [ScheduleStatus.PAUSED]]
+
+
 async def test_of_what_a_schedule_was_told_the_newest_revision_counts(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create()

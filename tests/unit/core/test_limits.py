@@ -16,6 +16,12 @@ def test_a_host_has_its_own_rate_or_that_of_every_other_and_the_engine_only_its_
     assert limits.rate_of(None) == 200
 
 
+def test_a_port_that_is_the_schemes_own_may_be_written_or_not() -> None:
+    limits = Limits(20, parse_rates("api.example.com:443=5, plain.example.com:80=3, [::1]:443=2, *=50"))
+    assert [limits.rate_of(host) for host in ("api.example.com", "plain.example.com", "[::1]")] == [5, 3, 2]
+    assert limits.rate_of("api.example.com:8443") == 50
+
+
 def test_who_is_not_named_has_no_rate() -> None:
     limits = Limits(20, parse_rates("engine=3"))
     assert limits.rate_of("api.example.com") is None

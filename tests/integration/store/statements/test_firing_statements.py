@@ -30,6 +30,7 @@ def _new(locked: LockedSchedule, recording: Recording) -> NewExecution:
         execution_id(locked.due.schedule_id, recording.scheduled_for, recording.scheduled_for),
         locked,
         recording,
+        locked.last_execution_at,
         START + MINUTE,
     )
 

@@ -33,7 +33,9 @@ async def end(life: Life) -> None:
             break
         # A queued run looks for room every few seconds, and finds none before another ends.
         waited_for = [run for run in unfinished if run.stands] or unfinished
-        life.clock.move_to(max(life.now, min(run.wake_at for run in waited_for if run.wake_at is not None)))
+        at = min(run.wake_at for run in waited_for if run.wake_at is not None)
+        # What the wheel has lost is found by the sweep, once it is overdue.
+        life.clock.move_to(at if at > life.now else life.now + timedelta(seconds=_PASS_SECONDS))
         await Keep().take(life)
         await _work(life)
     assert not list(life.seen.unfinished())
