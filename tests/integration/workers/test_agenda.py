@@ -124,3 +124,48 @@ async def test_each_shard_comes_first_in_its_turn(rig: Rig) -> None:
         # As if all of it had been delivered at once: what limits a round is its batch.
         worker.claimer.advanced(found)
     assert first == set(range(rig.wheel.shards))
+
+
+async def test_a_shard_is_let_be_for_a_moment_although_what_waits_there_is_nearly_due(rig: Rig) -> None:
+    wake_at = rig.clock.now() + timedelta(milliseconds=3)
+    worker = await knowing(rig, [execution_entry(1, UUID(int=7), wake_at)])
+    assert worker.claimer.next_round(crowd=True) == to_ms(rig.clock.now() + CADENCE)
+
+
+@pytest.mark.fault("16")
+async def test_beside_a_crowd_the_others_are_looked_at_further_ahead_and_a_moment_apart(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    crowds, alone = entries(rig, 2, due, apart=CADENCE)
+    worker = await knowing(rig, [alone])
+    crowd = [schedule_entry(crowds.community_id, UUID(int=1000 + number), rig.clock.now()) for number in range(200)]
+    await rig.wheel.put(crowd)
+    worker.claimer.wake(None)
+    assert len(await looked(worker)) == 25
+    # What it knows of the other is of before there was a crowd, but for those that it looks at from now on.
+    worker.claimer.wake(None)
+    await worker.claimer.run_once(crowd=False)
+    reach = timedelta(milliseconds=rig.wheel.reach_ms)
+    assert worker.claimer.next_round(crowd=False) == alone.due_ms - rig.wheel.reach_ms
+    rig.clock.move_to(due + CADENCE - reach + MILLISECOND)
+    assert worker.claimer.next_round(crowd=False) == to_ms(rig.clock.now() + CADENCE)
+    assert [claim.members for claim in await worker.claimer.run_once(crowd=False)] == [(alone.member,)]
+
+
+async def test_who_waits_for_room_is_woken_by_it_and_by_no_more_often(rig: Rig) -> None:
+    due = rig.clock.now()
+    worker = await knowing(rig, [])
+    await rig.wheel.put([schedule_entry(1, UUID(int=number), due) for number in range(2_000)])
+    worker.claimer.wake(None)
+    while found := await worker.claimer.run_once():
+        worker.claimer.wake(None)
+        last = found
+    assert worker.claimer.waits_for_room()
+    worker.claimer.woken.clear()
+    worker.claimer.room_came()
+    assert not worker.claimer.woken.is_set()
+    worker.claimer._on_the_way -= sum(len(claim.members) for claim in last)
+    worker.claimer.room_came()
+    assert worker.claimer.woken.is_set()
+    worker.claimer.woken.clear()
+    worker.claimer.room_came()
+    assert not worker.claimer.woken.is_set()

@@ -106,8 +106,12 @@ async def test_what_is_claimed_further_ahead_is_not_skipped_for_a_run_that_ends_
         [],
         {f"s:{schedule.schedule_id}": to_ms(decide_at)},
     )
-    # Under its lease: nobody claims it meanwhile.
+    # Under its lease: nobody claims it meanwhile, and somebody does should this worker die.
+    shard = shard_of(neighbour(rig).community_id, rig.wheel.shards)
+    (leased,) = rig.wheel._keys(shard, "leased")
+    assert await rig.wheel.client.zscore(leased, f"s:{schedule.schedule_id}") is not None
     worker.claimer.advanced(claims)
+    on_the_way = worker.claimer._on_the_way
     worker.early.add(claims, look.early)
     worker.claimer.wake(None)
     assert not any(f"s:{schedule.schedule_id}" in one.members for one in await worker.claimer.run_once(crowd=False))
@@ -116,6 +120,7 @@ async def test_what_is_claimed_further_ahead_is_not_skipped_for_a_run_that_ends_
     rig.clock.move_to(decide_at)
     async with asyncio.timeout(10):
         again = await worker.quick.get()
+    assert worker.claimer._on_the_way == on_the_way + 1
     look = await worker.advancer.run_once(again)
     assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(second))]
     assert look.early == {}
