@@ -2,8 +2,9 @@
 
 import asyncio
 import gc
+import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -96,6 +97,15 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def open_as_many_files_as_allowed() -> None:
+    """Raise this process's bound on open files to the hard one: each target that is being asked holds a connection, and
+    the usual bound of a thousand is kept low for the sake of `select`, which nothing here uses.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _begun(database: Database, clock: DatabaseClock) -> bool:

@@ -15,7 +15,7 @@ from app.metrics import Metrics
 from app.sending import Sending
 from app.serving import SCRAPE_SECONDS, QuietServer
 from app.settings import Settings
-from app.wiring import CLOCK_SECONDS, Connections, connected, spare_the_collector
+from app.wiring import CLOCK_SECONDS, Connections, connected, open_as_many_files_as_allowed, spare_the_collector
 from app.workers.loop import Worker
 from app.workers.signals import Signals
 
@@ -36,6 +36,7 @@ async def run_worker(
     metrics.leave_to_the_api()
     sockets = bound(EVERY_INTERFACE, metrics_port) if metrics_port else None
     spare_the_collector()
+    open_as_many_files_as_allowed()
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="worker", steady_plans=True))
         connections = min(settings.max_concurrent_workflows, _CONNECTIONS_TO_TARGETS)

@@ -1,6 +1,7 @@
 """What a process has before it does anything: the clock set by Postgres's, kept so, and shown."""
 
 import asyncio
+import resource
 
 import asyncpg
 import pytest
@@ -19,6 +20,16 @@ _OWN_CLOCK = """
     CREATE FUNCTION own.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql
         AS 'SELECT pg_catalog.clock_timestamp() + by FROM own.ahead';
 """
+
+
+def test_a_process_may_open_as_many_files_as_it_is_allowed_at_all() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+        wiring.open_as_many_files_as_allowed()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_the_clock_is_postgress_from_the_start_and_a_step_back_is_counted(
