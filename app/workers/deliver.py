@@ -71,6 +71,10 @@ class Deliverer:
             return 0
         return self._room.left_for_few(waiting=self._waiting(), in_flight=self.senders.in_flight)
 
+    def has_plenty_of_room(self) -> bool:
+        """Whether it may be taken by what is due only later."""
+        return self._room.plenty(waiting=self._waiting())
+
     def batch(self) -> int:
         """How many entries to record at once."""
         return self._room.batch()

@@ -5,7 +5,7 @@ claimed twice, nothing needs an ack, and what a crash leaves behind was never ta
 look, what is held until its due time, and what is put into the wheel, as soon as there is one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -50,8 +50,11 @@ class Fallback:
         metrics: Metrics,
         *,
         advancer: Advancer,
+        plenty_of_room: Callable[[], bool],
         signals: Signals,
     ) -> None:
+        """`plenty_of_room`: whether there is room for what is due only later, beside what is due now."""
+        self._plenty_of_room = plenty_of_room
         self._database = database
         self._wheel = wheel
         self._clock = clock
@@ -80,7 +83,7 @@ class Fallback:
 
     async def _run_once(self, limit: int) -> tuple[int, int]:
         async with self._database.connection() as connection:
-            earliest = await due.earliest(connection, ahead=self._ahead, far_ahead=self._far_ahead)
+            earliest = await due.earliest(connection, ahead=self._ahead, far_ahead=self._reach())
         now = self._clock.now()
         self._set_back = {row_id: until for row_id, until in self._set_back.items() if until > to_ms(now)}
         claimed = 0
@@ -138,8 +141,11 @@ class Fallback:
         if kind == "x:":
             return await due.lock_executions(connection, until=now, without=without, limit=limit)
         return await due.lock_schedules(
-            connection, until=now + self._ahead, ahead_until=now + self._far_ahead, without=without, limit=limit
+            connection, until=now + self._ahead, ahead_until=now + self._reach(), without=without, limit=limit
         )
+
+    def _reach(self) -> timedelta:
+        return self._far_ahead if self._plenty_of_room() else self._ahead
 
     def _claims(self, kind: str, rows: Sequence[Claimable]) -> Claims:
         parts: dict[int, list[str]] = {}

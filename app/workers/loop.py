@@ -134,7 +134,14 @@ class Worker:
         )
         self.early = Early(clock, self.quick, again=self.claimer.again)
         self.fallback = Fallback(
-            database, wheel, clock, self.presence, metrics, advancer=self.advancer, signals=signals
+            database,
+            wheel,
+            clock,
+            self.presence,
+            metrics,
+            advancer=self.advancer,
+            plenty_of_room=self.deliverer.has_plenty_of_room,
+            signals=signals,
         )
         self.claiming = Claiming(
             self.claimer,

@@ -62,6 +62,21 @@ async def only(rig: Rig, schedule: Schedule) -> Execution:
     return execution
 
 
+@pytest.mark.fault("8")
+async def test_what_is_held_for_later_leaves_room_for_what_is_due_now(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=10)
+    soon = await rig.create(interval_seconds=59)
+    later = [await rig.create(**FREE) for _ in range(40)]
+    await before(rig, later[0], 0.4)
+    while await claimed(worker, 10):
+        pass
+    held = len([one for one in later if await rig.history(one)])
+    # The mark is four times the concurrency.
+    assert (held, len(await rig.history(soon)), worker.deliverer.room()) == (29, 1, 10)
+    rig.clock.move(0.35)
+    assert await claimed(worker, worker.deliverer.room()) == 10
+
+
 async def test_what_is_due_within_half_a_second_is_recorded_and_held_until_its_instant(
     rig: Rig, worker: Worker
 ) -> None:
