@@ -1,12 +1,14 @@
 """When a worker looks: all that is due within a moment at once, in whichever shards it stands."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from app.core.clock import to_ms
+from app.core.clock import from_ms, to_ms
 from app.wheel.entries import Entry, execution_entry, schedule_entry, shard_of
+from app.wheel.wheel import Wheel
 from app.workers.agenda import CADENCE_MS
 from app.workers.loop import Worker
 from tests.integration.workers.rig import Rig
@@ -169,3 +171,21 @@ async def test_who_waits_for_room_is_woken_by_it_and_by_no_more_often(rig: Rig) 
     worker.claimer.woken.clear()
     worker.claimer.room_came()
     assert not worker.claimer.woken.is_set()
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 500])
+async def test_whatever_the_claim_ahead_schedules_are_claimed_so_early_and_executions_never(
+    rig: Rig, ahead_ms: int
+) -> None:
+    wheel = Wheel(rig.wheel.client, rig.clock, shards=rig.wheel.shards, window_seconds=3600, claim_ahead_ms=ahead_ms)
+    rig = replace(rig, wheel=wheel)
+    due = rig.clock.now() + timedelta(seconds=2)
+    wake_at = due + timedelta(seconds=2)
+    schedule, execution = schedule_entry(1, UUID(int=1), due), execution_entry(1, UUID(int=2), wake_at)
+    worker = await knowing(rig, [schedule, execution])
+    for entry, instant in ((schedule, due - timedelta(milliseconds=ahead_ms)), (execution, wake_at)):
+        while (look_at := worker.claimer.next_round(crowd=True)) < to_ms(instant):
+            rig.clock.move_to(from_ms(look_at))
+            assert await looked(worker) == []
+        rig.clock.move_to(from_ms(look_at))
+        assert (look_at, await looked(worker)) == (to_ms(instant), [entry.member])
