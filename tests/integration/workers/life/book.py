@@ -109,6 +109,12 @@ class Book:
             return False
         return kept.status == "completed" and next_occurrence(timing, kept.searched_to) is None
 
+    @property
+    def moved_single(self) -> bool:
+        """Whether it was a one-time on another day than its own, and is something else since."""
+        moved = [span for span in self.spans if span.timing.days is not None and span.timing.days.moves]
+        return len(self.spans) > 1 and any(span.timing.schedule_type is ScheduleType.ONE_TIME for span in moved)
+
     def raised(self) -> None:
         """A caller changed it."""
         self.revisions[self.revision + 1] = self.definition
