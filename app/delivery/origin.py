@@ -10,8 +10,11 @@ from app.core.target import DEFAULT_PORTS
 from app.delivery.reply import Unsendable
 
 _PATH_BEGINS = re.compile(r"[/?]")
-_AS_IT_IS = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]-]*")
-"""What a path and a query may hold (RFC 3986, 3.3 and 3.4), and the brackets that everybody sends as they are."""
+_AS_THEY_ARE = "/%:=&?~+!$,;'@()*[]"
+"""What a path and a query may hold beside letters, digits and `_.-` (RFC 3986, 3.3 and 3.4), and the brackets that
+everybody sends as they are.
+"""
+_NEEDS_NO_QUOTING = re.compile(f"[A-Za-z0-9_.{re.escape(_AS_THEY_ARE)}-]*")
 
 
 class Origin(NamedTuple):
@@ -36,8 +39,8 @@ def split_url(url: str, trusted: bool = False) -> tuple[Origin, str]:
     base, path = (url, "/") if begins is None else (url[: begins.start()], url[begins.start() :])
     if path[0] == "?":
         path = f"/{path}"
-    if _AS_IT_IS.fullmatch(path) is None:
-        path = quote(path.partition("#")[0], safe="/%:=&?~+!$,;'@()*[]")
+    if _NEEDS_NO_QUOTING.fullmatch(path) is None:
+        path = quote(path.partition("#")[0], safe=_AS_THEY_ARE)
     return _origin(base, trusted), path
 
 

@@ -134,14 +134,16 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
-    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def run(self, work: Callable[[Connection], Awaitable[T]], *, one_statement: bool = False) -> T:
         """Do `work` in a transaction, repeated when Postgres chose it as the victim of a deadlock.
+
+        `one_statement` is a transaction by itself: it spares the two round trips of one that is asked for.
 
         Raises StoreUnavailableException as `transaction` does, also when every attempt was a victim.
         """
         for attempt in range(_ATTEMPTS):
             try:
-                async with self.transaction() as connection:
+                async with self.connection() if one_statement else self.transaction() as connection:
                     return await work(connection)
             except _REPEATABLE as victim:
                 if attempt == _ATTEMPTS - 1:
@@ -165,11 +167,6 @@ class Database:
                 continue
             if step:
                 stepped(step)
-
-
-def chose_a_victim(error: Exception) -> bool:
-    """Whether Postgres ended a transaction only so that others could go on: it may be repeated as it was."""
-    return isinstance(error, _REPEATABLE)
 
 
 def blames_the_row(error: Exception) -> bool:

@@ -26,12 +26,13 @@ class Early:
 
     def add(self, batch: Batch, early: Mapping[str, int]) -> None:
         """Have the early ones of a batch looked at again when the first of them may be decided; in ms."""
+        if not early:
+            return
         parts = [(claim, tuple(member for member in claim.members if member in early)) for claim in batch]
         again = [replace(claim, members=members, passing=0) for claim, members in parts if members]
-        if again:
-            task = asyncio.create_task(self._put(again, min(early.values())), name="early")
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+        task = asyncio.create_task(self._put(again, min(early.values())), name="early")
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def join(self) -> None:
         """Wait until all of it stands in the line."""

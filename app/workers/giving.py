@@ -122,7 +122,7 @@ class GiveBack:
 
     async def _release(self, batch: Sequence[Later]) -> list[Wake]:
         given = [(one.assignment, one.wake_at) for one in batch]
-        return await self._database.run(lambda connection: settling.give_back(connection, given))
+        return await self._database.run(lambda connection: settling.give_back(connection, given), one_statement=True)
 
     async def _end(self, batch: Sequence[Later]) -> list[Wake]:
         async def end(connection: Connection) -> tuple[dict[UUID, str], list[Wake]]:

@@ -13,7 +13,7 @@ from app.core.execution import ExecutionStatus, Wake
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.store import queueing, settling
-from app.store.database import Database, chose_a_victim
+from app.store.database import Database
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
@@ -149,14 +149,14 @@ class Settler:
                     return await self._database.run(
                         lambda connection: settling.settle_and_tell(connection, outcomes, now=self._clock.now())
                     )
-                # One statement is a transaction by itself, two round trips cheaper than one that is asked for.
-                async with self._database.connection() as connection:
-                    return await settling.settle(connection, outcomes)
+                return await self._database.run(
+                    lambda connection: settling.settle(connection, outcomes), one_statement=True
+                )
             except StoreUnavailableException as away:
                 self._outage.waits(away, outcomes=len(outcomes))
                 await self._clock.sleep(_RETRY_SECONDS)
-            except Exception as failed:
-                failures += not chose_a_victim(failed)
+            except Exception:
+                failures += 1
                 if failures < 2:
                     continue
                 log.exception("settle_failed", category="ERROR", outcomes=len(outcomes))
