@@ -71,6 +71,7 @@ from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
 from app.core.errors import NotFoundException, ScheduleServiceException
+from app.delivery.guard import Guard
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -92,10 +93,11 @@ def create_app(
     settings: Settings,
     services: Services,
     metrics: Metrics,
+    guard: Guard,
     *,
     before_scrape: Callable[[], Awaitable[None]],
 ) -> FastAPI:
-    """The application; `before_scrape` brings gauges up to date when `/metrics` is read.
+    """The application. `guard` says where targets may be; `before_scrape` brings gauges up to date for `/metrics`.
 
     `app.state.parts.stopping = True` fails `/readyz`.
     """
@@ -112,7 +114,7 @@ def create_app(
             HTTPException: _answer_unrouted,
         },
     )
-    targets = TargetReader(settings)
+    targets = TargetReader(settings, guard)
     app.state.parts = Parts(
         settings=settings,
         services=services,

@@ -60,7 +60,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             clock=clock,
         )
         gauges = Gauges(database, wheel, clock, metrics)
-        app = create_app(settings, services, metrics, before_scrape=gauges.refresh)
+        app = create_app(settings, services, metrics, sending.guard, before_scrape=gauges.refresh)
         server = QuietServer(
             uvicorn.Config(
                 app,

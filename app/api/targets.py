@@ -30,13 +30,11 @@ _URLS = ("url", "cancel_url")
 
 
 class TargetReader:
-    """Reads targets; the settings say where they may be, and with which key what their headers hold is sealed."""
+    """Reads targets; the guard says where they may be, the settings with which key their headers are sealed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, guard: Guard) -> None:
         self._secrets = SecretBox.from_setting(settings.secret_key)
-        self._guard = Guard(
-            allowed_hosts=settings.target_allowed_hosts, allowed_networks=settings.target_allowed_networks
-        )
+        self._guard = guard
         self._reports = bool(settings.public_url)
 
     def known(self, completion: Completion, context: Mapping[str, Any]) -> dict[str, Any]:

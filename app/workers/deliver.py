@@ -73,7 +73,7 @@ class Deliverer:
 
     def has_plenty_of_room(self) -> bool:
         """Whether it may be taken by what is due only later."""
-        return self._room.plenty(waiting=self._waiting())
+        return self._room.has_plenty(waiting=self._waiting())
 
     def batch(self) -> int:
         """How many entries to record at once."""

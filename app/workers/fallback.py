@@ -50,11 +50,11 @@ class Fallback:
         metrics: Metrics,
         *,
         advancer: Advancer,
-        plenty_of_room: Callable[[], bool],
+        has_plenty_of_room: Callable[[], bool],
         signals: Signals,
     ) -> None:
-        """`plenty_of_room`: whether there is room for what is due only later, beside what is due now."""
-        self._plenty_of_room = plenty_of_room
+        """`has_plenty_of_room`: whether there is room for what is due only later, beside what is due now."""
+        self._has_plenty_of_room = has_plenty_of_room
         self._database = database
         self._wheel = wheel
         self._clock = clock
@@ -145,7 +145,7 @@ class Fallback:
         )
 
     def _reach(self) -> timedelta:
-        return self._far_ahead if self._plenty_of_room() else self._ahead
+        return self._far_ahead if self._has_plenty_of_room() else self._ahead
 
     def _claims(self, kind: str, rows: Sequence[Claimable]) -> Claims:
         parts: dict[int, list[str]] = {}

@@ -140,7 +140,7 @@ class Worker:
             self.presence,
             metrics,
             advancer=self.advancer,
-            plenty_of_room=self.deliverer.has_plenty_of_room,
+            has_plenty_of_room=self.deliverer.has_plenty_of_room,
             signals=signals,
         )
         self.claiming = Claiming(

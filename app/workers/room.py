@@ -43,7 +43,7 @@ class Room:
         room = self._below_the_mark(waiting, in_flight)
         return room if room >= min(self._mark(), _FOR_A_CROWD) * _WORTH_A_CLAIM else 0
 
-    def plenty(self, *, waiting: int) -> bool:
+    def has_plenty(self, *, waiting: int) -> bool:
         """Whether half of the mark is free: what is only due later is not to take the room of what is due now."""
         return 2 * waiting <= self._mark()
 

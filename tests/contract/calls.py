@@ -8,7 +8,9 @@ import httpx
 from fastapi import FastAPI
 
 from app.api.app import Services, create_app
+from app.delivery.guard import Guard
 from app.metrics import Metrics
+from app.sending import Sending
 from app.settings import Settings
 from app.store.database import Database
 
@@ -33,13 +35,14 @@ class Stack:
     metrics: Metrics
 
 
-def application(stack: Stack, **settings: Any) -> FastAPI:
-    """An application on the stack; settings by their names."""
+def application(stack: Stack, guard: Guard | None = None, **settings: Any) -> FastAPI:
+    """An application on the stack; settings by their names, and the guard that they say unless one is given."""
 
     async def before_scrape() -> None:
         stack.metrics.running.set(1)
 
-    return create_app(Settings(**settings), stack.services, stack.metrics, before_scrape=before_scrape)
+    said = Settings(**settings)
+    return create_app(said, stack.services, stack.metrics, guard or Sending.of(said).guard, before_scrape=before_scrape)
 
 
 def client_of(app: FastAPI, **headers: str) -> httpx.AsyncClient:

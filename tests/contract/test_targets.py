@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.core.sealing import MASK, SecretBox
-from app.delivery.resolver import SystemResolver
+from app.delivery.guard import Guard
 from tests.contract.calls import SCHEDULES, Records, Stack, application, client_of, cron, fields_of
 
 URL = "https://8.8.8.8/hooks/{{ execution_id }}?at={{ scheduled_for }}"
@@ -210,7 +210,7 @@ async def test_an_unknown_placeholder_is_refused(
 
 async def test_what_a_target_is_told_of_reporting_can_be_placed(stack: Stack, client: httpx.AsyncClient) -> None:
     target = {"url": "https://8.8.8.8/", "headers": {"X": "{{ callback.token }}"}, "body": "{{ callback.url }}"}
-    settings = {"secret_key": KEY, "public_url": "https://schedules.example.com"}
+    settings: dict[str, Any] = {"secret_key": KEY, "public_url": "https://schedules.example.com"}
     async with client_of(application(stack, **settings), **dict(client.headers)) as caller:
         assert (await create(caller, target, completion="callback"))["target"]["body"] == "{{ callback.url }}"
         refused = await caller.post(SCHEDULES, json=own(target, completion="response"))
@@ -370,37 +370,33 @@ async def test_an_operator_can_allow_more(stack: Stack, client: httpx.AsyncClien
 INSIDE = "https://inside.example/"
 
 
-@pytest.fixture
-def _a_name_within(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name server of the caller's own, for which `inside.example` is a machine of the operator's network."""
-    ask = SystemResolver.__call__
-
-    async def answer(resolver: SystemResolver, name: str) -> Sequence[str]:
-        return ["93.184.216.34", "10.0.0.8"] if name == "inside.example" else await ask(resolver, name)
-
-    monkeypatch.setattr(SystemResolver, "__call__", answer)
+async def leading_inwards(name: str) -> Sequence[str]:
+    """A name server of the caller's own, for which `inside.example` is also a machine of the operator's network."""
+    assert name == "inside.example"
+    return ["93.184.216.34", "10.0.0.8"]
 
 
-@pytest.mark.usefixtures("_a_name_within")
 @pytest.mark.parametrize(
     ("target", "field"),
     [({"url": INSIDE}, "target.url"), ({"url": "https://8.8.8.8/", "cancel_url": INSIDE}, "target.cancel_url")],
 )
 async def test_a_name_that_leads_inwards_is_refused_whenever_a_target_is_stored_or_tried(
-    client: httpx.AsyncClient, records: Records, target: dict[str, str], field: str
+    stack: Stack, client: httpx.AsyncClient, records: Records, target: dict[str, str], field: str
 ) -> None:
     created = await create(client)
     path, before = f"{SCHEDULES}/{created['schedule_id']}", await records()
-    for answer in (
-        await client.post(SCHEDULES, json=own(target)),
-        await client.put(path, json=own(target)),
-        await client.patch(path, json={"target": target}),
-        await client.post(f"{SCHEDULES}/batch", json={"schedules": [own(target)], "atomic": True}),
-        await client.post("/api/v1/targets/test", json={"target": target}),
-    ):
-        assert answer.status_code == 400, answer.text
-        (problem,) = answer.json()["errors"]
-        assert problem["field"].endswith(field)
-        assert "inside.example has an address that is private" in problem["message"]
+    guarded = application(stack, guard=Guard(resolver=leading_inwards))
+    async with client_of(guarded, **dict(client.headers)) as caller:
+        for answer in (
+            await caller.post(SCHEDULES, json=own(target)),
+            await caller.put(path, json=own(target)),
+            await caller.patch(path, json={"target": target}),
+            await caller.post(f"{SCHEDULES}/batch", json={"schedules": [own(target)], "atomic": True}),
+            await caller.post("/api/v1/targets/test", json={"target": target}),
+        ):
+            assert answer.status_code == 400, answer.text
+            (problem,) = answer.json()["errors"]
+            assert problem["field"].endswith(field)
+            assert "inside.example has an address that is private" in problem["message"]
     assert await records() == before
     assert (await client.get(path)).json() == created

@@ -11,10 +11,11 @@ from app.api.definitions import Definitions
 from app.api.patching import patched
 from app.api.targets import TargetReader
 from app.core.schedule import Schedule, ScheduleStatus
+from app.delivery.guard import Guard
 from app.settings import Settings
 
 _NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_DEFINITIONS = Definitions(Settings(), TargetReader(Settings()))
+_DEFINITIONS = Definitions(Settings(), TargetReader(Settings(), Guard()))
 _BODY = {
     "workflow_id": "8f14e45f-ceea-467f-9d3a-1c5b2a7e6f10",
     "schedule_type": "cron",
