@@ -105,9 +105,9 @@ class Definitions:
         if context is None:
             return
         defined = schedule.definition
-        missing = self._targets.unknown_names_of_notices(defined, context)
+        missing = self._targets.problems_of_notices(defined, context)
         if defined.target is not None:
-            missing += self._targets.unknown_names(defined.target, self._targets.known(defined.completion, context))
+            missing += self._targets.problems_of(defined.target, self._targets.known(defined.completion, context))
         if missing:
             raise InvalidScheduleException.of_all(
                 [

@@ -83,17 +83,17 @@ class TargetReader:
             return None
         return Target(wire.url, method, headers, wire.body, wire.cancel_url)
 
-    def unknown_names_of_notices(self, definition: Definition, context: Mapping[str, Any]) -> list[str]:
-        """What the `failure_target` of a stored definition and its target's `cancel_url` ask for that is not known."""
+    def problems_of_notices(self, definition: Definition, context: Mapping[str, Any]) -> list[str]:
+        """What cannot be put into a stored definition's `failure_target` and its target's `cancel_url`."""
         told, target = fields_of_notice(notices.sample(), context), definition.target
         failing = definition.failure_target
-        asked = [] if failing is None else self.unknown_names(failing, told)
+        asked = [] if failing is None else self.problems_of(failing, told)
         if target is not None:
             asked += [problem for _, problem in template_problems({"cancel_url": target.cancel_url}, told)]
         return asked
 
-    def unknown_names(self, target: Target, known: Mapping[str, Any]) -> list[str]:
-        """What a stored target asks for that is not known, each in a sentence."""
+    def problems_of(self, target: Target, known: Mapping[str, Any]) -> list[str]:
+        """What cannot be put into a stored target, each in a sentence."""
         headers = [self._opened(sealed, bound_to(target.url, name)) for name, sealed in target.headers.items()]
         texts = {"url": target.url, "body": target.body, "headers": headers}
         return [problem for _, problem in template_problems(texts, known)]
@@ -116,6 +116,8 @@ class TargetReader:
         self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
     ) -> dict[str, Sealed]:
         headers: dict[str, Sealed] = {}
+        templates: list[str | None] = []
+        before = len(refused.values)
         seen: set[str] = set()
         for name, value in (wire.headers or {}).items():
             place = f"{field}.headers.{name}"
@@ -133,8 +135,12 @@ class TargetReader:
             opened = None if kept is None else self._opened(kept, bound)
             keeps = kept is not None and (masked or opened == value)
             headers[name] = kept if keeps and kept is not None else self._secrets.seal(value, bound)
-            for _, unknown in template_problems({"": opened if masked else value}, known):
-                refused.value(place, f"{place}: {unknown}")
+            templates.append(opened if masked else value)
+            for _, problem in template_problems({"": templates[-1]}, known):
+                refused.value(place, f"{place}: {problem}")
+        if len(refused.values) == before:
+            for _, problem in template_problems({"": templates}, known):
+                refused.value(f"{field}.headers", f"{field}.headers: {problem}")
         return headers
 
     def _opened(self, sealed: Sealed, bound: str) -> str | None:

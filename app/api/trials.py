@@ -50,7 +50,7 @@ class TrialReader:
                 (forbidden,) = await self._targets.address_problems([{"target": urls}])
                 refused.values += forbidden
         elif stored is not None and (wire.context_data is not None or wire.completion is not None):
-            missing = dict.fromkeys(self._targets.unknown_names(stored, self._targets.known(completion, context)))
+            missing = dict.fromkeys(self._targets.problems_of(stored, self._targets.known(completion, context)))
             refused.values += [FieldProblem("target", f"target: {why}") for why in missing]
         refused.raise_any()
         workflow_id = None if defined is None else defined.workflow_id

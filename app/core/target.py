@@ -10,11 +10,15 @@ from urllib.parse import urlsplit
 
 from app.core.hosts import in_one_spelling
 from app.core.sealing import Sealed
-from app.core.templates import TemplateException, all_names_in, look_up, parse
+from app.core.templates import TemplateException, characters_put_in, parse
 
 LONGEST_URL = 2048
 MOST_HEADERS = 50
 LONGEST_HEADER = 8192
+MOST_IN_BODY = 1 << 18
+"""So many characters may the placeholders of a body stand for; filling in more would hold up every other delivery."""
+MOST_IN_HEAD = 1 << 14
+"""The same of a URL, and of all headers together, where each may become nine: servers take 8 to 64 KiB of them."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -133,11 +137,12 @@ def header_problem(name: str, value: str) -> str | None:
 
 
 def template_problems(texts: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Placeholders that are none or are not known: the field each stands in, and what is wrong."""
+    """Placeholders that are none, are not known, or stand for too much: the field of each, and what is wrong."""
     for name, value in texts.items():
+        most = MOST_IN_BODY if name == "body" else MOST_IN_HEAD
         try:
-            for asked in all_names_in(value):
-                look_up(asked, known)
+            if characters_put_in(value, known) > most:
+                yield name, f"its placeholders stand for more than {most} characters"
         except TemplateException as wrong:
             yield name, str(wrong)
 

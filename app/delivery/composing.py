@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.core.sealing import SecretBox, UnknownKeyException
-from app.core.target import BODILESS, Method, Target, bound_to, origin_of
+from app.core.target import BODILESS, Method, Target, bound_to, origin_of, template_problems
 from app.core.templates import (
     TemplateException,
-    characters_put_in,
     in_form,
     in_header,
     in_json,
@@ -29,8 +28,6 @@ _JSON_TYPES = frozenset({_JSON, "text/json", "application/x-ndjson"})
 _TEXT = "text/plain; charset=utf-8"
 _BETWEEN_PAIRS = re.compile(r"[\s;,]+")
 _NO_SECRETS = frozenset({"accept", "accept-language", "cache-control", "content-type"})
-_MOST_PUT_IN = 1 << 20
-"""So many characters may all placeholders of one request stand for: what a caller may send to the API at once."""
 
 
 class Composed(NamedTuple):
@@ -60,7 +57,7 @@ class Composer:
         """
         try:
             opened = self._opened(target)
-            _check_size([target.url, target.body, *opened.values()], values)
+            _check_sizes({"url": target.url, "headers": list(opened.values()), "body": target.body}, values)
             headers = _filled_in(opened, values)
             return Composed(
                 target.method.value,
@@ -81,7 +78,7 @@ class Composer:
         assert target.cancel_url is not None
         try:
             opened = self._opened(target) if origin_of(target.cancel_url) == origin_of(target.url) else {}
-            _check_size([target.cancel_url, *opened.values()], values)
+            _check_sizes({"cancel_url": target.cancel_url, "headers": list(opened.values())}, values)
             filled = _filled_in(opened, values)
             headers = {name: value for name, value in filled.items() if name.lower() != "content-type"}
             headers["Content-Type"] = _JSON
@@ -177,9 +174,9 @@ def _hides(name: str, template: str) -> bool:
     return name.lower() not in _NO_SECRETS and any(map(str.strip, parse(template)[::2]))
 
 
-def _check_size(templates: list[Any], values: Mapping[str, Any]) -> None:
-    if characters_put_in(templates, values) > _MOST_PUT_IN:
-        raise TemplateException(f"its placeholders stand for more than {_MOST_PUT_IN} characters")
+def _check_sizes(templates: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    for place, problem in template_problems(templates, values):
+        raise TemplateException(f"{place}: {problem}")
 
 
 def _filled_in(opened: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:

@@ -208,6 +208,45 @@ async def test_an_unknown_placeholder_is_refused(
     assert await records() == before
 
 
+LARGE = "x" * 6000
+
+
+@pytest.mark.parametrize(
+    ("place", "fits", "more", "named"),
+    [
+        ("url", "https://8.8.8.8/{{ large }}/{{ large }}", "/{{ large }}", "url"),
+        ("cancel_url", "https://8.8.8.8/?{{ large }}{{ large }}", "{{ large }}", "cancel_url"),
+        ("body", "{{ large }}" * 43, "{{ large }}", "body"),
+        ("body", ["{{ large }}"] * 43, ["{{ large }}"], "body"),
+        ("headers", {"A": "{{ large }}", "B": "{{ large }}"}, {"C": "{{ large }}"}, "headers"),
+        ("headers", {"A": "{{ large }} {{ large }}"}, {"A": "{{ large }} {{ large }} {{ large }}"}, "headers.A"),
+    ],
+)
+async def test_placeholders_may_not_stand_for_more_than_fits(
+    client: httpx.AsyncClient, records: Records, place: str, fits: Any, more: Any, named: str
+) -> None:
+    context = {"large": LARGE}
+    target: dict[str, Any] = {"url": "https://8.8.8.8/", "body": None, place: fits}
+    created = await client.post(SCHEDULES, json=own(target) | {"context_data": context})
+    assert created.status_code == 201, created.text
+    before = await records()
+    target[place] = fits | more if isinstance(fits, dict) else fits + more
+    answer = await client.post(SCHEDULES, json=own(target) | {"context_data": context})
+    assert (answer.status_code, fields_of(answer.json())) == (400, [f"target.{named}"])
+    assert "placeholders stand for more than" in answer.json()["errors"][0]["message"]
+    assert await records() == before
+
+
+async def test_a_run_by_hand_may_not_put_in_more_than_fits(client: httpx.AsyncClient, records: Records) -> None:
+    created = await create(client, {"url": "https://8.8.8.8/", "body": "{{ report }}" * 50})
+    before = await records()
+    path = f"{SCHEDULES}/{created['schedule_id']}/trigger"
+    answer = await client.post(path, json={"context_data": {"report": LARGE}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, ["context_data"])
+    assert "its placeholders stand for more than 262144 characters" in answer.json()["errors"][0]["message"]
+    assert await records() == before
+
+
 async def test_what_a_target_is_told_of_reporting_can_be_placed(stack: Stack, client: httpx.AsyncClient) -> None:
     target = {"url": "https://8.8.8.8/", "headers": {"X": "{{ callback.token }}"}, "body": "{{ callback.url }}"}
     settings: dict[str, Any] = {"secret_key": KEY, "public_url": "https://schedules.example.com"}
