@@ -15,6 +15,8 @@ from app.core.occurrences import BusinessDays, ScheduleType, Timing, next_occurr
 from app.core.schedule import Definition
 from tests.integration.workers.life.seen import Kept
 
+_LATE_ACCEPTANCE = timedelta(seconds=60)
+"""How long past its time a one-time is taken, and then due at once."""
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -22,13 +24,15 @@ _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 class Span:
     """A time in which a schedule fires by one timing: after an instant, up to another where it has ended.
 
-    What it ended with is recorded by who ended it, unless it is `left` to be recorded as it comes.
+    What it ended with is recorded by who ended it, unless it is `left` to be recorded as it comes. A one-time's instant
+    may be `over` when the span begins: it has fired on the day that its calendar made of its own.
     """
 
     timing: Timing
     after: datetime
     until: datetime | None = None
     left: bool = False
+    over: bool = False
 
     @property
     def single(self) -> datetime | None:
@@ -109,12 +113,6 @@ class Book:
             return False
         return kept.status == "completed" and next_occurrence(timing, kept.searched_to) is None
 
-    @property
-    def moved_single(self) -> bool:
-        """Whether it was a one-time on another day than its own, and is something else since."""
-        moved = [span for span in self.spans if span.timing.days is not None and span.timing.days.moves]
-        return len(self.spans) > 1 and any(span.timing.schedule_type is ScheduleType.ONE_TIME for span in moved)
-
     def raised(self) -> None:
         """A caller changed it."""
         self.revisions[self.revision + 1] = self.definition
@@ -139,6 +137,9 @@ class Book:
         elif retimed or kept.status != "active":
             self.ends(at, kept)
             self.begins(at)
+            span = self.spans[-1]
+            single = span.single
+            span.over = single is not None and single <= kept.searched_to and single < now - _LATE_ACCEPTANCE
 
     def pauses(self, at: datetime, kept: Kept) -> None:
         """It was paused."""
@@ -161,6 +162,8 @@ class Book:
             if kept is not None and (until is None or span.left):
                 until = kept.searched_to if until is None else min(until, kept.searched_to)
             assert until is not None, "a removed schedule's spans have ended"
+            if span.over:
+                continue
             if span.timing.schedule_type is ScheduleType.ONE_TIME:
                 waits = kept is not None and kept.next_execution_at == span.single
                 if span.single is not None and not waits and (span.until is None or span.single <= until):

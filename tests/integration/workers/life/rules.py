@@ -89,9 +89,6 @@ def _instants(book: Book, after: Seen, kept: Kept | None) -> None:
     if kept is not None and book.completed_by_days(kept) and not book.exhausted:
         # These books do not follow a record that stands ahead and is taken back: test_recomputing does.
         reject()
-    if book.moved_single:
-        # Nor a one-time that its calendar moves and that is changed: it may have fired, and be to fire in the past.
-        reject()
     expected = book.expected(kept)
     recorded = sorted(after.own(book.schedule_id), key=lambda run: run.first)
     singles = [run for run in recorded if run.scheduled_for in expected.singles and run.count == 1]
