@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-deep chaos lint format bench bench-large lock image-check clean
+.PHONY: help run test test-deep chaos lint format bench bench-large lock clean
 
 help: ## Print every target with a line of help
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

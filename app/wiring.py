@@ -4,7 +4,7 @@ import asyncio
 import gc
 import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +15,7 @@ from app.core.tasks import end
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store.database import Database, wait_until_up
+from app.store.deployment import deployment_of
 from app.store.schema import is_current
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
@@ -55,37 +56,36 @@ async def connected(
         name=f"schedule-service {name}",
         steady_plans=steady_plans,
     )
-    wheel = Wheel(
-        connect(settings.redis_url),
-        clock,
-        shards=settings.wheel_shards,
-        window_seconds=settings.wheel_window_seconds,
-        claim_ahead_ms=settings.claim_ahead_ms,
-        allow_eviction=settings.allow_eviction,
-    )
 
     def stepped(seconds: float) -> None:
         metrics.clock_steps.inc()
         log.warning("clock_stepped", category="SYSTEM", seconds=round(seconds, 3))
 
     metrics.clock_skew_seconds.set_function(lambda: clock.skew_seconds)
-    try:
-        while not await _begun(database, clock):
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        while (deployment := await _begun(database, clock)) is None:
             # It went away again since: a process that comes up in the middle of an outage waits like any other.
             if clock.monotonic() >= until:
                 raise StoreUnavailableException("Postgres does not answer")
             await clock.sleep(_AGAIN_SECONDS)
+        wheel = Wheel(
+            connect(settings.redis_url),
+            clock,
+            shards=settings.wheel_shards,
+            window_seconds=settings.wheel_window_seconds,
+            claim_ahead_ms=settings.claim_ahead_ms,
+            allow_eviction=settings.allow_eviction,
+            deployment=deployment,
+        )
+        stack.push_async_callback(wheel.close)
         await wheel.refuse_eviction()
+        await wheel.take()
         following = asyncio.create_task(
             database.follow(clock, every_seconds=CLOCK_SECONDS, stepped=stepped), name="clock"
         )
-        try:
-            yield Connections(database, wheel, clock)
-        finally:
-            await end(following)
-    finally:
-        await wheel.close()
-        await database.close()
+        stack.push_async_callback(end, following)
+        yield Connections(database, wheel, clock)
 
 
 def spare_the_collector() -> None:
@@ -108,16 +108,17 @@ def open_as_many_files_as_allowed() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _begun(database: Database, clock: DatabaseClock) -> bool:
-    """Whether the schema was looked at and the clock set once, before which nothing is computed.
+async def _begun(database: Database, clock: DatabaseClock) -> str | None:
+    """The deployment's name, once the schema was looked at and the clock set, before which nothing is computed.
 
-    False where Postgres is away. Raises ConfigurationException where the schema is old.
+    Null where Postgres is away. Raises ConfigurationException where the schema is old.
     """
     try:
         async with database.connection() as connection:
             if not await is_current(connection):
                 raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
+            deployment = await deployment_of(connection)
         await database.measure(clock)
     except StoreUnavailableException:
-        return False
-    return True
+        return None
+    return deployment

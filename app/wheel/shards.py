@@ -3,6 +3,8 @@
 A shard's mark tells how far it is loaded: a random epoch, so that an offer of a load that another has overtaken does
 nothing, and the number of shards that the entries were spread over. A mark that is gone, or that names another number,
 says that the shard was lost.
+
+A wheel belongs to one deployment: another one's workers would claim what they do not know, and drop it.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -10,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.core.clock import Clock
 from app.wheel.answers import Mark
@@ -22,15 +25,30 @@ KEEPER_SECONDS = 2.0
 """How long a keeper waits for Redis: nobody waits for a keeper."""
 CHUNK = 200
 """Entries in one call of a script, or in several that are sent together."""
+_OWNER = "{ss}:deployment"
+_OWNED_MS = 180_000
+"""How long a wheel is still its deployment's after the last pass of a keeper, each of which renews it."""
+
+
+class AnothersWheelException(RedisError):
+    """The wheel in this Redis is another deployment's: for this one it is as if Redis were away."""
 
 
 class Shards:
     """The shards behind a circuit that is closed again by `mend`. Every method raises one of `AWAY`."""
 
     def __init__(
-        self, client: Redis, clock: Clock, *, shards: int, claim_ahead_ms: int, mend: Callable[[], Awaitable[bool]]
+        self,
+        client: Redis,
+        clock: Clock,
+        *,
+        shards: int,
+        claim_ahead_ms: int,
+        deployment: str,
+        mend: Callable[[], Awaitable[bool]],
     ) -> None:
         self.client = client
+        self._deployment = deployment.encode()
         self.shards = shards
         self.claim_ahead_ms = claim_ahead_ms
         self._circuit = Circuit(clock, mend)
@@ -41,11 +59,19 @@ class Shards:
         return self._circuit.command(seconds)
 
     async def marks(self) -> list[Mark | None]:
-        """Each shard's mark; null where the shard was lost, or was loaded for another number of shards."""
+        """Each shard's mark; null where the shard was lost, or was loaded for another number of shards.
+
+        The wheel stays this deployment's for minutes after.
+        """
         async with self._circuit.command(KEEPER_SECONDS), self.client.pipeline(transaction=False) as pipeline:
+            pipeline.getex(_OWNER, px=_OWNED_MS)
             for shard in range(self.shards):
                 pipeline.hmget(self._key(shard, "mark"), ["epoch", "loaded_until", "shards"])
-            answers = await pipeline.execute()
+            owner, *answers = await pipeline.execute()
+            if self._deployment and owner != self._deployment:
+                await self._own()
+                # Whose they were meanwhile nobody knows.
+                return [None] * self.shards
         return [
             None
             if epoch is None or until is None or count is None or int(count) != self.shards
@@ -104,6 +130,25 @@ class Shards:
             if until is None and (at is None or at > self._score(member, at_ms))
         ]
 
+    async def _own(self) -> None:
+        """Make the wheel this deployment's, unless it is another's; nothing of what stood there before is relied on.
+
+        Raises AnothersWheelException.
+        """
+        if not self._deployment:
+            return
+        owner = await self.client.get(_OWNER)
+        if owner is None:
+            await self._unlink("mark", "due", "leased")
+            await self.client.set(_OWNER, self._deployment, nx=True, px=_OWNED_MS)
+            owner = await self.client.get(_OWNER)
+        if owner != self._deployment:
+            raise AnothersWheelException(
+                f"the wheel there is that of another database ({_shown(owner)}): each needs a Redis of its own, "
+                "or a database of one (REDIS_URL=redis://host:port/1); this one takes over once the other has been "
+                "silent for three minutes"
+            )
+
     async def drop_marks(self) -> None:
         """Have every shard loaded again from Postgres."""
         async with self._circuit.command(KEEPER_SECONDS):
@@ -138,6 +183,10 @@ class Shards:
             for shard in range(self.shards):
                 pipeline.unlink(*self._keys(shard, *names))
             await pipeline.execute()
+
+
+def _shown(owner: bytes | str | None) -> str:
+    return owner.decode(errors="replace") if isinstance(owner, bytes) else str(owner)
 
 
 def chunks(pairs: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -6,6 +6,7 @@ the keepers. Nothing outside this package touches Redis.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
@@ -53,8 +54,12 @@ class Wheel(Shards):
         window_seconds: int,
         claim_ahead_ms: int,
         allow_eviction: bool = False,
+        deployment: str = "",
     ) -> None:
-        super().__init__(client, clock, shards=shards, claim_ahead_ms=claim_ahead_ms, mend=self._mend)
+        """`deployment` is the name by which this one's wheel is known from another's; where it is empty, it is not."""
+        super().__init__(
+            client, clock, shards=shards, claim_ahead_ms=claim_ahead_ms, deployment=deployment, mend=self._mend
+        )
         self.window_ms = window_seconds * 1000
         self.reach_ms = claim_ahead_ms * _REACH
         self._clock = clock
@@ -95,6 +100,16 @@ class Wheel(Shards):
                 f"Redis has maxmemory-policy {policy} and may evict what is due: set it to noeviction, "
                 "or ALLOW_EVICTION=1 to go on nevertheless"
             )
+
+    async def take(self) -> None:
+        """Find out whether the wheel is this deployment's, at the start.
+
+        Where it is another's it counts as away from here on, until the other has been silent for minutes. A Redis that
+        does not answer is asked when it is back.
+        """
+        with suppress(*AWAY):
+            async with self._circuit.command(KEEPER_SECONDS):
+                await self._own()
 
     def distrust(self) -> None:
         """This worker claims from Postgres: where Redis is away meanwhile, what stands in the wheel gets old.
@@ -213,6 +228,7 @@ class Wheel(Shards):
         """
         # Those that were cut off without a word would each cost the next command its time.
         await self.client.connection_pool.disconnect(inuse_connections=False)
+        await self._own()
         # A write that needs memory: a replica, and a Redis that is full, answer to everything else.
         await self.client.set(_PROBE, 1, px=1000)
         policy = await evicting_policy(self.client)

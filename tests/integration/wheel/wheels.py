@@ -17,7 +17,9 @@ COMMUNITY = 1
 SHARD = shard_of(COMMUNITY, SHARDS)
 
 
-def wheel_of(client: Redis, clock: Clock, *, shards: int = SHARDS, allow_eviction: bool = False) -> Wheel:
+def wheel_of(
+    client: Redis, clock: Clock, *, shards: int = SHARDS, allow_eviction: bool = False, deployment: str = ""
+) -> Wheel:
     """A wheel of four shards."""
     return Wheel(
         client,
@@ -26,6 +28,7 @@ def wheel_of(client: Redis, clock: Clock, *, shards: int = SHARDS, allow_evictio
         window_seconds=WINDOW_MS // 1000,
         claim_ahead_ms=AHEAD_MS,
         allow_eviction=allow_eviction,
+        deployment=deployment,
     )
 
 
