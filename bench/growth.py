@@ -13,6 +13,7 @@ from app.core.occurrences import tzdata_version
 from app.metrics import Metrics
 from app.store.database import Database
 from app.wheel.connection import connect
+from app.wheel.members import schedule_member
 from app.wheel.wheel import Wheel
 from app.workers.keepers.window import WindowKeeper
 from app.workers.looker import Looker
@@ -150,7 +151,7 @@ async def _firing(stack: Stack) -> dict[str, float]:
     before = await _pages(database)
     began = time.perf_counter()
     for start in range(0, len(rows), _BATCH):
-        members = [f"s:{row[0]}" for row in rows[start : start + _BATCH]]
+        members = [schedule_member(row[0]) for row in rows[start : start + _BATCH]]
         await database.run(partial(looker.look, members=members, owner=owner))
     advancing = time.perf_counter() - began
     pages = await _pages(database) - before

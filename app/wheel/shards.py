@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from app.core.clock import Clock
 from app.wheel.answers import Mark
 from app.wheel.circuit import Circuit
+from app.wheel.members import is_execution
 from app.wheel.script import Script
 
 T = TypeVar("T")
@@ -169,7 +170,7 @@ class Shards:
         return due, leased
 
     def _score(self, member: str, due_ms: int) -> int:
-        return due_ms + self.claim_ahead_ms if member.startswith("x:") else due_ms
+        return due_ms + self.claim_ahead_ms if is_execution(member) else due_ms
 
     def _key(self, shard: int, name: str) -> str:
         # The braces are a hash tag: all keys of a shard share a slot of a Redis Cluster.

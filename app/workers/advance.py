@@ -15,8 +15,9 @@ from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
 from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
+from app.wheel.members import execution_in, schedule_in
 from app.wheel.wheel import Wheel
-from app.workers.look import Look, execution_of, reason_of, schedule_of
+from app.workers.look import Look, reason_of
 from app.workers.looker import Looker
 from app.workers.outage import Outage
 from app.workers.presence import Presence
@@ -110,7 +111,7 @@ class Advancer:
         return whole
 
     async def _set_aside(self, member: str, reason: str, look: Look) -> None:
-        schedule_id, execution_id = schedule_of(member), execution_of(member)
+        schedule_id, execution_id = schedule_in(member), execution_in(member)
         try:
             async with self._database.transaction() as connection:
                 if schedule_id is not None:

@@ -19,9 +19,10 @@ from app.store.database import Connection, Database
 from app.store.due import Claimable
 from app.wheel.answers import Claimed
 from app.wheel.entries import shard_of
+from app.wheel.members import Kind, execution_in, member_of, schedule_in
 from app.wheel.wheel import UNLEASED, Wheel
 from app.workers.advance import SET_BACK_MS, Advancer
-from app.workers.look import Look, execution_of, schedule_of
+from app.workers.look import Look
 from app.workers.looker import Looker
 from app.workers.outage import Outage
 from app.workers.presence import Presence
@@ -88,9 +89,9 @@ class Fallback:
         self._set_back = {row_id: until for row_id, until in self._set_back.items() if until > to_ms(now)}
         claimed = 0
         if _has_come(earliest.schedule_at, now):
-            claimed += await self._advance("s:", limit)
+            claimed += await self._advance(Kind.SCHEDULE, limit)
         if _has_come(earliest.execution_at, now):
-            claimed += await self._advance("x:", limit)
+            claimed += await self._advance(Kind.EXECUTION, limit)
         if claimed >= limit:
             return claimed, self._clock.now_ms()
         if claimed:
@@ -101,7 +102,7 @@ class Fallback:
         waiting = [to_ms(at) for at in (earliest.schedule_at, earliest.execution_at) if at is not None]
         return 0, max(min([*waiting, to_ms(now) + _POLL_MS]), to_ms(now) + _CADENCE_MS)
 
-    async def _advance(self, kind: str, limit: int) -> int:
+    async def _advance(self, kind: Kind, limit: int) -> int:
         began = self._clock.monotonic()
         try:
             look = await self._look(kind, limit)
@@ -121,7 +122,7 @@ class Fallback:
             await self._advancer.carry_out(self._claimed, look)
         return entries
 
-    async def _look(self, kind: str, limit: int) -> Look:
+    async def _look(self, kind: Kind, limit: int) -> Look:
         owner = self._presence.worker_id
 
         async def work(connection: Connection) -> Look:
@@ -132,13 +133,13 @@ class Fallback:
                 return Look()
             self._claimed = self._claims(kind, rows)
             await self._signals.reached(Point.CLAIMED)
-            return await self._looker.look(connection, [f"{kind}{row.row_id}" for row in rows], owner)
+            return await self._looker.look(connection, [member_of(kind, row.row_id) for row in rows], owner)
 
         return await self._database.run(work)
 
-    async def _lock(self, connection: Connection, kind: str, limit: int) -> list[Claimable]:
+    async def _lock(self, connection: Connection, kind: Kind, limit: int) -> list[Claimable]:
         now, without = self._clock.now(), self._set_back
-        if kind == "x:":
+        if kind is Kind.EXECUTION:
             return await due.lock_executions(connection, until=now, without=without, limit=limit)
         return await due.lock_schedules(
             connection, until=now + self._ahead, ahead_until=now + self._reach(), without=without, limit=limit
@@ -147,10 +148,10 @@ class Fallback:
     def _reach(self) -> timedelta:
         return self._far_ahead if self._has_plenty_of_room() else self._ahead
 
-    def _claims(self, kind: str, rows: Sequence[Claimable]) -> Claims:
+    def _claims(self, kind: Kind, rows: Sequence[Claimable]) -> Claims:
         parts: dict[int, list[str]] = {}
         for row in rows:
-            parts.setdefault(shard_of(row.community_id, self._wheel.shards), []).append(f"{kind}{row.row_id}")
+            parts.setdefault(shard_of(row.community_id, self._wheel.shards), []).append(member_of(kind, row.row_id))
         return [
             Claimed(shard, UNLEASED, None, marked=True, loaded=True, members=tuple(members))
             for shard, members in parts.items()
@@ -161,7 +162,7 @@ class Fallback:
         look = await self._advancer.take_apart([member for claim in self._claimed for member in claim.members])
         until = self._clock.now_ms() + SET_BACK_MS
         for member in look.set_back:
-            row_id = schedule_of(member) or execution_of(member)
+            row_id = schedule_in(member) or execution_in(member)
             if row_id is not None:
                 self._set_back[row_id] = until
         return look

@@ -1,11 +1,10 @@
-"""What became of a batch of claimed entries, and what an entry's name says."""
+"""What became of a batch of claimed entries."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from app.core.assignment import Assignment
 from app.core.execution import Wake
-from app.core.ids import recorded_for
 from app.store.firing import NewExecution
 from app.store.queueing import Group
 
@@ -50,24 +49,6 @@ class Look:
         self.made_room |= other.made_room
         self.early |= other.early
         self.in_vain += other.in_vain
-
-
-def schedule_of(member: str) -> UUID | None:
-    """The schedule that an entry names; null for another's, and for what a stranger left in the wheel."""
-    return _id_of(member) if member.startswith("s:") else None
-
-
-def execution_of(member: str) -> UUID | None:
-    """The execution that an entry names; null for another's, and for an id that no execution can have."""
-    row_id = _id_of(member) if member.startswith("x:") else None
-    return None if row_id is None or recorded_for(row_id) is None else row_id
-
-
-def _id_of(member: str) -> UUID | None:
-    try:
-        return UUID(member[2:])
-    except ValueError:
-        return None
 
 
 def reason_of(poison: Exception) -> str:

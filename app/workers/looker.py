@@ -11,7 +11,8 @@ from app.core.clock import Clock, to_ms
 from app.core.execution import ExecutionStatus
 from app.store import notices, queueing, taking
 from app.store.database import Connection
-from app.workers.look import Look, execution_of, reason_of, schedule_of
+from app.wheel.members import execution_in, execution_member, schedule_in
+from app.workers.look import Look, reason_of
 from app.workers.queue import Queue
 from app.workers.recorder import Recorder
 
@@ -34,8 +35,8 @@ class Looker:
     async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:
         """Record what is due, take what waits, and say when each entry is due next; within the caller's transaction."""
         look = Look(next_due_ms=dict.fromkeys(members))
-        schedules = [row_id for member in members if (row_id := schedule_of(member)) is not None]
-        executions = [row_id for member in members if (row_id := execution_of(member)) is not None]
+        schedules = [row_id for member in members if (row_id := schedule_in(member)) is not None]
+        executions = [row_id for member in members if (row_id := execution_in(member)) is not None]
         look.in_vain += len(members) - len(schedules) - len(executions)
         if schedules:
             await self._recorder.look(connection, schedules, owner, look)
@@ -54,7 +55,7 @@ class Looker:
         taken = []
         for row in rows:
             if row.wake_at > now:
-                look.next_due_ms[f"x:{row.execution_id}"] = to_ms(row.wake_at)
+                look.next_due_ms[execution_member(row.execution_id)] = to_ms(row.wake_at)
                 look.in_vain += 1
             elif (overran := row.overran) is not None:
                 look.timed_out[row.execution_id] = overran
@@ -78,7 +79,7 @@ class Looker:
         again = self._clock.now_ms() + self._back_after_ms
         queued = await queueing.queued_among(connection, execution_ids)
         for waiting_id in await taking.still_waiting(connection, execution_ids):
-            look.next_due_ms[f"x:{waiting_id}"] = again
+            look.next_due_ms[execution_member(waiting_id)] = again
         look.in_vain += len(execution_ids) - len(queued)
         if queued:
             await self._queue.look(connection, queued, owner, look)

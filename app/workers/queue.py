@@ -10,6 +10,7 @@ from app.core.execution import Wake
 from app.store import queueing, taking
 from app.store.database import Connection
 from app.store.queueing import HEAD_LOOKS_AFTER, OTHERS_LOOK_AFTER, Group, Queued
+from app.wheel.members import execution_member
 from app.workers.look import Look, reason_of
 
 
@@ -26,7 +27,7 @@ class Queue:
         due = [one for one in queued if one.wake_at <= now]
         for one in queued:
             if one.wake_at > now:
-                look.next_due_ms[f"x:{one.execution_id}"] = to_ms(one.wake_at)
+                look.next_due_ms[execution_member(one.execution_id)] = to_ms(one.wake_at)
                 look.in_vain += 1
         if not due:
             return
@@ -85,7 +86,7 @@ class Queue:
         orphaned: dict[UUID, str] = {}
         for one in queued:
             if one.group.schedule_id in present:
-                look.next_due_ms[f"x:{one.execution_id}"] = self._clock.now_ms() + self._back_after_ms
+                look.next_due_ms[execution_member(one.execution_id)] = self._clock.now_ms() + self._back_after_ms
             else:
                 orphaned[one.execution_id] = "its schedule does not exist any more"
         # A removal cancels what is queued. Whatever left one behind, it must not look for room for ever.
@@ -94,7 +95,7 @@ class Queue:
     @staticmethod
     def _note(wakes: Sequence[Wake], look: Look) -> None:
         for wake in wakes:
-            member = f"x:{wake.execution_id}"
+            member = execution_member(wake.execution_id)
             if member in look.next_due_ms:
                 look.next_due_ms[member] = to_ms(wake.wake_at)
             else:

@@ -12,6 +12,7 @@ from app.store import firing, notices, queueing
 from app.store.database import Connection
 from app.store.firing import LockedSchedule, Moved, NewExecution
 from app.store.queueing import HEAD_LOOKS_AFTER, Group
+from app.wheel.members import schedule_member
 from app.workers.look import Look, reason_of
 
 
@@ -34,7 +35,7 @@ class Recorder:
         for row in rows:
             seen.add(row["schedule_id"])
             if row["next_due_at"] > horizon:
-                look.next_due_ms[f"s:{row['schedule_id']}"] = to_ms(row["next_due_at"])
+                look.next_due_ms[schedule_member(row["schedule_id"])] = to_ms(row["next_due_at"])
                 look.in_vain += 1
                 continue
             try:
@@ -53,7 +54,7 @@ class Recorder:
         look.in_vain += len(schedule_ids)
         again = self._clock.now_ms() + self._back_after_ms
         for schedule_id in await firing.still_active(connection, schedule_ids):
-            look.next_due_ms[f"s:{schedule_id}"] = again
+            look.next_due_ms[schedule_member(schedule_id)] = again
 
     async def _decide(
         self, connection: Connection, locked: list[LockedSchedule], look: Look
@@ -72,7 +73,7 @@ class Recorder:
                 decide_at = to_ms(schedule.due.waiting.due_at) - self._claim_ahead_ms
                 if decide_at > to_ms(now) and not decision.plain:
                     # Claimed further ahead, beside a crowd: what stands in its way now may end until then.
-                    look.early[f"s:{schedule.due.schedule_id}"] = decide_at
+                    look.early[schedule_member(schedule.due.schedule_id)] = decide_at
                 else:
                     decisions.append((schedule, decision))
         return decisions
@@ -109,7 +110,7 @@ class Recorder:
         )
         for schedule, decision in decisions:
             if decision.waiting is not None:
-                look.next_due_ms[f"s:{schedule.due.schedule_id}"] = to_ms(decision.waiting.due_at)
+                look.next_due_ms[schedule_member(schedule.due.schedule_id)] = to_ms(decision.waiting.due_at)
 
     @staticmethod
     async def _await_room(connection: Connection, queued: list[NewExecution], now: datetime, look: Look) -> None:

@@ -25,6 +25,7 @@ from app.store.database import Connection, Database
 from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.connection import AWAY
 from app.wheel.entries import shard_of
+from app.wheel.members import execution_member, schedule_member
 from app.wheel.wheel import Wheel
 from app.workers.presence import Presence
 
@@ -151,8 +152,13 @@ class Scan:
     async def _overdue(self, connection: Connection) -> Sequence[tuple[str, WaitingRow]]:
         until = self._clock.now() - timedelta(seconds=OVERDUE_SECONDS)
         first = (EPOCH, FIRST_ID)
-        found = [(f"s:{due.row_id}", due) for due in await upkeep.schedules_due(connection, first, until, _OLDEST)]
-        found += [(f"x:{due.row_id}", due) for due in await upkeep.executions_due(connection, first, until, _OLDEST)]
+        found = [
+            (schedule_member(due.row_id), due) for due in await upkeep.schedules_due(connection, first, until, _OLDEST)
+        ]
+        found += [
+            (execution_member(due.row_id), due)
+            for due in await upkeep.executions_due(connection, first, until, _OLDEST)
+        ]
         return found
 
     async def _count_missing(self, overdue: Sequence[tuple[str, WaitingRow]]) -> int:

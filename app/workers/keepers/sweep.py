@@ -13,6 +13,7 @@ from app.store import upkeep
 from app.store.database import Connection, Database
 from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.entries import shard_of
+from app.wheel.members import Kind, member_of
 from app.wheel.wheel import Wheel
 
 PASS_SECONDS = 1.0
@@ -28,10 +29,10 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class _Kind:
+class _Part:
     """Schedules or executions: how their rows are read, and from where on the next pass reads."""
 
-    prefix: str
+    kind: Kind
     read: Callable[[Connection, tuple[datetime, UUID], datetime, int], Awaitable[Sequence[WaitingRow]]]
     still_due: Callable[[Connection, Sequence[UUID], datetime], Awaitable[set[UUID]]]
     after: tuple[datetime, UUID] = (EPOCH, FIRST_ID)
@@ -49,9 +50,9 @@ class Sweep:
         self._wheel = wheel
         self._clock = clock
         self._metrics = metrics
-        self._kinds = (
-            _Kind("s:", upkeep.schedules_due, upkeep.schedules_still_due),
-            _Kind("x:", upkeep.executions_due, upkeep.executions_still_due),
+        self._parts = (
+            _Part(Kind.SCHEDULE, upkeep.schedules_due, upkeep.schedules_still_due),
+            _Part(Kind.EXECUTION, upkeep.executions_due, upkeep.executions_still_due),
         )
 
     async def run_once(self) -> int:
@@ -64,31 +65,32 @@ class Sweep:
             # Ends before Redis is asked. Two that sweep at once offer the same, and an offer is idempotent.
             if not await upkeep.take_turn(connection, _KEEPER):
                 return 0
-        mended = sum([await self._sweep(kind, until) for kind in self._kinds])
+        mended = sum([await self._sweep(part, until) for part in self._parts])
         if mended:
             self._metrics.swept.inc(mended)
             log.warning("wheel_swept", category="SYSTEM", entries=mended)
         return mended
 
-    async def _sweep(self, kind: _Kind, until: datetime) -> int:
+    async def _sweep(self, part: _Part, until: datetime) -> int:
         mended = 0
         for _ in range(_PAGES):
             async with self._database.connection() as connection:
-                page = await kind.read(connection, kind.after, until, _PAGE)
-            mended += await self._offer(kind, page, until)
+                page = await part.read(connection, part.after, until, _PAGE)
+            mended += await self._offer(part, page, until)
             if len(page) < _PAGE:
-                kind.after = (EPOCH, FIRST_ID)
+                part.after = (EPOCH, FIRST_ID)
                 break
-            kind.after = (page[-1].due_at, page[-1].row_id)
+            part.after = (page[-1].due_at, page[-1].row_id)
         return mended
 
-    async def _offer(self, kind: _Kind, page: Sequence[WaitingRow], until: datetime) -> int:
+    async def _offer(self, part: _Part, page: Sequence[WaitingRow], until: datetime) -> int:
         if not page:
             return 0
         marks = await self._wheel.marks()
         shards: dict[int, dict[str, WaitingRow]] = {}
         for due in page:
-            shards.setdefault(shard_of(due.community_id, self._wheel.shards), {})[f"{kind.prefix}{due.row_id}"] = due
+            members = shards.setdefault(shard_of(due.community_id, self._wheel.shards), {})
+            members[member_of(part.kind, due.row_id)] = due
         mended = 0
         for shard, entries in shards.items():
             mark = marks[shard]
@@ -100,7 +102,9 @@ class Sweep:
             if not lacking:
                 continue
             async with self._database.connection() as connection:
-                still_due = await kind.still_due(connection, [due.row_id for due in lacking], until)
-            offered = [(f"{kind.prefix}{due.row_id}", to_ms(due.due_at)) for due in lacking if due.row_id in still_due]
+                still_due = await part.still_due(connection, [due.row_id for due in lacking], until)
+            offered = [
+                (member_of(part.kind, due.row_id), to_ms(due.due_at)) for due in lacking if due.row_id in still_due
+            ]
             mended += await self._wheel.offer(shard, mark.epoch, offered) or 0
         return mended

@@ -18,6 +18,7 @@ from app.store.database import Connection, Database
 from app.store.upkeep import FIRST_ID, WaitingRow
 from app.wheel.answers import Mark
 from app.wheel.entries import shard_of
+from app.wheel.members import Kind, member_of
 from app.wheel.wheel import Wheel
 
 PASS_SECONDS = 60.0
@@ -74,8 +75,8 @@ class WindowKeeper:
             mark = marks[number] or await self._wheel.begin_load(number, uuid4().hex)
             shards[number] = _Shard(mark)
         lowest_ms = min(shard.mark.loaded_until_ms for shard in shards.values())
-        await self._offer_all("s:", upkeep.schedules_due, lowest_ms, until_ms, shards)
-        await self._offer_all("x:", upkeep.executions_due, lowest_ms, until_ms, shards)
+        await self._offer_all(Kind.SCHEDULE, upkeep.schedules_due, lowest_ms, until_ms, shards)
+        await self._offer_all(Kind.EXECUTION, upkeep.executions_due, lowest_ms, until_ms, shards)
         for number, shard in shards.items():
             shard.lost = shard.lost or not await self._wheel.raise_mark(number, shard.mark.epoch, until_ms)
         self.unfinished = any(shard.lost for shard in shards.values())
@@ -91,14 +92,16 @@ class WindowKeeper:
         async with self._database.transaction() as connection:
             return await upkeep.take_turn(connection, _KEEPER)
 
-    async def _offer_all(self, kind: str, read: Read, lowest_ms: int, until_ms: int, shards: dict[int, _Shard]) -> None:
+    async def _offer_all(
+        self, kind: Kind, read: Read, lowest_ms: int, until_ms: int, shards: dict[int, _Shard]
+    ) -> None:
         async for page in self._pages(read, lowest_ms, until_ms):
             parts: dict[int, list[tuple[str, int]]] = {}
             for due in page:
                 number, due_ms = shard_of(due.community_id, self._wheel.shards), to_ms(due.due_at)
                 shard = shards.get(number)
                 if shard is not None and not shard.lost and due_ms > shard.mark.loaded_until_ms:
-                    parts.setdefault(number, []).append((f"{kind}{due.row_id}", due_ms))
+                    parts.setdefault(number, []).append((member_of(kind, due.row_id), due_ms))
             for number, entries in parts.items():
                 shard = shards[number]
                 mended = await self._wheel.offer(number, shard.mark.epoch, entries)
