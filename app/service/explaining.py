@@ -28,7 +28,7 @@ from app.store.database import Connection, Database
 from app.store.explaining import KeptRevision
 
 LONGEST_SPAN = timedelta(days=366)
-"""Own executions from an instant on, one of which may stand for it: runs of missed and of days off interlace."""
+"""Of what one answer explains: a leap year."""
 _OVERLAPPED = frozenset({Reason.OVERLAP, Reason.QUEUE_FULL})
 
 

@@ -1,4 +1,4 @@
-"""The fourth stage: hold what is recorded until its due time, then send it, so many at once and no more."""
+"""The third stage: hold what is recorded until its due time, then send it, so many at once and no more."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from app.workers.look import Look, reason_of
 from app.workers.queue import Queue
 from app.workers.recorder import Recorder
 
-_HANDED_BACK_MS = 20
+_LOCKED_AGAIN_MS = 20
 """How long after the claim-ahead a row that another has locked is looked at again."""
 
 
@@ -25,7 +25,7 @@ class Looker:
 
     def __init__(self, clock: Clock, *, claim_ahead_ms: int, reach_ms: int | None = None) -> None:
         self._clock = clock
-        self._back_after_ms = claim_ahead_ms + _HANDED_BACK_MS
+        self._back_after_ms = claim_ahead_ms + _LOCKED_AGAIN_MS
         reach_ms = claim_ahead_ms if reach_ms is None else reach_ms
         self._recorder = Recorder(
             clock, claim_ahead_ms=claim_ahead_ms, reach_ms=reach_ms, back_after_ms=self._back_after_ms

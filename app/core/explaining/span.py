@@ -27,7 +27,7 @@ RECORDS_NEEDED = MOST_OCCURRENCES + 8
 """Own executions, from the span's start on, that those may need: each its own, and the one that stands for the last."""
 
 STAND_IN = 4
-"""Own executions, from an instant on, one of which may stand for it."""
+"""Own executions, from an instant on, one of which may stand for it: runs of missed and of days off interlace."""
 _PAUSES_TOLD = 3
 _GAPS_TOLD = 3
 _WORDS = {
