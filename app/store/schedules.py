@@ -37,10 +37,13 @@ COLUMNS = """
 # The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
 _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
 _LOCK = f"{_ONE} FOR NO KEY UPDATE"
-# Never execution_count: that is the workers' to raise. searched_to is never lowered.
+# Never execution_count: that is the workers' to raise. searched_to is never lowered. What goes on waiting was not
+# computed by the zone rules of whoever changes something else: marked with them, it would never be computed anew.
 _LIFE = """
     status = $3::text, status_reason = $4, next_execution_at = $5, next_due_at = $6,
-    searched_to = greatest(searched_to, $7), tzdata_version = $8, updated_at = $9, revision = revision + 1,
+    searched_to = greatest(searched_to, $7), updated_at = $9, revision = revision + 1,
+    tzdata_version = CASE WHEN next_execution_at IS NOT DISTINCT FROM $5 AND next_due_at IS NOT DISTINCT FROM $6
+                          THEN tzdata_version ELSE $8 END,
     skip_next = CASE WHEN next_execution_at IS NOT DISTINCT FROM $5 THEN skip_next END,
     completed_at = CASE WHEN $3::text = 'completed' THEN coalesce(completed_at, $9) END
 """

@@ -1,6 +1,7 @@
 """Schedules whose zone's rules are newer than those they were computed by, and calendars that were left half done."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -65,6 +66,26 @@ async def test_a_schedule_of_older_rules_fires_next_when_the_newer_ones_say(rig:
     # It was put into the wheel: the worker finds it there without another keeper.
     rig.clock.move_to(TOMORROW)
     assert [one.scheduled_for for one in (await rig.fire(worker)).assignments] == [TOMORROW]
+
+
+@pytest.mark.fault("23")
+async def test_a_change_of_something_else_does_not_hide_what_older_rules_computed(rig: Rig) -> None:
+    schedule = await daily(rig, name="before")
+    # An hour early by the newer rules, which the process that answers the change has already.
+    await computed_by(rig, schedule, OLDER, TOMORROW - HOUR)
+    changed = await rig.schedules.change(
+        CALLER,
+        schedule.schedule_id,
+        lambda current: replace(current.definition, name="after"),
+        expected_revision=None,
+    )
+    assert changed.next_execution_at == TOMORROW - HOUR
+    worker = await rig.worker()
+    assert await worker.keepers.zones.run_once() == 1
+    row = await row_of(rig, schedule)
+    assert (row["name"], row["next_due_at"], row["tzdata_version"]) == ("after", TOMORROW, tzdata_version())
+    rig.clock.move_to(TOMORROW - HOUR)
+    assert (await rig.fire(worker)).assignments == []
 
 
 async def test_what_fires_at_the_same_instant_by_the_newer_rules_is_only_marked(rig: Rig) -> None:
