@@ -16,13 +16,12 @@ from app.core.calendars import Calendar, merged
 from app.core.clock import Clock
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Reason
-from app.core.firing import first_waiting
+from app.core.firing import ENDED_BY_DAYS, first_waiting
 from app.core.occurrences import BusinessDays, OnDayOff, Timing
 from app.core.recomputing import anew, same_past
 from app.core.schedule import Schedule, ScheduleStatus
 from app.metrics import Metrics
 from app.service.restarting import (
-    ENDED_BY_DAYS,
     begin,
     end_on_days_off,
     limit_reached,

@@ -9,17 +9,23 @@ from datetime import datetime
 from app.core.clock import MILLISECOND
 from app.core.errors import InvalidScheduleException
 from app.core.execution import ExecutionStatus, Reason, Trigger
-from app.core.firing import Recording, Waiting, first_waiting, left_on_days_off, record, superseded
+from app.core.firing import (
+    ENDED_BY_DAYS,
+    Recording,
+    Waiting,
+    ended_by_days,
+    first_waiting,
+    left_on_days_off,
+    record,
+    superseded,
+)
 from app.core.ids import execution_id
-from app.core.occurrences import ScheduleType, Timing, due_at, next_occurrence
+from app.core.occurrences import ScheduleType, Timing, due_at
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.definitions import LATE_ACCEPTANCE, instant_of
 from app.service.transactions import Work
 from app.store import executions
 from app.store.executions import CallerRecord
-
-ENDED_BY_DAYS = "no occurrence is left on a day that its calendars do not have off"
-"""The `status_reason` of a schedule that its days off alone have completed. It goes on when they are taken back."""
 
 
 async def begin(
@@ -82,12 +88,12 @@ async def end_on_days_off(
     if timing.schedule_type is ScheduleType.ONE_TIME:
         # Its instant may have passed during a pause, which consumes what a recurring one has.
         searched_to = min(searched_to, schedule.searched_to)
-    recording = left_on_days_off(timing, searched_to)
-    if recording is not None:
-        await _record(work, schedule, recording, now)
-        return ENDED_BY_DAYS
-    moves = timing.days is not None and timing.schedule_type is not ScheduleType.ONE_TIME
-    return ENDED_BY_DAYS if moves and next_occurrence(replace(timing, days=None), searched_to) is not None else None
+    ended = ended_by_days(timing, searched_to)
+    if ended is None:
+        return None
+    if ended.recording is not None:
+        await _record(work, schedule, ended.recording, now)
+    return ENDED_BY_DAYS
 
 
 async def take_back(work: Work, schedule: Schedule, now: datetime) -> datetime:

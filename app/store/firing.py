@@ -60,14 +60,15 @@ _MOVE_ON = """
     UPDATE workflow_schedules s
        SET next_execution_at = u.occurrence, next_due_at = u.due_at,
            searched_to = greatest(s.searched_to, u.searched_to),
-           status = u.status, execution_count = s.execution_count + u.fired,
+           status = u.status, status_reason = coalesce(u.status_reason, s.status_reason),
+           execution_count = s.execution_count + u.fired,
            last_execution_at = coalesce(u.last_at, s.last_execution_at),
            last_execution_id = coalesce(u.last_id, s.last_execution_id),
            skip_next = CASE WHEN u.occurrence IS NOT DISTINCT FROM s.next_execution_at THEN s.skip_next END,
-           completed_at = CASE WHEN u.status = 'completed' THEN $9::timestamptz END, tzdata_version = $10
+           completed_at = CASE WHEN u.status = 'completed' THEN $10::timestamptz END, tzdata_version = $11
       FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::int[],
-                  $7::timestamptz[], $8::uuid[])
-        AS u(schedule_id, occurrence, due_at, searched_to, status, fired, last_at, last_id)
+                  $7::timestamptz[], $8::uuid[], $9::text[])
+        AS u(schedule_id, occurrence, due_at, searched_to, status, fired, last_at, last_id, status_reason)
      WHERE s.schedule_id = u.schedule_id
 """
 _FAIL = """
@@ -182,6 +183,7 @@ async def move_on(connection: Connection, moves: Sequence[Moved], *, now: dateti
             move.fired,
             move.last_at,
             move.last_id,
+            move.decision.status_reason,
         )
         for move in moves
     ]

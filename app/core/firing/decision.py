@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.core.execution import ExecutionStatus, Reason, said
+from app.core.firing.days_off import ENDED_BY_DAYS, ended_by_days, on_days_off
 from app.core.firing.lateness import Late, late
 from app.core.firing.overlap import NOTHING_STANDS, Overlap, Standing
-from app.core.firing.values import Decision, DueSchedule, Recording, Waiting, first_waiting, record
-from app.core.occurrences import PassedOver, ScheduleType, passed_over
+from app.core.firing.values import Decision, DueSchedule, Waiting, first_waiting, record
+from app.core.occurrences import ScheduleType, passed_over
 from app.core.schedule import OverlapPolicy
 
 
@@ -78,25 +79,24 @@ def _runs_left(schedule: DueSchedule) -> int | None:
 
 
 def _with_days_off(schedule: DueSchedule, decision: Decision) -> Decision:
-    """Record what was passed over because its day is off, when the schedule moves past it."""
+    """Record what was passed over because its day is off, when the schedule moves past it.
+
+    Where nothing but days off is left, nothing will come by any more that would record them: they are recorded ahead.
+    """
     timing = schedule.timing
     if timing.days is None:
         return decision
-    until = decision.searched_to
-    if decision.waiting is None and timing.end_at is not None and not _limit_reached(schedule, decision):
-        # Nothing will come by any more to record what lies between the last occurrence and the end.
-        until = max(until, timing.end_at)
-    passed = passed_over(timing, schedule.searched_to, until)
-    if passed is None:
-        return decision
-    recordings = (on_days_off(passed), *decision.recordings)
-    return replace(decision, recordings=recordings, searched_to=max(decision.searched_to, passed.last))
-
-
-def on_days_off(passed: PassedOver) -> Recording:
-    """The one record of a run of occurrences whose days are off."""
-    first, last = Waiting(passed.first, passed.first), Waiting(passed.last, passed.last)
-    return record(first, last, passed.count, ExecutionStatus.SKIPPED, Reason.CALENDAR)
+    recordings = list(decision.recordings)
+    if (passed := passed_over(timing, schedule.searched_to, decision.searched_to)) is not None:
+        recordings.insert(0, on_days_off(passed))
+    reason = None
+    if decision.waiting is None and not _limit_reached(schedule, decision):
+        ended = ended_by_days(timing, decision.searched_to)
+        if ended is not None:
+            reason = ENDED_BY_DAYS
+            if ended.recording is not None:
+                recordings.insert(0, ended.recording)
+    return replace(decision, recordings=tuple(recordings), status_reason=reason)
 
 
 def _limit_reached(schedule: DueSchedule, decision: Decision) -> bool:

@@ -1,23 +1,19 @@
 """What a caller's change leaves behind: no instant vanishes without a record."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import ExecutionStatus, Reason
-from app.core.firing.decision import on_days_off
+from app.core.firing.days_off import on_days_off
 from app.core.firing.values import Recording, Waiting, record
 from app.core.occurrences import (
-    PassedOver,
     ScheduleType,
     Timing,
     count_occurrences,
     due_at,
     latest_occurrence,
-    next_occurrence,
     passed_over,
 )
-
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 def superseded(
@@ -42,19 +38,3 @@ def superseded(
         due = waiting.due_at if last == waiting.occurrence else due_at(timing, schedule_id, last)
         recordings.append(record(waiting, Waiting(last, due), count, ExecutionStatus.SKIPPED, reason))
     return tuple(recordings)
-
-
-def left_on_days_off(timing: Timing, after: datetime) -> Recording | None:
-    """The one record of all that a timing has left after an instant, where only its days off keep it from firing.
-
-    Null where nothing is left of it without them either, and for a recurring one that moves what falls on a day off:
-    that would fire elsewhere. To be asked of a timing for which no occurrence is left.
-    """
-    single = timing.scheduled_time
-    if timing.schedule_type is ScheduleType.ONE_TIME and single is not None:
-        if single <= after or next_occurrence(timing, _BEFORE_ALL) is not None:
-            return None
-        return on_days_off(PassedOver(single, single, 1))
-    # Without an end something is always left: calendars list no day after their last year.
-    passed = None if timing.end_at is None else passed_over(timing, after, timing.end_at)
-    return None if passed is None else on_days_off(passed)

@@ -68,13 +68,14 @@ class Decision:
     """What to record, and the schedule's timing afterwards; `waiting` is null when it is completed.
 
     `older_kept` is how many of its unfinished executions go on, while the oldest beyond them make way for the new ones;
-    null where all do.
+    null where all do. `status_reason` is why it is completed, where a caller should know.
     """
 
     recordings: tuple[Recording, ...]
     searched_to: datetime
     waiting: Waiting | None
     older_kept: int | None = None
+    status_reason: str | None = None
 
     @property
     def plain(self) -> bool:

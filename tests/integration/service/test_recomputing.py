@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 from app.api.wire.schedules import MAX_CALENDARS
 from app.core.calendars import MAX_ENTRIES, Calendar, Days, merged
 from app.core.execution import ExecutionStatus, Reason
+from app.core.firing import ENDED_BY_DAYS
 from app.core.occurrences import OnDayOff, next_occurrence, tzdata_version
 from app.core.queries import Answer, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule, ScheduleStatus
 from app.service.recomputing import CHUNK, Recomputer
-from app.service.restarting import ENDED_BY_DAYS
 from app.workers.keepers.zones import Zones
 from tests.clocks import START
 from tests.integration.calendars import calendar, keeps, stored
