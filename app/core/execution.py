@@ -61,6 +61,7 @@ class Reason(StrEnum):
     REMOVED = "removed"
     SKIP_NEXT = "skip_next"
     CALENDAR = "calendar"
+    NOT_COMPUTED = "not_computed"
     CANCELLED_BY_CALLER = "cancelled_by_caller"
     CANCEL_RUNNING = "cancel_running"
 

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 
 from app.core.firing import Decision, DueSchedule, Recording, Standing, Waiting
+from app.core.ids import execution_id
 from app.core.occurrences import ScheduleType, Timing, tzdata_version
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, ScheduleStatus, SkipNext
 from app.core.target import Target
@@ -71,9 +72,29 @@ _MOVE_ON = """
         AS u(schedule_id, occurrence, due_at, searched_to, status, fired, last_at, last_id, status_reason)
      WHERE s.schedule_id = u.schedule_id
 """
+_LOCK_FAILING = """
+    SELECT schedule_id, community_id, workflow_id, next_execution_at, next_due_at, revision
+      FROM workflow_schedules
+     WHERE schedule_id = ANY($1::uuid[]) AND status = 'active' AND isfinite(next_execution_at) AND isfinite(next_due_at)
+     ORDER BY schedule_id
+       FOR NO KEY UPDATE
+"""
+_RECORD_FAILING = """
+    INSERT INTO executions (
+        execution_id, recorded_for, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at, status,
+        reason, reason_detail, revision, created_at, finished_at)
+    SELECT u.execution_id, u.scheduled_for, u.schedule_id, u.community_id, u.workflow_id, 'schedule', u.scheduled_for,
+           u.due_at, 'skipped', 'not_computed', u.detail, u.revision, $9, $9
+      FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+                  $8::int[])
+        AS u(execution_id, schedule_id, community_id, workflow_id, scheduled_for, due_at, detail, revision)
+        ON CONFLICT DO NOTHING
+"""
 _FAIL = """
     UPDATE workflow_schedules s
-       SET status = 'failed', status_reason = u.reason, next_execution_at = NULL, next_due_at = NULL
+       SET status = 'failed', status_reason = u.reason, next_execution_at = NULL, next_due_at = NULL,
+           searched_to = CASE WHEN isfinite(s.next_execution_at) THEN greatest(s.searched_to, s.next_execution_at)
+                              ELSE s.searched_to END
       FROM unnest($1::uuid[], $2::text[]) AS u(schedule_id, reason)
      WHERE s.schedule_id = u.schedule_id AND s.status = 'active'
 """
@@ -190,10 +211,30 @@ async def move_on(connection: Connection, moves: Sequence[Moved], *, now: dateti
     await connection.execute(_MOVE_ON, *columns_of(rows), now, tzdata_version())
 
 
-async def fail(connection: Connection, reasons: dict[UUID, str]) -> None:
-    """Take schedules out that cannot be computed any more, each with its reason."""
-    if reasons:
-        await connection.execute(_FAIL, list(reasons), list(reasons.values()))
+async def fail(connection: Connection, reasons: dict[UUID, str], *, now: datetime) -> None:
+    """Take schedules out that are due and cannot be computed any more, each with its reason.
+
+    What each waited for is recorded as skipped: that much is known without computing.
+    """
+    if not reasons:
+        return
+    waiting = await connection.fetch(_LOCK_FAILING, list(reasons))
+    rows = [
+        (
+            execution_id(row["schedule_id"], row["next_execution_at"], row["next_execution_at"]),
+            row["schedule_id"],
+            row["community_id"],
+            row["workflow_id"],
+            row["next_execution_at"],
+            row["next_due_at"],
+            reasons[row["schedule_id"]],
+            row["revision"],
+        )
+        for row in waiting
+    ]
+    if rows:
+        await connection.execute(_RECORD_FAILING, *columns_of(rows), now)
+    await connection.execute(_FAIL, list(reasons), list(reasons.values()))
 
 
 def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:

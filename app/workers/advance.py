@@ -114,11 +114,11 @@ class Advancer:
         schedule_id, execution_id = schedule_in(member), execution_in(member)
         try:
             async with self._database.transaction() as connection:
+                now = self._clock.now()
                 if schedule_id is not None:
-                    await firing.fail(connection, {schedule_id: reason})
+                    await firing.fail(connection, {schedule_id: reason}, now=now)
                     look.failed_schedules[schedule_id] = reason
                 elif execution_id is not None:
-                    now = self._clock.now()
                     await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=now)
                     look.wakes += await notices.tell_of(connection, [execution_id], now=now)
                     look.failed_executions[execution_id] = reason

@@ -45,7 +45,7 @@ class Recorder:
         await self._note_unlocked(connection, [one for one in schedule_ids if one not in seen], look)
         decisions = await self._decide(connection, locked, look)
         await self._record(connection, decisions, owner, look)
-        await firing.fail(connection, look.failed_schedules)
+        await firing.fail(connection, look.failed_schedules, now=self._clock.now())
 
     async def _note_unlocked(self, connection: Connection, schedule_ids: list[UUID], look: Look) -> None:
         # Locked by another, or gone? SKIP LOCKED alone cannot tell, and what is gone must not come back for ever.

@@ -51,6 +51,8 @@ def _skipped(at: datetime, execution: Execution, case: Case, unfinished: Sequenc
             return f"it was to be skipped{asked}"
         case Reason.CALENDAR:
             return f"{_days_off(at, execution, case, face)} off{_calendars(execution, case)}"
+        case Reason.NOT_COMPUTED:
+            return f"the schedule could not be computed when it was due, and failed{because(execution.reason_detail)}"
         case Reason.OVERLAP:
             return f"{_in_the_way(at, unfinished, face)}, and its overlap policy skips what comes meanwhile"
         case Reason.QUEUE_FULL:

@@ -129,6 +129,17 @@ async def test_one_poisoned_row_fails_with_its_reason_and_the_others_fire(rig: R
     assert failed.status_reason is not None
     assert "Nowhere/Atlantis" in failed.status_reason
     assert failed.next_due_at is None
+    (skipped,) = await rig.history(poisoned)
+    assert (skipped.scheduled_for, skipped.status, skipped.reason) == (
+        *(next_of(poisoned)[0], ExecutionStatus.SKIPPED),
+        "not_computed",
+    )
+    assert skipped.reason_detail == failed.status_reason
+    # Once it can be computed again, it goes on after that.
+    await rig.execute("UPDATE workflow_schedules SET timezone = 'UTC' WHERE schedule_id = $1", poisoned.schedule_id)
+    resumed = await rig.schedules.resume(CALLER, poisoned.schedule_id, reason=None)
+    assert resumed.next_execution_at is not None
+    assert resumed.next_execution_at > skipped.scheduled_for
 
 
 async def test_an_error_that_no_row_is_to_blame_for_takes_no_schedule_out_of_service(rig: Rig) -> None:
@@ -170,7 +181,9 @@ async def test_a_row_that_postgres_itself_refuses_is_set_aside_and_the_others_fi
     look = await rig.fire(worker)
     assert [assignment.schedule_id for assignment in look.assignments] == [healthy.schedule_id]
     assert (await rig.schedules.get(CALLER, poisoned.schedule_id)).status is ScheduleStatus.FAILED
-    assert await rig.history(poisoned) == ()
+    assert [(one.scheduled_for, one.reason) for one in await rig.history(poisoned)] == [
+        (next_of(poisoned)[0], "not_computed")
+    ]
 
 
 async def test_twenty_workers_at_once_never_exceed_max_executions(rig: Rig) -> None:

@@ -134,7 +134,7 @@ async def _computed_by_newer_rules(rig: Rig, schedule: Schedule) -> None:
 
 async def _failed(rig: Rig, schedule: Schedule) -> None:
     async with rig.database.transaction() as connection:
-        await firing.fail(connection, {schedule.schedule_id: "poison"})
+        await firing.fail(connection, {schedule.schedule_id: "poison"}, now=rig.clock.now())
 
 
 @pytest.mark.parametrize("meanwhile", [_computed_by_newer_rules, _failed], ids=["newer rules", "a failure"])

@@ -184,8 +184,15 @@ async def test_many_schedules_move_on_each_by_its_own(database: Database) -> Non
 async def test_only_an_active_schedule_is_taken_out_with_its_reason(database: Database) -> None:
     async with database.transaction() as connection:
         active, paused = await add_schedule(connection), await add_schedule(connection, status="paused")
-        await firing.fail(connection, {active: "ValueError: no such zone", paused: "late"})
-        await firing.fail(connection, {})
+        never = await add_schedule(connection)
+        await connection.execute(
+            "UPDATE workflow_schedules SET next_execution_at = '-infinity' WHERE schedule_id = $1", never
+        )
+        reasons = {active: "ValueError: no such zone", paused: "late", never: "at no time"}
+        await firing.fail(connection, reasons, now=START + MINUTE)
+        await firing.fail(connection, {}, now=START)
+        recorded = await connection.fetch("SELECT * FROM executions")
+        unreadable = await schedule(connection, never)
         failed, left = await schedule(connection, active), await schedule(connection, paused)
     assert (failed["status"], failed["status_reason"], failed["next_due_at"]) == (
         "failed",
@@ -193,6 +200,14 @@ async def test_only_an_active_schedule_is_taken_out_with_its_reason(database: Da
         None,
     )
     assert (left["status"], left["status_reason"]) == ("paused", None)
+    assert (unreadable["status"], unreadable["next_execution_at"]) == ("failed", None)
+    (skipped,) = recorded
+    assert (skipped["schedule_id"], skipped["scheduled_for"], skipped["status"], skipped["reason"]) == (
+        *(active, START, "skipped"),
+        "not_computed",
+    )
+    assert (skipped["reason_detail"], skipped["finished_at"]) == ("ValueError: no such zone", START + MINUTE)
+    assert failed["searched_to"] == START
 
 
 async def test_unfinished_are_those_that_run_or_wait_for_delivery(database: Database) -> None:
