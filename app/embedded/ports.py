@@ -25,7 +25,8 @@ def free_port() -> int:
 def is_free(host: str, port: int) -> bool:
     """Whether a server could listen there now.
 
-    Raises OSError for a host that is not an address of this machine, or a port that this user may not have.
+    Raises OSError for a host that is not an address of this machine, or a port that this user may not have, and
+    UnicodeError for what can be no host's name.
     """
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         try:

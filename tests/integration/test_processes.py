@@ -218,6 +218,38 @@ async def test_a_redis_that_may_evict_is_refused_by_either_process(operator: Ope
             await redis.config_set("maxmemory-policy", "noeviction")
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "65536"])
+async def test_a_number_that_is_no_port_is_refused_by_the_api(operator: Operator, number: str) -> None:
+    status, _, said = await operator.run("api", "--port", number)
+    assert status == 2
+    assert f"{number} is not in the range 1<=x<=65535" in " ".join(said.split())
+
+
+async def test_what_can_be_no_host_is_refused_in_one_line(operator: Operator) -> None:
+    status, _, said = await operator.run("api", "--host", 70 * "a", "--port", "8000")
+    assert (status, len(said.splitlines())) == (1, 1)
+    assert said.startswith(f"schedule-service: cannot listen on {70 * 'a'}, port 8000: ")
+
+
+async def test_a_key_that_would_never_open_anything_is_not_made(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    for_one = ("keys", "create", "--community", "1", "--role", "viewer", "--expires")
+    status, key, said = await operator.run(*for_one, "2020-01-01T00:00:00Z")
+    assert (status, key) == (1, "")
+    assert said == "schedule-service: --expires '2020-01-01T00:00:00Z': it has passed; a key must end in the future\n"
+    assert (await operator.run("keys", "list"))[1].count("\n") == 1
+    soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    status, key, _ = await operator.run(*for_one, soon)
+    assert (status, key.startswith("ss_")) == (0, True)
+
+
+@pytest.mark.parametrize("command", [("create", "--role", "viewer"), ("list",)])
+async def test_a_community_that_cannot_be_stored_is_refused(operator: Operator, command: tuple[str, ...]) -> None:
+    status, _, said = await operator.run("keys", *command, "--community", str(2**63))
+    assert status == 2
+    assert f"{2**63} is not in the range" in " ".join(said.split())
+
+
 def _samples(text: str) -> dict[str, float]:
     lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return {name: float(value) for name, value in lines}

@@ -153,13 +153,42 @@ async def test_a_taken_port_is_said_in_one_line_before_anything_is_started(folde
     assert not (folder / "data" / "postgres").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "number", "reason"),
+    [
+        ("--port", "99999", "99999 is not in the range 0<=x<=65535"),
+        ("--port", "-1", "-1 is not in the range 0<=x<=65535"),
+        ("--engine-port", "99999", "99999 is not in the range 0<=x<=65535"),
+    ],
+)
+async def test_a_number_that_is_no_port_is_refused_before_anything_is_begun(
+    folder: Path, option: str, number: str, reason: str
+) -> None:
+    refused = await Script.start(*arguments(folder, free_port(), option, number), errors=folder / "errors", **UNSET)
+    async with asyncio.timeout(20):
+        output, _ = await refused.process.communicate()
+    assert (refused.process.returncode, output) == (2, b"")
+    assert reason in " ".join(refused.errors.read_text().split())
+    assert not (folder / "data").exists()
+
+
+async def test_a_wrong_setting_is_said_in_one_line_before_anything_is_begun(folder: Path) -> None:
+    given = {**UNSET, "LOG_FORMAT": "xml"}
+    refused = await Script.start(*arguments(folder, free_port()), errors=folder / "errors", **given)
+    async with asyncio.timeout(20):
+        output, _ = await refused.process.communicate()
+    assert (refused.process.returncode, output) == (1, b"")
+    assert refused.errors.read_text() == "schedule-service: LOG_FORMAT='xml': Input should be 'json' or 'text'\n"
+    assert not (folder / "data").exists()
+
+
 async def test_a_setting_that_stops_the_api_stops_all(folder: Path, database_url: str, redis_url: str) -> None:
-    given = {**UNSET, "DATABASE_URL": database_url, "REDIS_URL": redis_url, "AUTH_MODE": "jwt"}
+    given = {**UNSET, "DATABASE_URL": database_url, "REDIS_URL": redis_url, "SECRET_KEY": "short"}
     refused = await Script.start(*arguments(folder, free_port()), errors=folder / "errors", **given)
     async with asyncio.timeout(30):
         output, _ = await refused.process.communicate()
     assert (refused.process.returncode, output) == (1, b"")
-    assert "AUTH_MODE" in refused.errors.read_text()
+    assert "SECRET_KEY" in refused.errors.read_text()
 
 
 async def test_given_servers_are_used_and_a_second_signal_does_not_wait_for_requests_under_way(
