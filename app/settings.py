@@ -15,6 +15,7 @@ from app.core.errors import ConfigurationException, InvalidScheduleException
 from app.core.hosts import HostPatterns
 from app.core.limits import Limits, parse_rates
 from app.core.occurrences.zones import load_zone
+from app.core.server_urls import check_postgres_url, check_redis_url
 
 _SCHEMES = {
     "database_url": ("postgresql://", "postgres://"),
@@ -177,10 +178,14 @@ class Settings(BaseSettings):
 
     @field_validator("database_url", "redis_url")
     @classmethod
-    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+    def _server_url(cls, value: str, info: ValidationInfo) -> str:
         schemes = _SCHEMES[str(info.field_name)]
-        if value and not value.startswith(schemes):
+        if not value:
+            return value
+        if not value.startswith(schemes):
             raise ValueError(f"must begin with {' or '.join(schemes)}")
+        check = check_redis_url if info.field_name == "redis_url" else check_postgres_url
+        check(value)
         return value
 
     @field_validator("target_allowed_hosts")

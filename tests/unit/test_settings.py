@@ -164,3 +164,16 @@ def test_a_url_of_another_scheme_is_refused_without_showing_its_password(
         read_settings()
     assert refused.value.detail.startswith(f"{name}: must begin with ")
     assert "hunter2" not in refused.value.detail
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_a_url_whose_port_is_none_is_refused_without_showing_its_password(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme = "redis" if name == "REDIS_URL" else "postgresql"
+    monkeypatch.setenv(name, f"{scheme}://user:hunter2@host:notaport/0")
+    with pytest.raises(ConfigurationException) as refused:
+        read_settings()
+    assert refused.value.detail.startswith(f"{name}: its port must be a number from 1 to 65535; ")
+    assert len(refused.value.detail.splitlines()) == 1
+    assert "hunter2" not in refused.value.detail

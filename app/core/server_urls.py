@@ -1,0 +1,76 @@
+"""Whether the URL of a Postgres or a Redis can be one, before anything connects; a refusal shows none of its secrets.
+
+The drivers' own parsers come too late, answer with errors of their own, and take some wrong URLs for others.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+_ENCODE = "in a user or password all but letters, digits and -._~ is written %.., as %2F for /"
+_HIGHEST_PORT = 65_535
+
+
+def check_postgres_url(url: str) -> None:
+    """Refuse what asyncpg cannot read. It takes several hosts, comma-separated, each with a port of its own.
+
+    Raises ValueError.
+    """
+    parts = _parts(url)
+    if parts.netloc.count("@") > 1:
+        raise ValueError(f"its host must hold no @: {_ENCODE}")
+    query = parse_qs(parts.query, keep_blank_values=True)
+    _check_hosts(_split(parts.netloc.rpartition("@")[2]))
+    for hosts in query.get("host", ()):
+        _check_hosts(_split(hosts))
+    for ports in query.get("port", ()):
+        _check_ports(_split(ports))
+
+
+def check_redis_url(url: str) -> None:
+    """Refuse what redis-py cannot read, or would take for database 0.
+
+    Raises ValueError.
+    """
+    parts = _parts(url)
+    if parts.scheme == "unix":
+        return
+    _check_hosts([parts.netloc.rpartition("@")[2]])
+    database = parts.path.strip("/")
+    if database and not _is_number(database):
+        raise ValueError("its path must be the number of a database, as in redis://host:6379/0")
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"its host can be none; {_ENCODE}") from None
+    if parts.fragment or not url.isprintable() or " " in url:
+        raise ValueError(f"must hold no #, blank or line break: {_ENCODE}")
+    return parts
+
+
+def _split(names: str) -> list[str]:
+    return names.split(",") if names else []
+
+
+def _check_hosts(hosts: Sequence[str]) -> None:
+    if len(hosts) > 1 and "" in hosts:
+        raise ValueError("a host is missing beside a comma")
+    # A folder of sockets has no port.
+    _check_ports([port for host in hosts if not host.startswith("/") and (port := _port_of(host))])
+
+
+def _check_ports(ports: Sequence[str]) -> None:
+    for port in ports:
+        if not (_is_number(port) and 0 < int(port) <= _HIGHEST_PORT):
+            raise ValueError(f"its port must be a number from 1 to {_HIGHEST_PORT}; {_ENCODE}")
+
+
+def _port_of(host: str) -> str:
+    """What follows the name, or the brackets of an IPv6 address; empty where nothing does."""
+    return host.rpartition("]")[2].partition(":")[2]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
