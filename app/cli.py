@@ -177,7 +177,7 @@ def create_key(
     expires_at = None if expires is None else _to_come(expires)
     from app.service.key_commands import create
 
-    typer.echo(_run(create(_database_url(settings), community, role, user=user, name=name, expires_at=expires_at)))
+    typer.echo(_run(create(settings, community, role, user=user, name=name, expires_at=expires_at)))
 
 
 @keys_cli.command("list")
@@ -188,7 +188,7 @@ def list_keys(
     settings = _start("keys")
     from app.service.key_commands import lines
 
-    for line in _run(lines(_database_url(settings), community)):
+    for line in _run(lines(settings, community)):
         typer.echo(line)
 
 
@@ -200,7 +200,7 @@ def revoke_key(
     settings = _start("keys")
     from app.service.key_commands import revoke
 
-    if not _run(revoke(_database_url(settings), key)):
+    if not _run(revoke(settings, key)):
         _refuse(f"there is no key {key!r} that could be revoked; `schedule-service keys list` shows them")
 
 
@@ -208,11 +208,6 @@ def _start(module: str) -> Settings:
     settings = read_settings()
     configure_logs(level=settings.log_level, fmt=settings.log_format, module=module)
     return settings
-
-
-def _database_url(settings: Settings) -> str:
-    settings.need("database_url")
-    return settings.database_url
 
 
 def _to_come(text: str) -> datetime:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import structlog
 
 from app.core.clock import DatabaseClock
-from app.core.errors import ConfigurationException, StoreUnavailableException
+from app.core.errors import StoreUnavailableException
 from app.core.tasks import end
 from app.metrics import Metrics
 from app.settings import Settings
 from app.store.database import Database, wait_until_up
 from app.store.deployment import deployment_of
-from app.store.schema import is_current
+from app.store.outage import Outage
+from app.store.schema import refuse_older
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 
@@ -42,13 +43,15 @@ async def connected(
 ) -> AsyncIterator[Connections]:
     """Open what a process needs, keep its clock set, and close it all again. `steady_plans` as in `Database.open`.
 
-    Raises ConfigurationException where a setting is missing, the schema is old or Redis may evict, and
-    StoreUnavailableException where Postgres does not answer for a minute.
+    Raises ConfigurationException where a setting is missing or refused by Postgres or Redis, the schema is old or Redis
+    may evict, and StoreUnavailableException where Postgres does not answer for a minute.
     """
     settings.need("database_url", "redis_url")
+    redis = connect(settings.redis_url)
     clock = DatabaseClock()
+    outage = Outage(clock, "start_waits")
     until = clock.monotonic() + _PATIENCE_SECONDS
-    await wait_until_up(settings.database_url, clock, patience_seconds=_PATIENCE_SECONDS)
+    await wait_until_up(settings.database_url, clock, outage, patience_seconds=_PATIENCE_SECONDS)
     database = await Database.open(
         settings.database_url,
         pool_size=settings.database_pool_size,
@@ -64,13 +67,9 @@ async def connected(
     metrics.clock_skew_seconds.set_function(lambda: clock.skew_seconds)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        while (deployment := await _begun(database, clock)) is None:
-            # It went away again since: a process that comes up in the middle of an outage waits like any other.
-            if clock.monotonic() >= until:
-                raise StoreUnavailableException("Postgres does not answer")
-            await clock.sleep(_AGAIN_SECONDS)
+        deployment = await _begin(database, clock, outage, until=until)
         wheel = Wheel(
-            connect(settings.redis_url),
+            redis,
             clock,
             shards=settings.wheel_shards,
             window_seconds=settings.wheel_window_seconds,
@@ -79,6 +78,7 @@ async def connected(
             deployment=deployment,
         )
         stack.push_async_callback(wheel.close)
+        await wheel.refuse_login()
         await wheel.refuse_eviction()
         await wheel.take()
         following = asyncio.create_task(
@@ -108,17 +108,22 @@ def open_as_many_files_as_allowed() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _begun(database: Database, clock: DatabaseClock) -> str | None:
-    """The deployment's name, once the schema was looked at and the clock set, before which nothing is computed.
+async def _begin(database: Database, clock: DatabaseClock, outage: Outage, *, until: float) -> str:
+    """Look at the schema, and set the clock once, before which nothing is computed. Answers the deployment's name.
 
-    Null where Postgres is away. Raises ConfigurationException where the schema is old.
+    Raises ConfigurationException where the schema is old, and StoreUnavailableException where Postgres went away again
+    since, and until then: a process that comes up in the middle of an outage waits like any other.
     """
-    try:
-        async with database.connection() as connection:
-            if not await is_current(connection):
-                raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")
-            deployment = await deployment_of(connection)
-        await database.measure(clock)
-    except StoreUnavailableException:
-        return None
-    return deployment
+    while True:
+        try:
+            async with database.connection() as connection:
+                await refuse_older(connection)
+                deployment = await deployment_of(connection)
+            await database.measure(clock)
+        except StoreUnavailableException as away:
+            if clock.monotonic() >= until:
+                raise
+            outage.waits(away)
+            await clock.sleep(_AGAIN_SECONDS)
+        else:
+            return deployment

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from app.core.clock import SystemClock
 from app.core.principal import Role
+from app.service.commands import opened
 from app.service.keys import KeyService
-from app.store.database import Database
+from app.settings import Settings
 
 
 async def create(
-    database_url: str,
+    settings: Settings,
     community_id: int,
     role: Role,
     *,
@@ -19,14 +20,14 @@ async def create(
     name: str | None,
     expires_at: datetime | None,
 ) -> str:
-    """A new key. Raises StoreUnavailableException."""
-    async with _keys(database_url) as keys:
+    """A new key. Raises as `opened` does."""
+    async with _keys(settings) as keys:
         return await keys.create(community_id, role, user=user, name=name, expires_at=expires_at)
 
 
-async def lines(database_url: str, community_id: int | None) -> list[str]:
-    """One line a key, without its secret. Raises StoreUnavailableException."""
-    async with _keys(database_url) as keys:
+async def lines(settings: Settings, community_id: int | None) -> list[str]:
+    """One line a key, without its secret. Raises as `opened` does."""
+    async with _keys(settings) as keys:
         found = await keys.keys(community_id)
     heads = ("KEY ID", "PREFIX", "COMMUNITY", "ROLE", "USER", "NAME", "CREATED", "EXPIRES", "REVOKED")
     rows = [
@@ -43,19 +44,16 @@ async def lines(database_url: str, community_id: int | None) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-async def revoke(database_url: str, key_id_or_prefix: str) -> bool:
-    """Whether there was a key to revoke. Raises StoreUnavailableException."""
-    async with _keys(database_url) as keys:
+async def revoke(settings: Settings, key_id_or_prefix: str) -> bool:
+    """Whether there was a key to revoke. Raises as `opened` does."""
+    async with _keys(settings) as keys:
         return await keys.revoke(key_id_or_prefix)
 
 
 @asynccontextmanager
-async def _keys(database_url: str) -> AsyncIterator[KeyService]:
-    database = await Database.open(database_url, pool_size=1)
-    try:
+async def _keys(settings: Settings) -> AsyncIterator[KeyService]:
+    async with opened(settings, name="keys") as database:
         yield KeyService(database, SystemClock())
-    finally:
-        await database.close()
 
 
 def _day(instant: datetime | None) -> str:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.core.sealing import SecretBox
+from app.service.commands import opened
 from app.service.resealing import Resealed, Resealer
 from app.settings import Settings
-from app.store.database import Database
 
 
 async def reseal(settings: Settings) -> Resealed:
@@ -44,8 +44,5 @@ def _named(key: str | None, secrets: SecretBox) -> str:
 async def _resealer(settings: Settings) -> AsyncIterator[Resealer]:
     settings.need("database_url", "secret_key")
     secrets = SecretBox.from_setting(settings.secret_key)
-    database = await Database.open(settings.database_url, pool_size=1, pooler=settings.database_pooler, name="reseal")
-    try:
+    async with opened(settings, name="reseal") as database:
         yield Resealer(database, secrets)
-    finally:
-        await database.close()

@@ -10,13 +10,15 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from app.core.clock import Clock, DatabaseClock
-from app.core.errors import StoreUnavailableException
+from app.core.errors import ConfigurationException, StoreUnavailableException
+from app.store.outage import Outage
 
 T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
 _ATTEMPTS = 5
 _CONNECT_SECONDS = 5.0
+_AGAIN_SECONDS = 0.2
 _ACQUIRE_SECONDS = 5.0
 _COMMAND_SECONDS = 9.0
 _STATEMENT_SECONDS = 30
@@ -25,7 +27,8 @@ _STEADY_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_hashjoin": "of
 
 # Deadlock and serialization failure: the transaction left nothing behind and may be repeated as it was.
 _REPEATABLE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-# Postgres is away, restarting, failing over, read-only after a failover, out of connections, of disk, or of time.
+# Postgres is away, restarting, failing over, read-only after a failover, out of connections, of disk, or of time; or it
+# lets its user in no more.
 _AWAY = (
     OSError,
     TimeoutError,
@@ -40,7 +43,19 @@ _AWAY = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InternalClientError,
+)
+# What no waiting mends at a start: asyncpg cannot read the URL or trust the server, or Postgres knows no such user,
+# password, database or parameter, or gives no right to it.
+_REFUSED = (
+    ValueError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.CantChangeRuntimeParamError,
 )
 
 
@@ -181,19 +196,40 @@ def blames_the_row(error: Exception) -> bool:
     )
 
 
-async def wait_until_up(url: str, clock: Clock, *, patience_seconds: float) -> None:
-    """Return once Postgres accepts connections.
+def says_it_is_away(error: BaseException) -> bool:
+    """Whether an error of asyncpg's means that Postgres is away, as for `Database.connection`."""
+    return isinstance(error, _AWAY)
 
-    Raises StoreUnavailableException after `patience_seconds` without.
+
+async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """One connection outside a pool, for whoever starts.
+
+    Raises ConfigurationException where Postgres, or asyncpg, refuses what the URL says, and StoreUnavailableException
+    where Postgres does not answer.
+    """
+    try:
+        return await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+    except _REFUSED as refused:
+        raise ConfigurationException(f"DATABASE_URL: {_first_line(refused)}") from refused
+    except (*_AWAY, asyncpg.PostgresError) as away:
+        raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
+
+
+async def wait_until_up(url: str, clock: Clock, outage: Outage, *, patience_seconds: float) -> None:
+    """Return once Postgres accepts connections; `outage` says that it is waited for.
+
+    Raises StoreUnavailableException after `patience_seconds` without, and ConfigurationException at once where waiting
+    mends nothing.
     """
     until = clock.monotonic() + patience_seconds
     while True:
         try:
-            connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
-        except (*_AWAY, asyncpg.PostgresError) as away:
+            connection = await connect(url)
+        except StoreUnavailableException as away:
             if clock.monotonic() >= until:
-                raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
-            await clock.sleep(0.2)
+                raise
+            outage.waits(away)
+            await clock.sleep(_AGAIN_SECONDS)
         else:
             await connection.close()
             return

@@ -3,6 +3,7 @@
 from app.core.clock import Clock
 from app.store import migrations, partitions
 from app.store.database import Database, wait_until_up
+from app.store.outage import Outage
 
 _PATIENCE_SECONDS = 60.0
 
@@ -10,9 +11,10 @@ _PATIENCE_SECONDS = 60.0
 async def prepare(database_url: str, clock: Clock) -> None:
     """Migrate, and make the partitions that are missing.
 
-    Raises StoreUnavailableException when Postgres does not answer for a minute.
+    Raises StoreUnavailableException when Postgres does not answer for a minute, and ConfigurationException where it
+    refuses what the URL says.
     """
-    await wait_until_up(database_url, clock, patience_seconds=_PATIENCE_SECONDS)
+    await wait_until_up(database_url, clock, Outage(clock, "start_waits"), patience_seconds=_PATIENCE_SECONDS)
     await migrations.upgrade(database_url, clock)
     database = await Database.open(database_url, pool_size=1)
     try:

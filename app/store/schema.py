@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
+from app.core.errors import ConfigurationException
 from app.store.database import Connection
 
 _PACKAGED = Path(__file__).parent.parent / "_migrations"
@@ -22,10 +23,28 @@ def newest() -> str:
     return max(path.name.partition("_")[0] for path in (location() / "versions").glob("[0-9]*_*.py"))
 
 
+def is_later(revision: str) -> bool:
+    """Whether a revision is one of later code; this service numbers its own."""
+    return revision.isdecimal() and int(revision) > int(newest())
+
+
 async def is_current(connection: Connection) -> bool:
     """Whether the database is at this code's schema, or past it: old code runs on a new schema."""
     try:
         found: str | None = await connection.fetchval("SELECT max(version_num) FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return False
-    return found is not None and found >= newest()
+    return found is not None and (found == newest() or is_later(found))
+
+
+async def refuse_older(connection: Connection) -> None:
+    """Refuse a database that lacks a migration.
+
+    Raises ConfigurationException, also where its user may not see which it has.
+    """
+    try:
+        current = await is_current(connection)
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise ConfigurationException(f"DATABASE_URL: {refused}") from refused
+    if not current:
+        raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")

@@ -2,17 +2,18 @@
 
 from app.core.clock import SystemClock
 from app.core.errors import ConfigurationException
-from app.wheel.connection import AWAY, connect
+from app.wheel.connection import AWAY, connect, log_in
 from app.wheel.wheel import Wheel
 
 
 async def throw_away(redis_url: str, *, shards: int) -> None:
     """Empty every shard: the missing marks make the workers load the wheel from Postgres.
 
-    Raises ConfigurationException when Redis does not answer.
+    Raises ConfigurationException when Redis does not answer, or refuses what the URL says.
     """
     wheel = Wheel(connect(redis_url), SystemClock(), shards=shards, window_seconds=0, claim_ahead_ms=0)
     try:
+        await log_in(wheel.client)
         await wheel.clear()
     except AWAY as away:
         raise ConfigurationException(f"Redis does not answer: {away}") from away

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from app.core.clock import Clock
 from app.core.errors import ConfigurationException
 from app.wheel.answers import Claimed, WheelState
-from app.wheel.connection import AWAY, evicting_policy
+from app.wheel.connection import AWAY, evicting_policy, log_in
 from app.wheel.entries import Entry, shard_of
 from app.wheel.script import Call, Script
 from app.wheel.shards import CHUNK, KEEPER_SECONDS, Shards, chunks
@@ -84,6 +84,17 @@ class Wheel(Shards):
     def behind(self) -> bool:
         """Whether a put failed and the marks were not dropped yet."""
         return self._behind
+
+    async def refuse_login(self) -> None:
+        """Refuse a Redis that refuses this one's password or database; one that is away may come back.
+
+        Raises ConfigurationException with what Redis says.
+        """
+        try:
+            async with self._circuit.command(KEEPER_SECONDS):
+                await log_in(self.client)
+        except AWAY:
+            return
 
     async def refuse_eviction(self) -> None:
         """Refuse a Redis that may evict entries of the wheel; one that is away is looked at when it is back.

@@ -13,13 +13,13 @@ from app.metrics import Metrics
 from app.store import firing, notices, taking
 from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
+from app.store.outage import Outage
 from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.members import execution_in, schedule_in
 from app.wheel.wheel import Wheel
 from app.workers.look import Look, reason_of
 from app.workers.looker import Looker
-from app.workers.outage import Outage
 from app.workers.presence import Presence
 from app.workers.released import put_wakes
 from app.workers.signals import Point, Signals

@@ -17,6 +17,7 @@ from app.metrics import Metrics
 from app.store import due
 from app.store.database import Connection, Database
 from app.store.due import Claimable
+from app.store.outage import Outage
 from app.wheel.answers import Claimed
 from app.wheel.entries import shard_of
 from app.wheel.members import Kind, execution_in, member_of, schedule_in
@@ -24,7 +25,6 @@ from app.wheel.wheel import UNLEASED, Wheel
 from app.workers.advance import SET_BACK_MS, Advancer
 from app.workers.look import Look
 from app.workers.looker import Looker
-from app.workers.outage import Outage
 from app.workers.presence import Presence
 from app.workers.signals import Point, Signals
 

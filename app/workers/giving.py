@@ -17,9 +17,9 @@ from app.core.execution import ExecutionStatus, Wake
 from app.metrics import Metrics
 from app.store import notices, queueing, settling, taking
 from app.store.database import Connection, Database
+from app.store.outage import Outage
 from app.wheel.wheel import Wheel
 from app.workers.later import Later
-from app.workers.outage import Outage
 from app.workers.released import put_wakes
 from app.workers.underway import Underway
 

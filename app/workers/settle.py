@@ -14,10 +14,10 @@ from app.delivery.sender import Delivered
 from app.metrics import Metrics
 from app.store import queueing, settling
 from app.store.database import Database
+from app.store.outage import Outage
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
-from app.workers.outage import Outage
 from app.workers.outcomes import conclude, without_words
 from app.workers.pausing import Pausing
 from app.workers.released import put_wakes

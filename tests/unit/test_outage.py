@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from app.core.errors import StoreUnavailableException
-from app.workers.outage import Outage
+from app.store.outage import Outage
 from tests.clocks import ManualClock
 
 

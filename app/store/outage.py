@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class Outage:
-    """What one stage says while it waits, under the name of an event of its own."""
+    """What one stage, or a start, says while it waits, under the name of an event of its own."""
 
     def __init__(self, clock: Clock, event: str) -> None:
         self._clock = clock
@@ -21,7 +21,7 @@ class Outage:
         self._said_at = -inf
 
     def waits(self, away: StoreUnavailableException, **what: int) -> None:
-        """The stage found Postgres away, and comes round again; `what` waits meanwhile."""
+        """Postgres was found away, and is asked again; `what` waits meanwhile."""
         now = self._clock.monotonic()
         if now - self._said_at >= _AGAIN_SECONDS:
             self._said_at = now
