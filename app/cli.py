@@ -115,14 +115,15 @@ def migrate(
     """Bring the database to the newest schema. Safe while the service runs. Needs DATABASE_URL."""
     settings = _start("migrate")
     settings.need("database_url")
-    from app.store import migrations, preparing
+    from app.store import migrations, preparing, schema
 
-    if check:
-        missing = _run(migrations.missing(settings.database_url))
-        if missing:
-            _refuse(f"migrations are missing: {', '.join(missing)}; run `schedule-service migrate`")
-        return
-    _run(preparing.prepare(settings.database_url, SystemClock()))
+    url = settings.database_url
+    standing = _run(migrations.standing(url) if check else preparing.prepare(url, SystemClock()))
+    if standing.missing:
+        _refuse(f"migrations are missing: {', '.join(standing.missing)}; run `schedule-service migrate`")
+    if standing.later:
+        # Not a failure: this is how an older release is gone back to.
+        typer.echo(f"The schema ({standing.later}) is newer than this code ({schema.newest()}), which runs on it.")
 
 
 @cli.command()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from app.core.sealing import SecretBox, key_id
 from app.core.target import bound_to
 from app.embedded.ports import free_port
+from app.store.schema import newest
 from tests.processes import Script
 from tests.receiver import Receiver
 
@@ -248,6 +249,77 @@ async def test_a_community_that_cannot_be_stored_is_refused(operator: Operator, 
     status, _, said = await operator.run("keys", *command, "--community", str(2**63))
     assert status == 2
     assert f"{2**63} is not in the range" in " ".join(said.split())
+
+
+_COMMANDS = {
+    "api": ("api", "--port", "{port}"),
+    "worker": ("worker",),
+    "migrate": ("migrate",),
+    "migrate --check": ("migrate", "--check"),
+    "rebuild": ("rebuild",),
+    "reseal": ("reseal",),
+    "reseal --check": ("reseal", "--check"),
+    "keys create": ("keys", "create", "--community", "1", "--role", "viewer"),
+    "keys list": ("keys", "list"),
+    "keys revoke": ("keys", "revoke", "x"),
+}
+_OF_POSTGRES = ("api", "worker", "migrate", "migrate --check", "reseal", "keys list")
+"""One of each way to open it."""
+
+
+async def _each_in_one_line(operator: Operator, names: Iterable[str], setting: str, value: str, said: str) -> None:
+    """Every one of these commands says that and no more, with status 1."""
+    operator.environment |= {setting: value, "SECRET_KEY": 32 * "k"}
+    for name in names:
+        arguments = [argument.format(port=free_port()) for argument in _COMMANDS[name]]
+        status, out, error = await operator.run(*arguments)
+        assert (name, status, out, len(error.splitlines())) == (name, 1, "", 1), error
+        assert error.startswith(f"schedule-service: {said}"), name
+        assert "hunter2" not in error
+
+
+async def test_a_url_that_can_be_none_is_one_line_of_every_command(operator: Operator) -> None:
+    wrong = "://user:hunter2@host:notaport/0"
+    said = "_URL: its port must be a number from 1 to 65535"
+    await _each_in_one_line(operator, _COMMANDS, "DATABASE_URL", f"postgresql{wrong}", f"DATABASE{said}")
+    operator.environment["DATABASE_URL"] = "postgresql://host/db"
+    await _each_in_one_line(operator, ("api", "worker", "rebuild"), "REDIS_URL", f"redis{wrong}", f"REDIS{said}")
+
+
+async def test_a_query_that_redis_does_not_take_is_one_line(operator: Operator) -> None:
+    wrong = operator.environment["REDIS_URL"] + "?nonsense=1"
+    names = ("api", "worker", "rebuild")
+    await _each_in_one_line(operator, names, "REDIS_URL", wrong, "REDIS_URL: its query is none of a connection")
+
+
+async def test_a_database_that_is_not_there_is_one_line_of_every_command(operator: Operator) -> None:
+    wrong = operator.environment["DATABASE_URL"] + "_not"
+    await _each_in_one_line(operator, _OF_POSTGRES, "DATABASE_URL", wrong, 'DATABASE_URL: database "')
+
+
+async def test_a_database_without_a_schema_is_one_line_of_every_command_that_needs_it(operator: Operator) -> None:
+    given = operator.environment["DATABASE_URL"]
+    names = [name for name in _OF_POSTGRES if not name.startswith("migrate")]
+    await _each_in_one_line(operator, names, "DATABASE_URL", given, "the database has an older schema: run ")
+
+
+async def test_a_postgres_that_does_not_answer_is_one_line_of_every_command_that_does_not_wait(
+    operator: Operator,
+) -> None:
+    nobody = f"postgresql://user:hunter2@127.0.0.1:{free_port()}/db"
+    names = ("migrate --check", "reseal", "keys list")
+    await _each_in_one_line(operator, names, "DATABASE_URL", nobody, "Postgres does not answer: ")
+
+
+async def test_a_later_schema_lets_an_older_release_start(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    connection = await asyncpg.connect(operator.environment["DATABASE_URL"])
+    await connection.execute("UPDATE alembic_version SET version_num = '0099'")
+    await connection.close()
+    for command in (("migrate",), ("migrate", "--check")):
+        status, said, error = await operator.run(*command)
+        assert (status, error) == (0, "")
+        assert said == f"The schema (0099) is newer than this code ({newest()}), which runs on it.\n"
 
 
 def _samples(text: str) -> dict[str, float]:
