@@ -4,9 +4,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
 
-SCRAPE_SECONDS = 1
-"""How long a process that ends waits for whoever reads its metrics: one may never take its answer."""
-
 
 class QuietServer(uvicorn.Server):
     """A server that ends when `finish` is called; it then closes its listener and lets requests under way end."""

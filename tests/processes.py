@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 import psutil
 
 Process = psutil.Process
@@ -70,6 +71,13 @@ class Script:
         assert line, self.errors.read_text()
         return line.decode().rstrip("\n")
 
+    async def until_ready(self, url: str, *, seconds: float = 30) -> None:
+        """Wait until its `/readyz` says yes; fails with what it said on stderr when it has ended."""
+        async with asyncio.timeout(seconds), httpx.AsyncClient() as client:
+            while not await _says_yes(client, f"{url}/readyz"):
+                assert self.process.returncode is None, self.errors.read_text()
+                await asyncio.sleep(0.05)
+
     def descendants(self) -> list[Process]:
         """Its children, and theirs."""
         found: list[Process] = Process(self.process.pid).children(recursive=True)
@@ -81,3 +89,10 @@ class Script:
             self.process.send_signal(number)
         async with asyncio.timeout(seconds):
             return await self.process.wait()
+
+
+async def _says_yes(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -1,6 +1,5 @@
 """Who is calling, and what they may do. A route asks for a role by its parameter: `caller: Editor`."""
 
-import hmac
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -15,6 +14,7 @@ from app.api.wire.base import Refused
 from app.core.callbacks import PREFIX
 from app.core.errors import CredentialsException, PermissionDeniedException, StoreUnavailableException
 from app.core.principal import Principal, Role
+from app.scraping import REFUSAL, may_read_metrics
 from app.settings import AuthMode
 
 _LOCAL_COMMUNITY = 1
@@ -89,11 +89,11 @@ async def _authenticate(request: Request, parts: Parts) -> Principal | None:
 
 
 def _credentials(request: Request) -> str | None:
-    key = bearer_token(request)
+    key = _bearer_token(request)
     return key if key is not None else request.headers.get("x-api-key")
 
 
-def bearer_token(request: Request) -> str | None:
+def _bearer_token(request: Request) -> str | None:
     """The token of `Authorization: Bearer`; null without that header.
 
     Raises CredentialsException for another scheme.
@@ -109,9 +109,8 @@ def bearer_token(request: Request) -> str | None:
 
 def check_metrics_token(request: Request) -> None:
     """Raises CredentialsException when METRICS_TOKEN is set and not sent."""
-    expected = parts_of(request).settings.metrics_token
-    if expected and not hmac.compare_digest((bearer_token(request) or "").encode(), expected.encode()):
-        raise CredentialsException("Send METRICS_TOKEN as `Authorization: Bearer …`.")
+    if not may_read_metrics(request, parts_of(request).settings.metrics_token):
+        raise CredentialsException(REFUSAL)
 
 
 def refuse_unknown_parameters(request: Request) -> None:

@@ -20,6 +20,7 @@ from app.core.errors import (
     StoreUnavailableException,
     TooManyAtOnceException,
 )
+from app.scraping import CHALLENGE
 
 PROBLEM_TYPES = "https://schedule-service.dev/problems/"
 """What a problem's `type` begins with; its last part is the `code` in lower case with hyphens."""
@@ -130,7 +131,7 @@ def problem_response(error: ScheduleServiceException, request_id: str | None) ->
 def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
     match error:
         case CredentialsException():
-            return {"WWW-Authenticate": 'Bearer realm="schedule-service"'}
+            return {"WWW-Authenticate": CHALLENGE}
         case StoreUnavailableException() | TooManyAtOnceException():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):

@@ -5,14 +5,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from app.metrics import ParentMetrics
-from app.serving import SCRAPE_SECONDS, QuietServer
+from app.scraping import scrape_server
+from app.serving import QuietServer
 
 _ANSWER_SECONDS = 3.0
 
@@ -43,36 +39,23 @@ class Gathering:
         """Whether a process answers at all."""
         return await self._ask(number, "/livez") is not None
 
-    def server(self) -> QuietServer:
+    def server(self, token: str) -> QuietServer:
         """What Prometheus and Kubernetes ask."""
 
-        async def show(_request: Request) -> Response:
+        async def show() -> tuple[bytes, str]:
             texts = await asyncio.gather(*(self._ask(number, "/metrics") for number in self._clients))
             answered = {number: text for number, text in zip(self._clients, texts, strict=True) if text is not None}
             self._metrics.processes.set(len(answered))
             own, content_type = self._metrics.render()
-            return Response(own.decode() + merged(answered), media_type=content_type)
+            return own + merged(answered).encode(), content_type
 
-        async def live(_request: Request) -> Response:
-            return PlainTextResponse("ok\n")
-
-        async def ready(_request: Request) -> Response:
+        async def ready() -> tuple[bool, str]:
             answers = await asyncio.gather(*(self.ready(number) for number in self._clients))
             if self._stopping() or not all(answers):
-                return PlainTextResponse(f"{sum(answers)} of {len(answers)} claim\n", 503)
-            return PlainTextResponse("ok\n")
+                return False, f"{sum(answers)} of {len(answers)} claim\n"
+            return True, "ok\n"
 
-        app = Starlette(routes=[Route("/metrics", show), Route("/livez", live), Route("/readyz", ready)])
-        return QuietServer(
-            uvicorn.Config(
-                app,
-                loop="none",
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=SCRAPE_SECONDS,
-            )
-        )
+        return scrape_server(show, ready, token=token)
 
     async def _ask(self, number: int, path: str) -> str | None:
         try:

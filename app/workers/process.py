@@ -4,16 +4,11 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-
 from app.listening import EVERY_INTERFACE, bound
 from app.metrics import Metrics
+from app.scraping import scrape_server
 from app.sending import Sending
-from app.serving import SCRAPE_SECONDS, QuietServer
+from app.serving import QuietServer
 from app.settings import Settings
 from app.wiring import CLOCK_SECONDS, Connections, connected, open_as_many_files_as_allowed, spare_the_collector
 from app.workers.loop import Worker
@@ -47,7 +42,9 @@ async def run_worker(
         if not metrics_port and not metrics_socket:
             await worker.run()
             return
-        server = _metrics_server(worker, parts, metrics, metrics_socket)
+        # Whoever reaches the socket is the parent, which asks for the token itself.
+        token = "" if metrics_socket else settings.metrics_token
+        server = _metrics_server(worker, parts, metrics, token, metrics_socket)
         serving = asyncio.create_task(server.serve(sockets=sockets), name="http")
         try:
             await worker.run()
@@ -56,10 +53,10 @@ async def run_worker(
             await serving
 
 
-def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, socket: str) -> QuietServer:
-    """`/metrics`, `/livez` and `/readyz` of this worker, on what it is told to serve, or on a Unix socket."""
+def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, token: str, socket: str) -> QuietServer:
+    """What this worker shows of itself, on what it is told to serve, or on a Unix socket."""
 
-    async def show(_request: Request) -> Response:
+    async def show() -> tuple[bytes, str]:
         state = await parts.wheel.state()
         metrics.redis_up.set(state.connected)
         metrics.wheel_behind.set(parts.wheel.behind)
@@ -68,26 +65,12 @@ def _metrics_server(worker: Worker, parts: Connections, metrics: Metrics, socket
             metrics.jobs.set(state.entries)
         # Asked for by two loops: one that is stuck is not to be taken for an outage.
         metrics.postgres_up.set(min(worker.presence.age_seconds, parts.clock.age_seconds) < CLOCK_SECONDS + 2)
-        body, content_type = metrics.render()
-        return Response(body, media_type=content_type)
+        return metrics.render()
 
-    async def live(_request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def ready(_request: Request) -> Response:
+    async def ready() -> tuple[bool, str]:
         if not worker.ready:
-            return PlainTextResponse("not claiming\n", 503)
+            return False, "not claiming\n"
         warning = "warning: Redis does not answer, claiming from Postgres\n" if parts.wheel.away else ""
-        return PlainTextResponse(f"ok\n{warning}")
+        return True, f"ok\n{warning}"
 
-    app = Starlette(routes=[Route("/metrics", show), Route("/livez", live), Route("/readyz", ready)])
-    config = uvicorn.Config(
-        app,
-        uds=socket or None,
-        loop="none",
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=SCRAPE_SECONDS,
-    )
-    return QuietServer(config)
+    return scrape_server(show, ready, token=token, socket=socket)

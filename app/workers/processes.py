@@ -62,6 +62,7 @@ class _Processes:
     def __init__(
         self, settings: Settings, clock: Clock, folder: Path, count: int, sockets: list[socket.socket]
     ) -> None:
+        self._metrics_token = settings.metrics_token
         self._grace_seconds = settings.shutdown_grace_seconds + _GRACE_MARGIN_SECONDS
         self._clock = clock
         self._sockets = {number: folder / f"{number}.sock" for number in range(1, count + 1)}
@@ -81,7 +82,7 @@ class _Processes:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
         serving = None
         if self._listening:
-            server = self._gathering.server()
+            server = self._gathering.server(self._metrics_token)
             serving = asyncio.create_task(server.serve(sockets=self._listening), name="http")
         keepers = [asyncio.create_task(self._keep(number), name=f"process-{number}") for number in self._sockets]
         await self._stopped.wait()

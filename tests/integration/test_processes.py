@@ -42,25 +42,15 @@ class Operator:
         return await script.process.wait(), out, errors.read_text()
 
     @asynccontextmanager
-    async def running(self, *arguments: str, ready: str) -> AsyncIterator[Script]:
-        """A command that runs until it is stopped, once its `/readyz` says yes."""
+    async def running(self, *arguments: str, at: str) -> AsyncIterator[Script]:
+        """A command that runs until it is stopped, once it is ready at that URL."""
         errors = self.folder / secrets.token_hex(4)
         script = await Script.start("-m", "app.cli", *arguments, errors=errors, **self.environment)
         try:
-            async with httpx.AsyncClient() as client, asyncio.timeout(30):
-                while not await _ready(client, ready):
-                    assert script.process.returncode is None, errors.read_text()
-                    await asyncio.sleep(0.05)
+            await script.until_ready(at)
             yield script
         finally:
             await script.end()
-
-
-async def _ready(client: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(url)).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture
@@ -105,8 +95,8 @@ async def test_from_an_empty_database_to_a_delivery_and_its_metrics(operator: Op
     port, metrics_port = free_port(), free_port()
     api, worker = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}"
     async with (
-        operator.running("api", "--port", str(port), ready=f"{api}/readyz") as api_process,
-        operator.running("worker", "--metrics-port", str(metrics_port), ready=f"{worker}/readyz") as worker_process,
+        operator.running("api", "--port", str(port), at=api) as api_process,
+        operator.running("worker", "--metrics-port", str(metrics_port), at=worker) as worker_process,
         httpx.AsyncClient(headers={"X-API-Key": key}) as client,
     ):
         for taken, command in ((port, ("api", "--port")), (metrics_port, ("worker", "--metrics-port"))):

@@ -48,9 +48,7 @@ class Parent:
 
     async def until_ready(self) -> None:
         """Wait until all claim."""
-        async with asyncio.timeout(30), httpx.AsyncClient() as client:
-            while (await client.get(f"{self.url}/readyz")).status_code != 200:
-                await asyncio.sleep(0.02)
+        await self.script.until_ready(self.url)
 
     async def samples(self) -> dict[tuple[str, str], float]:
         """The value of each sample without further labels, by its name and its process."""
@@ -91,10 +89,7 @@ class Machine:
         workers: list[Process] = []
         try:
             parent = Parent(script, f"http://127.0.0.1:{port}", self.database)
-            async with asyncio.timeout(30), httpx.AsyncClient() as client:
-                while not await _answers(client, f"{parent.url}/readyz"):
-                    assert script.process.returncode is None, script.errors.read_text()
-                    await asyncio.sleep(0.05)
+            await script.until_ready(parent.url)
             workers = parent.workers()
             yield parent
         finally:
@@ -130,13 +125,6 @@ async def _rows(database: Database) -> int:
     async with database.connection() as connection:
         found: int = await connection.fetchval("SELECT count(*) FROM workers")
     return found
-
-
-async def _answers(client: httpx.AsyncClient, url: str) -> bool:
-    try:
-        return (await client.get(url)).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture
@@ -198,9 +186,7 @@ async def test_one_that_is_killed_before_it_was_ever_ready_is_no_reason_to_end(m
         await parent.until(parent.workers)
         killed = parent.workers()[0]
         killed.kill()
-        async with asyncio.timeout(30), httpx.AsyncClient() as client:
-            while not await _answers(client, f"{parent.url}/readyz"):
-                await asyncio.sleep(0.05)
+        await parent.until_ready()
         assert killed.pid not in [one.pid for one in parent.workers()]
         assert await script.end(signal.SIGTERM) == 0
     finally:

@@ -1,0 +1,74 @@
+"""What each process shows of itself over HTTP, and says on stderr meanwhile."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.embedded.ports import free_port
+from tests.processes import Script
+from tests.receiver import Receiver
+
+API, WORKER = ("api", "--port"), ("worker", "--metrics-port")
+SEVERAL = ("worker", "--processes", "2", "--metrics-port")
+every_process = pytest.mark.parametrize("command", [API, WORKER, SEVERAL], ids=["api", "worker", "several"])
+
+
+@dataclass
+class Served:
+    """A running command, and where it serves."""
+
+    script: Script
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The base of its paths."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+Start = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+async def start(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a command, which is ready then."""
+    async with Receiver() as receiver:
+        environment = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "WORKFLOW_ENGINE_URL": receiver.url}
+
+        @asynccontextmanager
+        async def running(*command: str, **more: str) -> AsyncIterator[Served]:
+            port = free_port()
+            script = await Script.start(
+                "-m", "app.cli", *command, str(port), errors=tmp_path / "errors", **environment | more
+            )
+            served = Served(script, port)
+            try:
+                await script.until_ready(served.url)
+                yield served
+            finally:
+                await script.end()
+
+        yield running
+
+
+@every_process
+async def test_metrics_ask_for_their_token_and_what_kubernetes_asks_for_does_not(
+    start: Start, command: tuple[str, ...]
+) -> None:
+    token = "s3cret-ü"
+    async with start(*command, METRICS_TOKEN=token) as served, httpx.AsyncClient(base_url=served.url) as client:
+        for sent in (None, b"Bearer wrong", f"Basic {token}".encode(), b"Bearer", token.encode()):
+            answer = await client.get("/metrics", headers={} if sent is None else {b"Authorization": sent})
+            assert (answer.status_code, "running" in answer.text) == (401, False)
+            assert answer.headers["www-authenticate"] == 'Bearer realm="schedule-service"'
+        answer = await client.get("/metrics", headers={b"Authorization": f"bearer {token}".encode()})
+        assert answer.status_code == 200
+        # Also of the processes of which the one that is asked is only the parent.
+        assert sum(line.startswith("schedule_service_running") for line in answer.text.splitlines()) == (
+            2 if command is SEVERAL else 1
+        )
+        assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
