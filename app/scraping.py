@@ -56,6 +56,7 @@ def scrape_server(
         app,
         uds=socket or None,
         loop="none",
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="off",

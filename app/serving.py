@@ -6,7 +6,10 @@ import uvicorn
 
 
 class QuietServer(uvicorn.Server):
-    """A server that ends when `finish` is called; it then closes its listener and lets requests under way end."""
+    """A server that ends when `finish` is called; it then closes its listener and lets requests under way end.
+
+    Its configuration has `log_config=None`: uvicorn's own prints past `app.logs`, which would say it as an event.
+    """
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Nothing: uvicorn would raise the signal again after the shutdown, and the process would not exit with 0."""

@@ -67,6 +67,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
                 loop="none",
                 http=ApiProtocol,
                 lifespan="off",
+                log_config=None,
                 log_level="warning",
                 access_log=False,
                 server_header=False,

@@ -6,6 +6,7 @@ is fast enough to be the receiver of a benchmark.
 
 import argparse
 import asyncio
+import os
 import re
 import signal
 import time
@@ -23,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.core.clock import from_ms
 from app.embedded.engine_page import SHOWN, page
+from app.logs import configure_logs
 from app.serving import QuietServer
 
 KEPT_REQUESTS = 500
@@ -135,6 +137,7 @@ async def serve(host: str, port: int) -> None:
         ws="none",
         lifespan="off",
         interface="asgi3",
+        log_config=None,
         log_level="warning",
         access_log=False,
         date_header=False,
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
     arguments = parser.parse_args()
+    configure_logs(level="WARNING", fmt=os.environ.get("LOG_FORMAT", ""), module="engine")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(arguments.host, arguments.port))
 

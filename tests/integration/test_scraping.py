@@ -1,5 +1,8 @@
 """What each process shows of itself over HTTP, and says on stderr meanwhile."""
 
+import asyncio
+import json
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -72,3 +75,16 @@ async def test_metrics_ask_for_their_token_and_what_kubernetes_asks_for_does_not
             2 if command is SEVERAL else 1
         )
         assert [(await client.get(path)).status_code for path in ("/livez", "/readyz")] == [200, 200]
+
+
+@every_process
+async def test_what_is_no_http_is_an_event_as_any_other_and_said_once(start: Start, command: tuple[str, ...]) -> None:
+    async with start(*command) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        assert b" 400 " in await reader.read()
+        writer.close()
+        assert await served.script.end(signal.SIGTERM) == 0
+    events = [json.loads(line) for line in served.script.errors.read_text().splitlines()]
+    said = [(event["level"], event["category"], event["logger"]) for event in events if event["event"] == "library_log"]
+    assert said == [("warning", "SYSTEM", "uvicorn.error")]

@@ -1,9 +1,11 @@
 """The demo engine, in a process of its own as `dev` runs it."""
 
 import asyncio
+import json
 import signal
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,14 +30,24 @@ async def accepts_connections(host: str, port: int) -> None:
             return
 
 
+@asynccontextmanager
+async def running(folder: str, **environment: str) -> AsyncIterator[tuple[Script, int]]:
+    """An engine and its port; it ends in order."""
+    port, errors = free_port(), Path(folder, "errors")
+    script = await Script.start("-m", "app.embedded.engine", "--port", str(port), errors=errors, **environment)
+    try:
+        await accepts_connections("127.0.0.1", port)
+        yield script, port
+        assert await script.end(signal.SIGTERM) == 0
+    finally:
+        await script.end()
+
+
 @pytest.fixture(scope="module")
 async def engine_url() -> AsyncIterator[str]:
-    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        script = await Script.start("-m", "app.embedded.engine", "--port", str(port), errors=Path(folder, "errors"))
-        await accepts_connections("127.0.0.1", port)
-        yield f"http://127.0.0.1:{port}"
-        assert await script.end(signal.SIGTERM) == 0
+        async with running(folder) as (script, port):
+            yield f"http://127.0.0.1:{port}"
         assert script.errors.read_text() == ""
 
 
@@ -112,3 +124,17 @@ async def test_the_page_escapes_what_it_shows_and_refreshes_itself(engine: httpx
 @pytest.mark.parametrize(("method", "path"), [("GET", EXECUTE), ("POST", "/"), ("POST", "/received"), ("GET", "/x")])
 async def test_anything_else_is_not_found(engine: httpx.AsyncClient, method: str, path: str) -> None:
     assert (await engine.request(method, path)).status_code == 404
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_what_is_no_http_is_said_in_the_form_of_the_other_processes(tmp_path: Path, form: str) -> None:
+    async with running(str(tmp_path), LOG_FORMAT=form) as (script, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        assert b" 400 " in await reader.read()
+        writer.close()
+    (line,) = script.errors.read_text().splitlines()
+    if form == "json":
+        assert json.loads(line)["event"] == "library_log"
+    else:
+        assert " WARNING engine:" in line
