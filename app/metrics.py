@@ -129,8 +129,8 @@ class Metrics:
             self.registry.unregister(gauge)
 
     def watch_loop(self, loop: str, age_seconds: Callable[[], float]) -> None:
-        """Show how long ago a loop came round, asked at each scrape."""
-        self.loop_age_seconds.labels(loop).set_function(age_seconds)
+        """Show how long ago a loop was to come round, asked at each scrape; 0 while it is not to yet."""
+        self.loop_age_seconds.labels(loop).set_function(lambda: max(0.0, age_seconds()))
 
     def watch_anomaly(self, kind: str, count: Callable[[], float]) -> None:
         """Show what the scan counted of a kind, asked at each scrape."""

@@ -31,6 +31,7 @@ class Deliverer:
         lanes: Lanes,
         *,
         concurrency: int,
+        request_seconds: float,
         settle: Callable[[Delivered], None],
         room_came: Callable[[], None],
         signals: Signals,
@@ -49,6 +50,7 @@ class Deliverer:
             self.hold,
             lanes,
             concurrency=concurrency,
+            request_seconds=request_seconds,
             ended=self._ended,
             room_came=room_came,
             signals=signals,
@@ -78,6 +80,10 @@ class Deliverer:
     def batch(self) -> int:
         """How many entries to record at once."""
         return self._room.batch()
+
+    def stands_seconds(self) -> float:
+        """For how long what is due and has a place in its lane has not been sent; 0 while all of it is."""
+        return max(self.hold.stands_seconds(), self.senders.stands_seconds())
 
     def knows(self, execution_id: UUID) -> bool:
         """Whether an execution is in this worker's hands."""

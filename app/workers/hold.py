@@ -29,6 +29,7 @@ class Hold:
         self._sequence = 0
         self._known: dict[UUID, int] = {}
         self._changed = asyncio.Event()
+        self._moved_at = clock.monotonic()
         self.send: Callable[[Sequence[Due]], None] = _nowhere
         """Takes who is due and has a place; the senders'."""
 
@@ -38,6 +39,9 @@ class Hold:
 
     def add(self, assignments: Sequence[Assignment]) -> None:
         """Take these into this worker's hands."""
+        if not self._held or self._held[0][0] > self._clock.now_ms():
+            # What is late by now has not waited here.
+            self._moved_at = self._clock.monotonic()
         for assignment in assignments:
             self._known[assignment.execution_id] = self._known.get(assignment.execution_id, 0) + 1
             self._push(assignment)
@@ -58,6 +62,13 @@ class Hold:
             self._known[execution_id] = left
         else:
             self._known.pop(execution_id, None)
+
+    def stands_seconds(self) -> float:
+        """For how long something has been due here and nothing was handed on; 0 while nothing is due."""
+        if not self._held:
+            return 0.0
+        past_due_seconds = (self._clock.now_ms() - self._held[0][0]) / 1000
+        return max(0.0, min(past_due_seconds, self._clock.monotonic() - self._moved_at))
 
     def clear(self) -> list[Assignment]:
         """Hold nothing any more. Returns what was held."""
@@ -92,6 +103,7 @@ class Hold:
         placed = [due for assignment in over if (due := self._place(assignment)) is not None]
         if placed:
             self.send(placed)
+        self._moved_at = self._clock.monotonic()
 
     def _place(self, assignment: Assignment) -> Due | None:
         try:

@@ -67,6 +67,7 @@ class Lanes:
         self._queued: dict[Lane, None] = {}
         """Those in which somebody waits, in the order of their turns."""
         self._waiting = 0
+        self._looked_at = clock.monotonic()
         self._stopping = False
         self._came = asyncio.Event()
         self._asking: set[asyncio.Task[None]] = set()
@@ -161,6 +162,10 @@ class Lanes:
         """How many wait to be given back."""
         return len(self._giving)
 
+    def stands_seconds(self) -> float:
+        """For how long nobody has seen to those who wait; 0 while nobody waits."""
+        return self._clock.monotonic() - self._looked_at if self._queued else 0.0
+
     @property
     def busy(self) -> bool:
         """Whether some are being given back at this moment."""
@@ -191,6 +196,7 @@ class Lanes:
             if lane.stuck(now):
                 self._give_back_all(lane, now)
         self._book.sweep(now)
+        self._looked_at = now
 
     # Within
 
@@ -208,6 +214,8 @@ class Lanes:
         self._waiting += 1
         if due.lane not in self._queued:
             due.lane.waits_since = self._clock.monotonic()
+            if not self._queued:
+                self._looked_at = due.lane.waits_since
             self._queued[due.lane] = None
             self._came.set()
 

@@ -101,6 +101,7 @@ class Worker:
             metrics,
             self.lanes,
             concurrency=settings.max_concurrent_workflows,
+            request_seconds=settings.trigger_request_timeout_seconds,
             settle=self.settler.add,
             room_came=self._room_came,
             signals=signals,
@@ -225,14 +226,17 @@ class Worker:
             "pause": self.pausing.run_forever,
             **self.keepers.loops(),
         }
-        self._metrics.watch_loop("beat", lambda: self.presence.age_seconds - BEAT_SECONDS)
-        for name, underway in (
-            ("advance", self.advancing),
-            ("settle", self.settler.underway),
-            ("give-back", self.giving.underway),
-            ("pause", self.pausing.underway),
-        ):
-            self._metrics.watch_loop(name, underway.longest_seconds)
+        ages: dict[str, Callable[[], float]] = {
+            "beat": lambda: self.presence.age_seconds - BEAT_SECONDS,
+            "advance": self.advancing.longest_seconds,
+            "deliver": self.deliverer.stands_seconds,
+            "lanes": self.lanes.stands_seconds,
+            "settle": self.settler.underway.longest_seconds,
+            "give-back": self.giving.underway.longest_seconds,
+            "pause": self.pausing.underway.longest_seconds,
+        }
+        for name, age_seconds in ages.items():
+            self._metrics.watch_loop(name, age_seconds)
         return [asyncio.create_task(self._endure(name, loop), name=name) for name, loop in loops.items()]
 
     async def _endure(self, name: str, loop: Callable[[], Awaitable[object]]) -> None:

@@ -18,6 +18,7 @@ from app.workers.ownership import Ownership
 from app.workers.presence import Presence
 from app.workers.ready import Ready
 from app.workers.signals import Point, Signals
+from app.workers.underway import Underway
 
 _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
@@ -53,6 +54,7 @@ class Senders:
         lanes: Lanes,
         *,
         concurrency: int,
+        request_seconds: float,
         ended: Callable[[Delivered], None],
         room_came: Callable[[], None],
         signals: Signals,
@@ -67,11 +69,15 @@ class Senders:
         self._lanes = lanes
         lanes.enter = self.enter
         self._concurrency = concurrency
+        self._request_seconds = request_seconds
         self._ended = ended
         self._room_came = room_came
         self._signals = signals
         self._ready = Ready()
         self._idle: deque[asyncio.Future[_Begun | None]] = deque()
+        self._left_at = clock.monotonic()
+        """When one last left the line, or came to an empty one."""
+        self._rechecks = Underway(clock)
         self._stopping = False
         self._loop = asyncio.get_running_loop()
         self.in_flight = 0
@@ -81,6 +87,18 @@ class Senders:
         """How many are due and have a place, and have not left."""
         return len(self._ready)
 
+    def stands_seconds(self) -> float:
+        """For how long nobody who is due and has a place has left; 0 where there is nobody.
+
+        Where every sender waits for an answer that is no standing still, unless it takes longer than a request may.
+        """
+        still_seconds = 0.0
+        if self._ready and not self._stopping:
+            still_seconds = self._clock.monotonic() - self._left_at
+            if self.in_flight >= self._concurrency:
+                still_seconds = max(0.0, still_seconds - self._request_seconds)
+        return max(still_seconds, self._rechecks.longest_seconds())
+
     def send(self, placed: Sequence[Due]) -> None:
         """Send these, each when it is its turn.
 
@@ -88,7 +106,7 @@ class Senders:
         before.
         """
         for due in placed:
-            self._ready.append(due)
+            self._stand(due)
         for number in range(len(placed)):
             waiter = self._pop_idle()
             if waiter is None:
@@ -97,7 +115,7 @@ class Senders:
 
     def enter(self, due: Due) -> None:
         """One that got its place only now is sent as soon as it is its turn."""
-        self._ready.append(due)
+        self._stand(due)
         self._wake_one()
 
     def stop(self) -> list[Assignment]:
@@ -119,6 +137,11 @@ class Senders:
             if begun is not None:
                 await self._finish(begun)
 
+    def _stand(self, due: Due) -> None:
+        if not self._ready:
+            self._left_at = self._clock.monotonic()
+        self._ready.append(due)
+
     # Whose turn it is
 
     async def _next(self) -> _Begun | None:
@@ -136,9 +159,11 @@ class Senders:
                 case None:
                     return self._begin(due)
                 case _Hindrance.VOID:
+                    self._left_at = self._clock.monotonic()
                     self._lanes.back(due)
                     self._room_came()
                 case _Hindrance.EARLY:
+                    self._left_at = self._clock.monotonic()
                     self._hold.again(due)
                 case _Hindrance.DOUBTFUL:
                     await self._recheck(due)
@@ -178,7 +203,8 @@ class Senders:
             doubtful.append(following)
         self.in_flight += 1
         try:
-            owned = await self._ownership.still_owned([due.assignment for due in doubtful])
+            with self._rechecks.this():
+                owned = await self._ownership.still_owned([due.assignment for due in doubtful])
         except BaseException:
             for due in reversed(doubtful):
                 self._ready.put_back(due)
@@ -192,6 +218,7 @@ class Senders:
                 self._ready.put_back(due)
                 self._wake_one()
             else:
+                self._left_at = now
                 self._hold.forget(due.assignment.execution_id)
                 self._lanes.left(due)
         self._room_came()
@@ -227,6 +254,7 @@ class Senders:
 
     def _begin(self, due: Due) -> _Begun | None:
         """Begin to send it; null where that cannot be done."""
+        self._left_at = self._clock.monotonic()
         self.in_flight += 1
         due.lane.sending += 1
         try:

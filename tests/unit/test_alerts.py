@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 GROUPS = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text())["groups"]
 RULES: list[dict[str, Any]] = [rule for group in GROUPS for rule in group["rules"]]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-STAGES = {"beat", "claim", "advance", "settle", "give-back", "pause"}
+STAGES = {"beat", "claim", "advance", "deliver", "lanes", "settle", "give-back", "pause"}
 LOOPS = STAGES | {"window", "sweep", "bury", "reclaim", "scan", "zones", "retention"}
 VALUES: dict[str, set[str]] = {"kind": set(Kind), "loop": LOOPS, "outcome": set(ExecutionStatus)}
 VALUES |= {"state": {"open", "half_open"}}

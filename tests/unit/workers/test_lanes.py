@@ -500,6 +500,22 @@ def test_of_those_in_good_repute_the_last_thousand_are_remembered(monkeypatch: p
     assert [due.lane.repute for due in rig.entered] == [Repute.QUICK, Repute.SLOW, Repute.QUICK]
 
 
+def test_who_waits_while_nobody_sees_to_them_is_seen() -> None:
+    rig = Rig.make()
+    rig.look(600)
+    for _ in range(BOUND + 1):
+        rig.add()
+    assert rig.lanes.stands_seconds() == 0
+    rig.clock.move(40)
+    rig.add()
+    assert rig.lanes.stands_seconds() == 40
+    rig.look()
+    assert rig.lanes.stands_seconds() == 0
+    # All that waited were given back.
+    rig.clock.move(40)
+    assert rig.lanes.stands_seconds() == 0
+
+
 def test_what_waits_is_returned_at_the_end() -> None:
     rig = Rig.make()
     added = [rig.add(host) for host in ("a", "b") for _ in range(BOUND + 2)]
