@@ -5,7 +5,7 @@ No label is ever a schedule or a community: their number is not bounded.
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from app.core.execution import ExecutionStatus
@@ -15,11 +15,17 @@ _BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 _SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
+def _registry() -> CollectorRegistry:
+    """A registry of its own, which does not show of each series when it began: that doubles them, and nobody asks."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    return CollectorRegistry()
+
+
 class Metrics:
     """The metrics of one process, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = _registry()
         # The three figures of the system this replaces.
         self.running = self._gauge("running", "1 while at least one worker is alive (API), or this worker is (worker)")
         self.active_schedules = self._gauge("active_schedules", "Active schedules of all communities")
@@ -125,8 +131,41 @@ class Metrics:
 
     def leave_to_the_api(self) -> None:
         """Show nothing of the whole service, which only an API process asks for: 0 would be taken for an answer."""
-        for gauge in (self.active_schedules, self.due_lag_seconds, self.overdue, self.live_workers):
-            self.registry.unregister(gauge)
+        self._leave(
+            self.active_schedules,
+            self.due_lag_seconds,
+            self.overdue,
+            self.live_workers,
+            self.http_requests,
+            self.http_seconds,
+        )
+
+    def leave_to_the_workers(self) -> None:
+        """Show nothing of what only a worker does, for the same reason: an API process holds and sends nothing."""
+        self._leave(
+            self.claiming_from_postgres,
+            self.claimed,
+            self.claimed_in_vain,
+            self.lateness_seconds,
+            self.notices,
+            self.attempt_seconds,
+            self.in_flight,
+            self.held,
+            self.waiting_behind_limits,
+            self.target_circuits,
+            self.target_circuit_opened,
+            self.given_back,
+            self.advance_batch,
+            self.advance_seconds,
+            self.settles_refused,
+            self.swept,
+            self.loaded,
+            self.buried,
+            self.released,
+            self.failed_schedules,
+            self.loop_age_seconds,
+            self.anomalies,
+        )
 
     def watch_loop(self, loop: str, age_seconds: Callable[[], float]) -> None:
         """Show how long ago a loop was to come round, asked at each scrape; 0 while it is not to yet."""
@@ -139,6 +178,10 @@ class Metrics:
     def render(self) -> tuple[bytes, str]:
         """The exposition, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+    def _leave(self, *metrics: Counter | Gauge | Histogram) -> None:
+        for metric in metrics:
+            self.registry.unregister(metric)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"schedule_service_{name}", text, registry=self.registry)
@@ -154,7 +197,7 @@ class ParentMetrics:
     """The metrics of the parent of several worker processes; what fires is in theirs."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = _registry()
         self.processes = Gauge(
             "schedule_service_processes", "Worker processes of this parent that answer", registry=self.registry
         )

@@ -71,7 +71,7 @@ class Script:
         assert line, self.errors.read_text()
         return line.decode().rstrip("\n")
 
-    async def until_ready(self, url: str, *, seconds: float = 30) -> None:
+    async def until_ready(self, url: str, *, seconds: float = 60) -> None:
         """Wait until its `/readyz` says yes; fails with what it said on stderr when it has ended."""
         async with asyncio.timeout(seconds), httpx.AsyncClient() as client:
             while not await _says_yes(client, f"{url}/readyz"):

@@ -43,6 +43,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             f"AUTH_MODE=none is for a loopback address, not for {host}: use api_key, or --host 127.0.0.1"
         )
     metrics, sending = Metrics(), Sending.of(settings)
+    metrics.leave_to_the_workers()
     sockets = bound(host, port)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(connected(settings, metrics, name="api"))

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from app.embedded.ports import free_port
 from tests.processes import Script
 from tests.receiver import Receiver
+from tests.unit.test_alerts import TOLD, as_told
 
 API, WORKER = ("api", "--port"), ("worker", "--metrics-port")
 SEVERAL = ("worker", "--processes", "2", "--metrics-port")
@@ -31,6 +34,12 @@ class Served:
     def url(self) -> str:
         """The base of its paths."""
         return f"http://127.0.0.1:{self.port}"
+
+    async def samples(self) -> list[Sample]:
+        """What `/metrics` shows."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics")).text
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 Start = Callable[..., AbstractAsyncContextManager[Served]]
@@ -88,3 +97,21 @@ async def test_what_is_no_http_is_an_event_as_any_other_and_said_once(start: Sta
     events = [json.loads(line) for line in served.script.errors.read_text().splitlines()]
     said = [(event["level"], event["category"], event["logger"]) for event in events if event["event"] == "library_log"]
     assert said == [("warning", "SYSTEM", "uvicorn.error")]
+
+
+@pytest.mark.parametrize(
+    ("command", "places"),
+    [(API, {"API"}), (WORKER, {"worker"}), (SEVERAL, {"worker", "parent"})],
+    ids=["api", "worker", "several"],
+)
+async def test_a_process_shows_what_the_table_of_metrics_says_that_it_does(
+    start: Start, command: tuple[str, ...], places: set[str]
+) -> None:
+    told = set[str]().union(*(TOLD[place] for place in places))
+    async with start(*command) as served:
+        await served.samples()
+        # The second, by which the first has been counted.
+        shown = as_told(sample.name for sample in await served.samples())
+    # Some have a series for each host, cause or loop, as they come up.
+    assert shown <= told
+    assert told - shown <= {"moved_schedules_total", "target_circuits", "loop_age_seconds", "anomalies"}

@@ -1,6 +1,7 @@
 """The shipped alerts ask for metrics that exist, and each is explained."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,25 @@ LOOPS = STAGES | {"window", "sweep", "bury", "reclaim", "scan", "zones", "retent
 VALUES: dict[str, set[str]] = {"kind": set(Kind), "loop": LOOPS, "outcome": set(ExecutionStatus)}
 VALUES |= {"state": {"open", "half_open"}}
 
+TOLD: dict[str, set[str]] = {"API": set(), "worker": set(), "parent": set()}
+"""The metrics that the page says a process shows."""
+for _cell, _places in re.findall(r"^\| (`.+?) \| ((?:API|worker|parent|, )+) \| .+ \|$", PAGE, re.MULTILINE):
+    for _place in _places.split(", "):
+        # A label stands behind "by".
+        TOLD[_place] |= set(re.findall(r"(?<!by )`(\w+)`", _cell))
 
-def _names() -> set[str]:
+
+def _names(metrics: Metrics | ParentMetrics) -> set[str]:
     names = set()
-    for metrics in (Metrics(), ParentMetrics()):
-        for family in metrics.registry.collect():
-            suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(family.type, [""])
-            names |= {family.name + suffix for suffix in suffixes}
+    for family in metrics.registry.collect():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(family.type, [""])
+        names |= {family.name + suffix for suffix in suffixes}
     return names
+
+
+def as_told(samples: Iterable[str]) -> set[str]:
+    """The metrics that samples of these names belong to, as the page names them."""
+    return {re.sub(r"_(bucket|count|sum)$", "", name.removeprefix("schedule_service_")) for name in samples}
 
 
 def test_every_rule_is_whole_and_named_once() -> None:
@@ -45,7 +57,7 @@ def test_an_expression_asks_for_what_exists(rule: dict[str, Any]) -> None:
     expression = rule["expr"]
     asked = set(re.findall(r"schedule_service_\w+", expression))
     assert asked
-    assert asked <= _names()
+    assert asked <= _names(Metrics()) | _names(ParentMetrics())
     for label, values in re.findall(r'(\w+)=~?"([^"]+)"', expression):
         assert set(values.split("|")) <= VALUES[label], "a label's value that nothing has"
     for opening, closing in ("()", "{}", "[]"):
@@ -71,11 +83,10 @@ def test_the_runbook_has_a_paragraph_for_every_alert_in_their_order() -> None:
     assert re.findall(r"^\*\*(ScheduleService\w+)\.\*\* \S", PAGE, re.MULTILINE) == [rule["alert"] for rule in RULES]
 
 
-def test_the_table_of_metrics_names_every_metric_and_no_other() -> None:
-    told = set()
-    for first, _ in re.findall(r"^\| (`.+?) \| (.+) \|$", PAGE, re.MULTILINE):
-        # A label stands behind "by", what a metric is not of in brackets.
-        told |= set(re.findall(r"(?<!by )`(\w+)`", first))
-    shown = {name.removeprefix("schedule_service_") for name in _names()}
-    shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in shown}
-    assert told == shown
+def test_the_table_of_metrics_names_what_each_process_shows_and_nothing_else() -> None:
+    api, worker = Metrics(), Metrics()
+    api.leave_to_the_workers()
+    worker.leave_to_the_api()
+    for place, metrics in (("API", api), ("worker", worker), ("parent", ParentMetrics())):
+        assert TOLD[place] == as_told(_names(metrics))
+    assert TOLD["API"] | TOLD["worker"] == as_told(_names(Metrics())), "nobody shows it"
