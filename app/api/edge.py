@@ -18,7 +18,8 @@ BATCH_PATH = "/schedules/batch"
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-_log = structlog.get_logger("api")
+
+log = structlog.get_logger()
 
 
 def request_id_of(request: Request) -> str:
@@ -69,9 +70,9 @@ class Edge:
                     await self._app(scope, bounded, send_with_id)
             except ClientDisconnect:
                 # Nobody is left to answer to.
-                _log.debug("request_abandoned", path=scope["path"])
+                log.debug("request_abandoned", category="SYSTEM", path=scope["path"])
             except Exception:
-                _log.exception("request_failed", method=scope["method"], path=scope["path"])
+                log.exception("request_failed", category="ERROR", method=scope["method"], path=scope["path"])
                 if not status:
                     error = InternalException("Something went wrong here. The request id names it in the logs.")
                     await problem_response(error, request_id)(scope, receive, send_with_id)
@@ -84,7 +85,8 @@ class Edge:
         counter, histogram = self._series(method, route, status)
         counter.inc()
         histogram.observe(seconds)
-        _log.debug("request_served", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        ms = round(seconds * 1000, 1)
+        log.debug("request_served", category="SYSTEM", method=method, route=route, status=status, ms=ms)
 
     def _series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         # Kept, because looking a series up by its labels costs more than counting; there are few of them.
