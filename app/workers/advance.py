@@ -27,6 +27,13 @@ from app.workers.signals import Point, Signals
 _RETRY_SECONDS = 0.25
 SET_BACK_MS = 5_000
 """When an entry that could not even be set aside is looked at again."""
+_UNSENT = {
+    ExecutionStatus.QUEUED: ("execution_queued", logging.INFO),
+    ExecutionStatus.MISSED: ("schedule_missed", logging.WARNING),
+    ExecutionStatus.SKIPPED: ("schedule_skipped", logging.WARNING),
+    ExecutionStatus.CANCELLED: ("schedule_cancelled", logging.WARNING),
+}
+"""As what is logged that is recorded and not sent."""
 
 log = structlog.get_logger()
 
@@ -166,10 +173,7 @@ class Advancer:
 
 def _log_unsent(execution: NewExecution) -> None:
     recording = execution.recording
-    if recording.status is ExecutionStatus.QUEUED:
-        event, level = "execution_queued", logging.INFO
-    else:
-        event, level = f"schedule_{recording.status.value}", logging.WARNING
+    event, level = _UNSENT[recording.status]
     log.log(
         level,
         event,

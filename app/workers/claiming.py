@@ -1,5 +1,6 @@
 """Where to claim from: the wheel, or while it cannot be relied on Postgres; until stopped."""
 
+import logging
 from collections.abc import Callable
 
 import structlog
@@ -130,8 +131,8 @@ class Claiming:
         if postgres:
             self._wheel.distrust()
             # Where it was never complete it is being loaded for the first time, and nothing is wrong.
-            say = log.warning if self._wheel.away or self._was_complete else log.info
-            say("claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)
+            level = logging.WARNING if self._wheel.away or self._was_complete else logging.INFO
+            log.log(level, "claiming_from_postgres", category="SYSTEM", redis_away=self._wheel.away)
         else:
             self._was_complete = True
             log.info("claiming_from_wheel", category="SYSTEM")

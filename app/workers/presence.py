@@ -76,7 +76,7 @@ class Presence:
             return True
         former = self.worker_id
         await self.register()
-        log.warning("worker_buried", category="SYSTEM", worker_id=str(self.worker_id), former_id=str(former))
+        log.warning("worker_id_renewed", category="SYSTEM", worker_id=str(self.worker_id), former_id=str(former))
         return False
 
     async def _beat(self, connection: Connection, targets: list[dict[str, Any]]) -> bool:

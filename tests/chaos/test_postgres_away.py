@@ -179,7 +179,7 @@ async def test_no_process_exits(away: Away) -> None:
 async def test_nobody_is_declared_dead(away: Away) -> None:
     assert len(away.before.workers) == 3
     assert away.after.workers == away.before.workers
-    assert [line for line in away.said if '"worker_buried"' in line or '"worker_dead"' in line] == []
+    assert [line for line in away.said if '"worker_id_renewed"' in line or '"worker_buried"' in line] == []
 
 
 @pytest.mark.fault("11")

@@ -55,7 +55,7 @@ class Bury:
             released = list(await workers.release_ownerless(connection, now=self._clock.now(), limit=_LIMIT))
         for worker_id in dead:
             self._metrics.buried.inc()
-            log.warning("worker_dead", category="SYSTEM", worker_id=str(worker_id))
+            log.warning("worker_buried", category="SYSTEM", worker_id=str(worker_id))
         if released:
             self._metrics.released.inc(len(released))
             log.warning("executions_released", category="SYSTEM", executions=len(released))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.core.execution import ExecutionStatus
 from app.core.schedule import AfterCompletion
@@ -140,6 +141,22 @@ async def test_what_is_recorded_under_an_id_that_was_buried_already_is_released_
     # It was frozen in its commit, and thaws.
     assert len((await rig.fire(frozen)).assignments) == 1
     assert await living.keepers.bury.run_once() == 1
+
+
+async def test_who_buries_says_so_and_who_was_buried_says_which_id_it_has_now(rig: Rig) -> None:
+    frozen, living = await rig.worker(), await rig.worker()
+    former = frozen.presence.worker_id
+    with capture_logs() as logs:
+        for _ in range(16):
+            await living.presence.run_once()
+            await living.keepers.bury.run_once()
+            rig.clock.move(1)
+        assert not await frozen.presence.run_once()
+    (buried,) = [log for log in logs if log["event"] == "worker_buried"]
+    assert buried["worker_id"] == str(former)
+    (renewed,) = [log for log in logs if log["event"] == "worker_id_renewed"]
+    assert (renewed["former_id"], renewed["worker_id"]) == (str(former), str(frozen.presence.worker_id))
+    assert living._metrics.registry.get_sample_value("schedule_service_buried_workers_total") == 1
 
 
 @pytest.mark.fault("14a")
