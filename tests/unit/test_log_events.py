@@ -18,7 +18,7 @@ NAMED_BY = {
     "service/recomputing.py": ("note_unreadable",),
     "service/transactions.py": ("audit", "_audit", "_move", "_write"),
     "workers/advance.py": ("_UNSENT",),
-    "workers/outage.py": ("Outage",),
+    "store/outage.py": ("Outage",),
 }
 """Where an event is no text in the call that logs it: the functions and the table that it is given to."""
 ALERTS = re.findall(r"- alert: ScheduleService(\w+)", (ROOT / "deploy" / "alerts.yaml").read_text(encoding="utf-8"))
