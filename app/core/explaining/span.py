@@ -18,7 +18,7 @@ from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
 from app.core.explaining.values import Case, FactKind, Records, Verdict
 from app.core.explaining.wording import Clockface, because, counted, roughly, times, who
-from app.core.occurrences import Adjustment, Timing, lost_times, next_occurrence
+from app.core.occurrences import Adjustment, Timing, lost_times, moved_to_nothing, next_occurrence
 from app.core.occurrences.words import listed
 
 MOST_OCCURRENCES = 100
@@ -30,6 +30,7 @@ STAND_IN = 4
 """Own executions, from an instant on, one of which may stand for it: runs of missed and of days off interlace."""
 _PAUSES_TOLD = 3
 _GAPS_TOLD = 3
+_MOVES_TOLD = 3
 _WORDS = {
     Verdict.FIRED: "fired",
     Verdict.PENDING: "being delivered",
@@ -99,7 +100,9 @@ def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetim
         reasons[found.verdict, _reason(found)] += 1
     counts: Counter[Verdict] = Counter(one.verdict for one in told)
     sentences = _sentences(case, start, end, reasons, more=following is not None)
-    summary = " ".join((*sentences, *_lost(case, start, following or end)))
+    # A jump into which a day off was moved may be within the span as well.
+    without = dict.fromkeys((*_moved(case, start, following or end), *_lost(case, start, following or end)))
+    summary = " ".join((*sentences, *without))
     return Overview(start, end, summary, tuple(told), dict(counts), following)
 
 
@@ -177,6 +180,20 @@ def _lost(case: Case, start: datetime, end: datetime) -> Iterator[str]:
     yield from islice(found, _GAPS_TOLD)
     if next(found, None) is not None:
         yield "The clocks jump over more of its times after that."
+
+
+def _moved(case: Case, start: datetime, end: datetime) -> Iterator[str]:
+    """Which days off of the span are moved out of it, or out of the bounds, to where nothing fires for them."""
+    reigns = _reigns(case, start, end - MILLISECOND)
+    found = (each for timing, after, last in reigns for each in _moved_to_nothing(timing, after + MILLISECOND, last))
+    yield from (each.text for each in islice(found, _MOVES_TOLD))
+
+
+def _moved_to_nothing(timing: Timing, first: datetime, last: datetime) -> Iterator[Adjustment]:
+    try:
+        yield from moved_to_nothing(timing, first, last)
+    except InvalidScheduleException:
+        return  # its zone is gone
 
 
 def _lost_to_gaps(timing: Timing, first: datetime, last: datetime) -> Iterator[Adjustment]:

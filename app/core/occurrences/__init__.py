@@ -2,7 +2,8 @@
 
 `timing` is the value; `search` answers when; `daylight` is the rule for changes of the clocks, over `wall_clock` (the
 matches of an expression, on days that `listed_days` may have moved) and `zones`; `cron_grammar` and `cron_fields` read
-an expression. `passed_over` counts what days off leave out; `adjustments` and `why` say it all in words.
+an expression. `passed_over` counts what days off leave out, `on_days_off` says where they move it to; `adjustments` and
+`why` say it all in words.
 """
 
 from app.core.occurrences.adjustments import adjustments, reading_adjusted
@@ -11,6 +12,8 @@ from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
 from app.core.occurrences.lost_times import lost_times
 from app.core.occurrences.mismatches import Mismatch
+from app.core.occurrences.nominal import nominal_days
+from app.core.occurrences.on_days_off import moved_to_nothing
 from app.core.occurrences.one_time import resolve_wall_clock
 from app.core.occurrences.passed_over import PassedOver, passed_over
 from app.core.occurrences.policy import DEFAULT_POLICY, DstPolicy, Fold, Gap
@@ -19,7 +22,7 @@ from app.core.occurrences.rfc3339 import parse_instant, wall_reading
 from app.core.occurrences.search import count_occurrences, latest_occurrence, next_occurrence, occurrences_after
 from app.core.occurrences.that_day import adjusted_that_day
 from app.core.occurrences.timing import ScheduleType, Timing, check_timing
-from app.core.occurrences.why import Why, nominal_days, why
+from app.core.occurrences.why import Why, why
 from app.core.occurrences.zones import tzdata_version
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "due_at",
     "latest_occurrence",
     "lost_times",
+    "moved_to_nothing",
     "next_occurrence",
     "nominal_days",
     "occurrences_after",

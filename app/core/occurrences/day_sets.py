@@ -5,6 +5,7 @@ A day is its proleptic ordinal (`date.toordinal`). A set answers for a whole yea
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from datetime import date
 
 from app.core.occurrences.instants import LAST_ORDINAL, year_length
@@ -70,6 +71,13 @@ class DaySet(ABC):
                 first -= length
                 days = self.in_year(year, first, length)
         return first + days.bit_length() - 1
+
+    def between(self, start: int, stop: int) -> Iterator[int]:
+        """The days of the set from `start` up to, not including, `stop`, one after the other."""
+        day = self.next_day(start)
+        while day is not None and day < stop:
+            yield day
+            day = self.next_day(day + 1)
 
     def count(self, start: int, stop: int) -> int:
         """How many days of the set lie from `start` up to, not including, `stop`."""

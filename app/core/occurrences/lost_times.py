@@ -43,13 +43,18 @@ def lost_near(timing: Timing, zone: Zone, second: int, *, at_it: bool) -> Iterat
     yield from _lost(timing, zone, near)
 
 
-def _lost(timing: Timing, zone: Zone, jumps: Iterable[_Lost]) -> Iterator[Adjustment]:
+def loses_times(timing: Timing) -> bool:
+    """Whether nothing fires for a time that a clock jumps over."""
     if timing.schedule_type is not ScheduleType.CRON:
+        return False
+    return timing.dst_policy.gap is Gap.SKIP or parse_cron(timing.cron_expression or "").wild
+
+
+def _lost(timing: Timing, zone: Zone, jumps: Iterable[_Lost]) -> Iterator[Adjustment]:
+    if not loses_times(timing):
         return
     expression = timing.cron_expression or ""
     wild = parse_cron(expression).wild
-    if not wild and timing.dst_policy.gap is not Gap.SKIP:
-        return
     cron = zoned_cron(expression, timing.timezone, timing.dst_policy, timing.days)
     for jump, start, stop in jumps:
         if not _within_bounds(timing, jump.at * 1000):

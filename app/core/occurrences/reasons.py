@@ -1,8 +1,8 @@
 """What comes between a rule and the instants at which it fires, each reason in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from app.core.occurrences.business_days import BusinessDays, OnDayOff
 from app.core.occurrences.clock_changes import Jump
@@ -22,6 +22,22 @@ class AdjustmentCause(StrEnum):
     """The clock, set back, shows a wall-clock time twice."""
     CALENDAR = "calendar"
     """The day is off, or on a weekend."""
+
+
+class Fate(Enum):
+    """What becomes of an occurrence that a day off moves, where it comes to lie."""
+
+    FIRES = auto()
+    BEFORE_START = auto()
+    AFTER_END = auto()
+    IN_GAP = auto()
+
+
+_BARS = {
+    Fate.BEFORE_START: ("is before start_at", "are before start_at"),
+    Fate.AFTER_END: ("is after end_at", "are after end_at"),
+    Fate.IN_GAP: ("does not exist", "do not exist"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +141,17 @@ def moved_to(days: BusinessDays, landing: int | None, *, count: int = 1, togethe
     fires = "it fires" if count == 1 else "they fire"
     own = ", together with that day's own" if together else ""
     return f"; {fires} on the {which} business day, {day_in_words(landing)}{own}."
+
+
+def moved_away(days: BusinessDays, landing: int, fates: Collection[Fate], *, count: int) -> str:
+    """The ending for days whose occurrences come to lie on another one, where each has one of these fates."""
+    subject, number = ("it", 0) if count == 1 else ("they", 1)
+    bars = " or ".join(words[number] for fate, words in _BARS.items() if fate in fates)
+    if Fate.FIRES in fates:
+        fires = moved_to(days, landing, count=count)
+        return f"{fires.removesuffix('.')}, except where {subject} {bars}." if bars else fires
+    where = f"to the {_RULES[days.on_day_off]} business day, {day_in_words(landing)}"
+    return f"; {subject} would move {where}, where {subject} {bars}, so that nothing fires."
 
 
 def _time_on_day(wall: int, day: int | None) -> str:

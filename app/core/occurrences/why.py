@@ -2,17 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from itertools import islice
+from datetime import datetime
 
 from app.core.clock import to_ms
-from app.core.occurrences import interval, reasons
+from app.core.occurrences import reasons
 from app.core.occurrences.adjustments import adjustments
-from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.clock_changes import showings
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import RuleDays
-from app.core.occurrences.daylight import ZonedCron, zoned_cron
+from app.core.occurrences.daylight import zoned_cron
 from app.core.occurrences.describe import describe
 from app.core.occurrences.instants import (
     DAY_SECONDS,
@@ -22,15 +19,15 @@ from app.core.occurrences.instants import (
     from_millisecond,
     from_second,
 )
-from app.core.occurrences.listed_days import business_day_set
 from app.core.occurrences.lost_times import lost_near
 from app.core.occurrences.mismatches import Mismatch, mismatches
+from app.core.occurrences.nominal import without_days
+from app.core.occurrences.on_days_off import days_off_at
 from app.core.occurrences.policy import Fold
 from app.core.occurrences.reasons import Adjustment, AdjustmentCause
-from app.core.occurrences.search import interval_grid, latest_occurrence, next_occurrence
+from app.core.occurrences.search import latest_occurrence, next_occurrence
 from app.core.occurrences.timing import ScheduleType, Timing
-from app.core.occurrences.wall_clock import WallClock
-from app.core.occurrences.words import HANDFUL, local_iso
+from app.core.occurrences.words import local_iso
 from app.core.occurrences.zones import Zone, load_zone
 
 
@@ -76,7 +73,7 @@ def why(timing: Timing, at: datetime) -> Why:
         fires=fires,
         rule_text=describe(timing),
         mismatches=() if named else mismatches(timing, instant),
-        not_there=tuple(_not_there(timing, zone, instant, fires=fires, named=named)),
+        not_there=tuple(dict.fromkeys(_not_there(timing, zone, instant, fires=fires, named=named))),
         adjustments=adjustments(timing, at) if fires else (),
         bound=_bound(timing, zone, instant),
         previous=latest_occurrence(timing, from_millisecond(before)) if before >= MIN_SECOND * 1000 else None,
@@ -92,43 +89,11 @@ def _bound(timing: Timing, zone: Zone, instant: int) -> str | None:
     return None
 
 
-def nominal_days(timing: Timing, at: datetime) -> tuple[date, ...]:
-    """The days that decide whether what a timing fires at an instant is off: those of the times that its rule names.
-
-    Mostly the one that the clock shows then; another one where a gap that reaches midnight moved the time.
-
-    Raises as `next_occurrence` does.
-    """
-    second = to_ms(at) // 1000
-    return tuple(date.fromordinal(ordinal) for ordinal in _ordinals(timing, load_zone(timing.timezone), second))
-
-
 def _is_named(timing: Timing, instant: int) -> bool:
     """Whether an expression would fire at an instant if it had no bounds and no day were off."""
     if timing.schedule_type is not ScheduleType.CRON or instant % 1000:
         return False
-    return _without_days(timing).last_until(instant // 1000) == instant // 1000
-
-
-def _without_days(timing: Timing) -> ZonedCron:
-    return zoned_cron(timing.cron_expression or "", timing.timezone, timing.dst_policy, None)
-
-
-def _ordinals(timing: Timing, zone: Zone, second: int) -> list[int]:
-    shown = (second + zone.offset_at(second)) // DAY_SECONDS
-    days = [shown]
-    if timing.schedule_type is ScheduleType.CRON:
-        days = list(_days_named(_without_days(timing), second)) or days
-    return [day + EPOCH_ORDINAL for day in days if 1 <= day + EPOCH_ORDINAL <= LAST_ORDINAL]
-
-
-def _days_named(cron: ZonedCron, second: int) -> Iterator[int]:
-    """The days, counted from the epoch, of the times that come to a UTC second."""
-    first, last = cron.nominal_at(second)
-    for day in range(first // DAY_SECONDS, last // DAY_SECONDS + 1):
-        found = cron.wall_clock.next_at(max(first, day * DAY_SECONDS))
-        if found is not None and found <= min(last, (day + 1) * DAY_SECONDS - 1):
-            yield day
+    return without_days(timing).last_until(instant // 1000) == instant // 1000
 
 
 def _not_there(timing: Timing, zone: Zone, instant: int, *, fires: bool, named: bool) -> Iterator[Adjustment]:
@@ -139,7 +104,7 @@ def _not_there(timing: Timing, zone: Zone, instant: int, *, fires: bool, named: 
     if not fires and instant % 1000 == 0:
         yield from _second_showing(timing, zone, second, wall)
     if not fires and timing.days is not None:
-        yield from _days_off(timing, timing.days, zone, second)
+        yield from days_off_at(timing, timing.days, zone, second)
     if named and not fires:
         # Beyond its bounds it is of no interest which of two showings it is.
         beyond = _bound(timing, zone, instant) is not None
@@ -151,45 +116,6 @@ def _not_there(timing: Timing, zone: Zone, instant: int, *, fires: bool, named: 
 
 def _unhindered(timing: Timing) -> Timing:
     return replace(timing, days=None, start_at=None, end_at=None)
-
-
-def _days_off(timing: Timing, days: BusinessDays, zone: Zone, second: int) -> Iterator[Adjustment]:
-    for ordinal in _ordinals(timing, zone, second):
-        if _is_dropped(days, ordinal):
-            times = list(islice(_times_on(timing, zone, ordinal), HANDFUL))
-            if times:
-                yield reasons.day_off(days, [ordinal], 1, times, _what_becomes(days, ordinal))
-
-
-def _is_dropped(days: BusinessDays, ordinal: int) -> bool:
-    """Whether what falls on a day does not fire on it."""
-    return not days.is_business_day(ordinal) if days.moves else days.is_off(ordinal)
-
-
-def _what_becomes(days: BusinessDays, ordinal: int) -> str:
-    if not days.moves:
-        return reasons.SKIPPED_ON_DAY_OFF
-    return reasons.moved_to(days, business_day_set(days).landing(ordinal))
-
-
-def _times_on(timing: Timing, zone: Zone, ordinal: int) -> Iterator[int]:
-    """The times of a day at which a rule would fire if the day were as any other."""
-    start = (ordinal - EPOCH_ORDINAL) * DAY_SECONDS
-    if timing.schedule_type is ScheduleType.CRON:
-        fields = parse_cron(timing.cron_expression or "")
-        walls = WallClock(fields, RuleDays(fields.days)).between(start, start + DAY_SECONDS)
-        yield from (wall - start for wall in walls)
-    elif timing.schedule_type is ScheduleType.INTERVAL:
-        grid = interval_grid(timing)
-        found = interval.next_after(grid, zone.first_showing(start) * 1000 - 1)
-        while found is not None and 0 <= found // 1000 + zone.offset_at(found // 1000) - start < DAY_SECONDS:
-            yield found // 1000 + zone.offset_at(found // 1000) - start
-            found = interval.next_after(grid, found)
-    elif timing.scheduled_time is not None:
-        scheduled = to_ms(timing.scheduled_time) // 1000
-        time = scheduled + zone.offset_at(scheduled) - start
-        if 0 <= time < DAY_SECONDS:
-            yield time
 
 
 def _second_showing(timing: Timing, zone: Zone, second: int, wall: int) -> Iterator[Adjustment]:
