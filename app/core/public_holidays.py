@@ -6,6 +6,7 @@ English, because without a language the package would take that of the machine i
 
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from app.core.calendars import Days, Fill, Holidays
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 100
 MAX_YEARS = 50
 _LANGUAGE = "en_US"
+_ALSO_CALLED = {
+    "america": "US",
+    "britain": "GB",
+    "czechrepublic": "CZ",
+    "el": "GR",
+    "england": "GB",
+    "greatbritain": "GB",
+    "holland": "NL",
+    "korea": "KR",
+    "turkiye": "TR",
+    "uae": "AE",
+}
+"""What the package does not know that people write; `el` is what the European Union does."""
 _NEAR, _REGIONS_NAMED = 8, 20
 
 
@@ -68,12 +82,32 @@ def _check_country(country: str) -> None:
     codes = list_supported_countries(include_aliases=False)
     if country in codes:
         return
+    named = "countries are named by ISO 3166-1 codes of two letters"
+    meant = _codes().get(_letters(country))
+    if meant is not None and meant in codes:
+        raise InvalidScheduleException.of("fill.country", f"fill.country {quoted(country)}: {named}; write '{meant}'")
     near = get_close_matches(country.upper()[:3], codes, n=_NEAR, cutoff=0.5) or sorted(codes)[:_NEAR]
     raise InvalidScheduleException.of(
         "fill.country",
-        f"fill.country {quoted(country)}: no country of which holidays are known; countries are named by ISO 3166-1 "
-        f"codes of two letters, such as {', '.join(near)}",
+        f"fill.country {quoted(country)}: no country of which holidays are known; {named}, such as {', '.join(near)}",
     )
+
+
+@lru_cache(maxsize=1)
+def _codes() -> dict[str, str]:
+    """The code of a country by what else it is called: its name, its three letters, what people write."""
+    from holidays.registry import COUNTRIES
+
+    codes = {
+        _letters(called): code
+        for module, (name, code, *others) in COUNTRIES.items()
+        for called in (module, name, code, *others)
+    }
+    return _ALSO_CALLED | codes
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
 
 
 def _no_region(country: str, region: str, known: "HolidayBase") -> InvalidScheduleException:

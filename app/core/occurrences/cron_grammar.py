@@ -133,6 +133,7 @@ def _read(expression: str) -> CronSource:
     if not all(" " <= character <= "~" or character == "\t" for character in expression):
         raise _Refused("only printable ASCII characters, spaces and tabs are allowed")
     texts = expression.split()
+    _check_blanks(texts)
     if texts and texts[0].startswith("@"):
         texts = _read_alias(texts)
     if len(texts) == 7:
@@ -153,6 +154,18 @@ def _read(expression: str) -> CronSource:
         wild=any(text.startswith("*") for text in clock),
         either=not any(text.startswith(("*", "?")) for text in (texts[3], texts[5])),
     )
+
+
+def _check_blanks(texts: list[str]) -> None:
+    """Refuse a zone before the fields, and a list with blanks in it, which would be read as more fields than it is."""
+    if texts and (zone := re.match(r"(?:CRON_)?TZ=(.*)", texts[0], re.IGNORECASE)):
+        instead = f"; leave it out, and give timezone '{zone[1]}'" if zone[1] else ""
+        raise _Refused(f"'{texts[0]}' is no field: a zone is given as timezone{instead}")
+    closed = re.sub(r" ?, ?", ",", " ".join(texts))
+    items = [item for text in closed.split() for item in text.split(",")]
+    # Else something other than the blank is wrong as well.
+    if len(closed.split()) in (5, 6) and len(closed.split()) != len(texts) and all(items):
+        raise _Refused(f"there is no blank before or after the comma of a list: write '{closed}'")
 
 
 def _check_order(texts: list[str]) -> None:

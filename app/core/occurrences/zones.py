@@ -4,6 +4,7 @@ Only the package counts, never the machine's own zone files, so that every proce
 is read once and kept as integers; no file is opened on the way of a firing.
 """
 
+import re
 from array import array
 from bisect import bisect_right
 from functools import cached_property, lru_cache
@@ -20,6 +21,28 @@ CYCLE = 146_097 * 86_400  # 400 years: the Gregorian calendar, weekdays and year
 END = BASE + CYCLE
 _BEGINNING = -(10**12)
 _LONGEST_NAME = 64
+_EXAMPLES = "examples are 'UTC', 'Europe/Berlin', 'America/New_York'"
+_OFFSET = re.compile(r"Z|(?:UTC|GMT)? ?([+-])([0-9]{1,2})(?::?([0-9]{2}))?", re.IGNORECASE)
+PLACES = {
+    "AEDT": "Australia/Sydney",
+    "AEST": "Australia/Sydney",
+    "BST": "Europe/London",
+    "CDT": "America/Chicago",
+    "CEST": "Europe/Berlin",
+    "CST": "America/Chicago",
+    "EDT": "America/New_York",
+    "EEST": "Europe/Athens",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "KST": "Asia/Seoul",
+    "MDT": "America/Denver",
+    "MSK": "Europe/Moscow",
+    "NZDT": "Pacific/Auckland",
+    "NZST": "Pacific/Auckland",
+    "PDT": "America/Los_Angeles",
+    "PST": "America/Los_Angeles",
+}
+"""For abbreviations that are no names of zones, one of the places whose clocks are said to show them."""
 
 
 class Zone:
@@ -120,10 +143,43 @@ def load_zone(name: str) -> Zone:
     # Looked up in the list, and only then opened: a name is never made into a path unseen.
     known = _names().get(name.lower()) if len(name) <= _LONGEST_NAME else None
     if known is None:
-        raise _refusal(name, "no such IANA time zone; examples are 'UTC', 'Europe/Berlin', 'America/New_York'")
+        raise _refusal(name, f"no such IANA time zone; {_meant(name) if len(name) <= _LONGEST_NAME else _EXAMPLES}")
     if known != name:
         raise _refusal(name, f"names of zones keep their capitals: write '{known}'")
     return Zone(name, files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes())
+
+
+@lru_cache(maxsize=1)
+def _by_last_part() -> dict[str, list[str]]:
+    """The names by what stands after their last slash, in small letters."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(_names().values()):
+        if "/" in name:
+            found.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+    return found
+
+
+def _meant(name: str) -> str:
+    """What to write for a city, an offset or an abbreviation."""
+    if offset := _OFFSET.fullmatch(name):
+        return _of_offset(offset[1] or "", int(offset[2] or 0), int(offset[3] or 0))
+    if ends_so := _by_last_part().get(name.rpartition("/")[2].lower().replace(" ", "_")):
+        return f"write {' or '.join(map(repr, ends_so))}"
+    if place := PLACES.get(name.upper()):
+        return f"an abbreviation names no place, as '{place}' does"
+    return _EXAMPLES
+
+
+def _of_offset(sign: str, hours: int, minutes: int) -> str:
+    if not hours and not minutes:
+        return "write 'UTC'"
+    if minutes or hours > (12 if sign == "-" else 14):
+        return (
+            "a fixed offset is whole hours, from 'Etc/GMT-14' (ahead of UTC) to 'Etc/GMT+12' (behind it); name a place "
+            "for any other, as 'Asia/Kolkata'"
+        )
+    inverted, side = ("+", "behind") if sign == "-" else ("-", "ahead of")
+    return f"'Etc/GMT{inverted}{hours}' is {hours} hour{'s' if hours > 1 else ''} {side} UTC: its sign is inverted"
 
 
 def tzdata_version() -> str:

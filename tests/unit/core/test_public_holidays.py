@@ -58,7 +58,14 @@ def test_a_release_is_named() -> None:
     [
         (Fill("XX", None, 2026, 2026), "fill.country", ["two letters"]),
         (Fill("de", None, 2026, 2026), "fill.country", ["DE"]),
-        (Fill("Germany", None, 2026, 2026), "fill.country", ["GE"]),
+        (Fill("Germany", None, 2026, 2026), "fill.country", ["two letters; write 'DE'"]),
+        (Fill("DEU", None, 2026, 2026), "fill.country", ["write 'DE'"]),
+        (Fill("UK", None, 2026, 2026), "fill.country", ["write 'GB'"]),
+        (Fill("uk", None, 2026, 2026), "fill.country", ["write 'GB'"]),
+        (Fill("England", None, 2026, 2026), "fill.country", ["write 'GB'"]),
+        (Fill("EL", None, 2026, 2026), "fill.country", ["write 'GR'"]),
+        (Fill("Hong Kong", None, 2026, 2026), "fill.country", ["write 'HK'"]),
+        (Fill("United States", None, 2026, 2026), "fill.country", ["write 'US'"]),
         (Fill("DE", "Bayern", 2026, 2026), "fill.region", ["BY"]),
         (Fill("DE", "bx", 2026, 2026), "fill.region", ["BB", "BE", "BW", "BY"]),
         (Fill("FJ", "X", 2026, 2026), "fill.region", ["leave region out"]),
@@ -73,6 +80,18 @@ def test_what_is_not_known_is_refused_with_what_would_be_right(fill: Fill, field
     (problem,) = refused.value.errors
     assert problem.field == field
     assert all(hint in problem.message for hint in hints), problem.message
+
+
+def test_a_country_is_told_its_code_by_every_name_that_the_package_has_for_it() -> None:
+    from holidays import list_supported_countries
+    from holidays.registry import COUNTRIES
+
+    codes = list_supported_countries(include_aliases=False)
+    for _, code, *others in COUNTRIES.values():
+        assert code in codes
+        for name in others:
+            with pytest.raises(InvalidScheduleException, match=f"write '{code}'$"):
+                public_holidays(Fill(name, None, 2026, 2026))
 
 
 _WITHOUT_HOLIDAYS = {"BV", "HM", "IO", "UA"}

@@ -21,6 +21,7 @@ from app.core.occurrences import (
     describe,
     next_occurrence,
 )
+from app.core.occurrences.zones import PLACES, load_zone
 
 from .brute_force import cron, examples
 
@@ -75,6 +76,16 @@ def _refusal(timing: Timing) -> InvalidScheduleException:
         ("1,,2 * * * *", "minute has an empty item"),
         (", * * * *", "minute has an empty item"),
         ("1, * * * *", "minute has an empty item"),
+        ("1, 2 * * * *", "there is no blank before or after the comma of a list: write '1,2 * * * *'"),
+        ("1 ,\t2 , 3 * * * *", "write '1,2,3 * * * *'"),
+        ("0 0 * * MON, FRI", "write '0 0 * * MON,FRI'"),
+        ("0 0 0 1, 15 * *", "write '0 0 0 1,15 * *'"),
+        ("1, ,2 * * * *", "second has an empty item"),
+        ("CRON_TZ=UTC 0 0 * * *", ("'CRON_TZ=UTC' is no field: a zone is given as timezone; leave it out, and give "
+         "timezone 'UTC'")),
+        ("tz=Europe/Berlin 0 0 12 * * *", "leave it out, and give timezone 'Europe/Berlin'"),
+        ("TZ=UTC @daily", "leave it out, and give timezone 'UTC'"),
+        ("TZ= 0 0 * * *", "'TZ=' is no field: a zone is given as timezone"),
         ("-5 * * * *", "minute '-5' is not valid"),
         ("+5 * * * *", "minute '+5' is not valid"),
         ("5- * * * *", "minute '5-' is not valid"),
@@ -240,6 +251,48 @@ def test_a_name_that_is_no_zone_is_refused(name: str) -> None:
     assert "no such IANA time zone" in error.message or "write 'UTC'" in error.message
     assert len(error.message) < 400
     error.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("Berlin", "write 'Europe/Berlin'"),
+        ("berlin", "write 'Europe/Berlin'"),
+        ("Germany/Berlin", "write 'Europe/Berlin'"),
+        ("New York", "write 'America/New_York'"),
+        ("Louisville", "write 'America/Kentucky/Louisville' or 'America/Louisville'"),
+        ("+01:00", "'Etc/GMT-1' is 1 hour ahead of UTC: its sign is inverted"),
+        ("UTC+1", "'Etc/GMT-1' is 1 hour ahead of UTC: its sign is inverted"),
+        ("gmt-05", "'Etc/GMT+5' is 5 hours behind UTC: its sign is inverted"),
+        ("-1100", "'Etc/GMT+11' is 11 hours behind UTC"),
+        ("+00:00", "write 'UTC'"),
+        ("Z", "write 'UTC'"),
+        ("+05:30", "a fixed offset is whole hours, from 'Etc/GMT-14' (ahead of UTC) to 'Etc/GMT+12' (behind it)"),
+        ("UTC+15", "a fixed offset is whole hours, from 'Etc/GMT-14' (ahead of UTC) to 'Etc/GMT+12' (behind it)"),
+        ("CEST", "an abbreviation names no place, as 'Europe/Berlin' does"),
+        ("pdt", "an abbreviation names no place, as 'America/Los_Angeles' does"),
+        ("XYZT", "examples are 'UTC', 'Europe/Berlin'"),
+        ("Mars/Base", "examples are 'UTC', 'Europe/Berlin'"),
+    ],
+)
+def test_what_is_written_for_a_zone_is_answered_with_its_name(name: str, advice: str) -> None:
+    detail = _refusal(cron("* * * * *", name)).detail
+    assert detail.startswith(f"timezone '{name}': no such IANA time zone; ")
+    assert advice in detail
+
+
+@settings(max_examples=examples(60))
+@given(st.sampled_from(("", "UTC", "GMT")), st.integers(-12, 14).filter(bool), st.sampled_from((":00", "00", "")))
+def test_the_zone_that_is_named_for_an_offset_has_that_offset(prefix: str, hours: int, minutes: str) -> None:
+    detail = _refusal(cron("* * * * *", f"{prefix}{'-' if hours < 0 else '+'}{abs(hours):02}{minutes}")).detail
+    named = re.findall(r"'(Etc/GMT[^']+)'", detail)
+    assert [load_zone(name).offset_at(0) for name in named] == [hours * 3600]
+
+
+def test_every_place_that_an_abbreviation_is_answered_with_is_a_zone() -> None:
+    for abbreviation, place in PLACES.items():
+        assert f"'{place}'" in _refusal(cron("* * * * *", abbreviation)).detail
+        assert load_zone(place).name == place
 
 
 @pytest.mark.parametrize(
