@@ -145,7 +145,7 @@ def _during(second: str, minute: str, hour: str) -> tuple[str, str, str]:
     minutes = hours = ""
     if not second.isdigit() and every and minute != "*" and "-" not in minute:
         minutes, minute = f", during {_minutes(minute)}", "*"
-    if (minutes and hour != "*") or "," in hour or (every and "/" in hour):
+    if (minutes and hour != "*") or "," in hour or ("/" in hour and (every or minute == "*" or "/" in minute)):
         hours, hour = _hours(hour, within=bool(minutes)), "*"
     return minute, hour, minutes + hours
 

@@ -1,15 +1,18 @@
 """A timing in words."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
 
 from app.core.occurrences import BusinessDays, OnDayOff, ScheduleType, Timing, describe
+from app.core.occurrences.cron_fields import parse_cron
 
-from .brute_force import Expression, cron, daily_expressions, examples, expressions
+from .brute_force import Expression, OfDates, Plain, cron, daily_expressions, examples, expressions
+from .read_words import runs_a_day
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,15 @@ from .brute_force import Expression, cron, daily_expressions, examples, expressi
         ("*/10 15-45 */2 * * *", "Every 10 seconds, minutes 15 to 45 past the hour, during every 2nd hour from 00:00"),
         ("0,30 */4 * * *", "At 0 and 30 minutes past the hour, every 4 hours"),
         ("30 */5 * * * *", "At 30 seconds past the minute, every 5 minutes"),
+        ("15,45 * */3 * * *", "At 15 and 45 seconds past the minute, during every 3rd hour from 00:00"),
+        ("10-20 * 2/6 * * *", "Seconds 10 to 20 past the minute, during every 6th hour from 02:00"),
+        ("30 * */3 * * *", "At 30 seconds past the minute, during every 3rd hour from 00:00"),
+        ("30 */15 */3 * * *", "At 30 seconds past the minute, every 15 minutes, during every 3rd hour from 00:00"),
+        (
+            "5/25 */15 */3 * * *",
+            "At 5, 30 and 55 seconds past the minute, every 15 minutes, during every 3rd hour from 00:00",
+        ),
+        ("15,45 30 */3 * * *", "At 15 and 45 seconds past the minute, at 30 minutes past the hour, every 3 hours"),
         # A time of day is named only where it fires; few of them one by one.
         ("15 30 9,17 * * *", "At 09:30:15 and 17:30:15"),
         ("14 42 */7 * * *", "At 00:42:14, 07:42:14, 14:42:14 and 21:42:14"),
@@ -233,6 +245,27 @@ def test_a_time_of_day_is_named_only_where_it_fires(expression: Expression) -> N
         assert int(hour) in expression.hour.matches, words
         assert int(minute) in expression.minute.matches, words
         assert int(at_second or 0) in second, words
+
+
+def test_the_words_for_every_form_of_the_time_of_day_say_as_many_runs_as_there_are() -> None:
+    seconds = ("0", "30", "*", "*/10", "*/7", "10-20", "15,45", "5/25", "2/6", "0-20,30-40/3")
+    minutes = ("0", "30", "*", "*/15", "*/7", "10-20", "15,45", "5/25", "1/2", "0-20,30-50")
+    hours = ("0", "9", "*", "*/3", "*/5", "9-17", "9,17", "2/6", "0-10,12-23")
+    for expression in map(" ".join, product(seconds, minutes, hours)):
+        fields = parse_cron(f"{expression} * * *")
+        runs = fields.seconds.bit_count() * fields.minutes.bit_count() * fields.hours.bit_count()
+        words = describe(cron(f"{expression} * * *"))
+        assert runs_a_day(words) == runs, f"{expression}: {words}"
+
+
+@settings(max_examples=examples(500))
+@given(expressions(seconds=True) | expressions(seconds=False))
+def test_the_words_for_a_time_of_day_say_as_many_runs_as_there_are(expression: Expression) -> None:
+    always = OfDates("*", lambda _: True)
+    daily = replace(expression, day=always, weekday=always, month=Plain("*", frozenset(range(1, 13))))
+    seconds = 1 if daily.second is None else len(daily.second.matches)
+    words = describe(cron(daily.text))
+    assert runs_a_day(words) == seconds * len(daily.minute.matches) * len(daily.hour.matches), words
 
 
 @settings(max_examples=examples(500))
