@@ -19,7 +19,7 @@ from app.core.errors import (
 from app.core.execution import Reason
 from app.core.firing import Waiting
 from app.core.notices import of_pause
-from app.core.occurrences import BusinessDays
+from app.core.occurrences import BusinessDays, never_occurs
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.days import shared_calendars
 from app.service.definitions import check_instant, same, to_milliseconds
@@ -57,8 +57,8 @@ async def change(
     A definition that is equal to the stored one changes nothing, not even the revision. A paused schedule stays
     paused, whatever changes.
 
-    Raises what `locked` and `edit` raise, InvalidScheduleException for an instant in the past and for a calendar that
-    there is not, NameTakenException.
+    Raises what `locked` and `edit` raise, InvalidScheduleException for an instant in the past, for an expression that
+    never occurs and for a calendar that there is not, NameTakenException.
     """
     current = await locked(work, schedule_id, expected_revision)
     definition = to_milliseconds(edit(current))
@@ -67,10 +67,12 @@ async def change(
         return current
     calendars = await shared_calendars(work, [definition.calendars])
     days = calendars.days(definition.calendars)
-    now = work.now()
+    timing, now = definition.timing(current.created_at, days), work.now()
     new_instant = definition.scheduled_time != current.definition.scheduled_time
     if new_instant or definition.calendars != current.definition.calendars:
-        check_instant(definition.timing(current.created_at, days), now, new=new_instant)
+        check_instant(timing, now, new=new_instant)
+    if _named(definition) != _named(current.definition) and (never := never_occurs(timing, now)) is not None:
+        raise never
     life = await _life_after_change(work, current, definition, days, now)
     await revisions.keep(work.connection, current, now=now)
     changed = await schedules.replace(work.connection, current, definition, days, life)
@@ -79,6 +81,11 @@ async def change(
     work.look_at(changed)
     await _audit(work, "schedule_update", current, changed, reason=None, at=now)
     return changed
+
+
+def _named(definition: Definition) -> tuple[object, ...]:
+    """What decides whether an expression occurs at all."""
+    return definition.cron_expression, definition.timezone, definition.dst_policy
 
 
 async def pause(work: Work, schedule_id: UUID, reason: str | None, expected_revision: int | None = None) -> Schedule:

@@ -6,7 +6,16 @@ from typing import Any
 
 from app.core.clock import truncate_to_ms
 from app.core.errors import InvalidScheduleException
-from app.core.occurrences import OnDayOff, ScheduleType, Timing, check_timing, next_occurrence
+from app.core.occurrences import (
+    OnDayOff,
+    ScheduleType,
+    Timing,
+    check_timing,
+    lost_times,
+    moved_to_nothing,
+    never_occurs,
+    next_occurrence,
+)
 from app.core.schedule import Definition
 from app.core.target import Target
 
@@ -38,10 +47,8 @@ def instant_of(timing: Timing) -> datetime | None:
     return next_occurrence(timing, _BEFORE_ALL)
 
 
-def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
+def check_days(timing: Timing) -> None:
     """Refuse days that do not go with the timing, and a one-time whose day is off and stays so.
-
-    Where it is `new`, one that lies more than a minute past is refused too.
 
     Raises InvalidScheduleException.
     """
@@ -49,32 +56,49 @@ def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
         # What several calendars come to together is only known here.
         check_timing(timing)
     asked = timing.scheduled_time
-    if asked is None:
-        return
-    said = f"scheduled_time '{asked.isoformat()}'"
-    instant = instant_of(timing)
-    if instant is None:
+    if asked is not None and instant_of(timing) is None:
         skipped = timing.days is not None and timing.days.on_day_off is OnDayOff.SKIP
         why = "and on_day_off is 'skip'" if skipped else "and there is no business day that it could move to"
-        raise InvalidScheduleException.of("scheduled_time", f"{said}: its day is off in the calendars, {why}")
-    if new and instant < now - LATE_ACCEPTANCE:
+        said = f"scheduled_time '{asked.isoformat()}': its day is off in the calendars, {why}"
+        raise InvalidScheduleException.of("scheduled_time", said)
+
+
+def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
+    """Refuse what `check_days` refuses and, where it is `new`, a one-time that lies more than a minute past.
+
+    Raises InvalidScheduleException.
+    """
+    check_days(timing)
+    asked = timing.scheduled_time
+    instant = None if asked is None else instant_of(timing)
+    if asked is not None and instant is not None and new and instant < now - LATE_ACCEPTANCE:
         moved = "" if instant == asked else f" moves to '{instant.isoformat()}', which"
-        raise InvalidScheduleException.of("scheduled_time", f"{said}{moved} is in the past")
+        raise InvalidScheduleException.of(
+            "scheduled_time", f"scheduled_time '{asked.isoformat()}'{moved} is in the past"
+        )
 
 
 def nothing_left(definition: Definition, timing: Timing, now: datetime) -> InvalidScheduleException:
     """The refusal of a new schedule that would never fire."""
-    if timing.days is not None and next_occurrence(replace(timing, days=None), now) is not None:
-        return InvalidScheduleException.of("calendars", "calendars: no occurrence is left on a day that is not off")
+    on_all_days, last = replace(timing, days=None), definition.end_at or _AFTER_ALL
+    if timing.days is not None and next_occurrence(on_all_days, now) is not None:
+        moved = next(moved_to_nothing(timing, now, last), None)
+        why = " on a day that is not off" if moved is None else f": {moved.text}"
+        return InvalidScheduleException.of("calendars", f"calendars: no occurrence is left{why}")
+    if (never := never_occurs(timing, now)) is not None:
+        return never
     if definition.end_at is not None:
+        lost = next(lost_times(on_all_days, max(now, definition.start_at or now), last), None)
+        why = "" if lost is None else f": {lost.text}"
         return InvalidScheduleException.of(
-            "end_at", f"end_at '{definition.end_at.isoformat()}': no occurrence is left up to it"
+            "end_at", f"end_at '{definition.end_at.isoformat()}': no occurrence is left up to it{why}"
         )
     field = "cron_expression" if definition.schedule_type is ScheduleType.CRON else "start_at"
     return InvalidScheduleException.of(field, f"{field}: no occurrence is left before the year 10000")
 
 
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+_AFTER_ALL = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def _same_body(one: Target | None, other: Target | None) -> bool:

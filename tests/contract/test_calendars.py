@@ -402,3 +402,39 @@ async def test_in_an_atomic_batch_an_unknown_calendar_refuses_all(client: httpx.
     answer = await client.post(f"{SCHEDULES}/batch", json={"schedules": schedules})
     assert (answer.status_code, fields_of(answer.json())) == (400, ["calendars.names"])
     assert await records() == before
+
+
+REFUSED = [
+    (
+        {"cron_expression": "0 12 * * *", "calendars": {"names": ["firm", "rest"], "on_day_off": "next_business_day"}},
+        "calendars",
+        "together their weekends are all seven days of the week",
+    ),
+    (
+        {
+            "schedule_type": "one_time",
+            "cron_expression": None,
+            "scheduled_time": "2037-12-25T12:00:00Z",
+            "calendars": {"names": ["firm"], "on_day_off": "skip"},
+        },
+        "scheduled_time",
+        "its day is off in the calendars, and on_day_off is 'skip'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "field", "problem"), REFUSED)
+async def test_a_preview_refuses_what_a_create_does_once_the_days_are_known(
+    client: httpx.AsyncClient, fields: dict[str, Any], field: str, problem: str
+) -> None:
+    await make(client, days_off=["2037-12-25"], weekend=["MON", "TUE", "WED"])
+    await make(client, name="rest", weekend=["THU", "FRI", "SAT", "SUN"])
+    body = {name: value for name, value in cron(**fields).items() if value is not None}
+    created = await client.post(SCHEDULES, json=body)
+    body.pop("workflow_id")
+    previewed = await client.post(PREVIEW, json=body)
+    assert (created.status_code, previewed.status_code) == (400, 400)
+    assert created.json()["errors"] == previewed.json()["errors"]
+    (error,) = previewed.json()["errors"]
+    assert error["field"] == field
+    assert problem in error["message"]

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract.calls import SCHEDULES, Records, create, fields_of
+from tests.contract.calls import SCHEDULES, Records, create, cron, fields_of
 
 PREVIEW = f"{SCHEDULES}/preview"
 NOON = {"schedule_type": "cron", "cron_expression": "0 12 * * MON-FRI", "timezone": "America/New_York"}
@@ -174,6 +174,60 @@ async def test_a_bad_preview_is_refused(
     answer = await client.post(PREVIEW, json=body)
     assert answer.status_code == status, answer.text
     assert sorted(fields_of(answer.json())) == fields
+
+
+JUMPS = "in Europe/Berlin, where the clock jumps from 02:00 to 03:00"
+
+
+@pytest.mark.parametrize(
+    ("timing", "problem"),
+    [
+        ({"cron_expression": "*/30 2 * 3 SUNL"}, "'0-59/30 2 * 3 SUNL' fires at the first instant after"),
+        ({"cron_expression": "30 2 * 3 SUNL", "dst_policy": {"gap": "skip"}}, "with dst_policy gap 'after' it fires"),
+        ({"cron_expression": "*/30 2 * 3 SUNL", "end_at": "2037-12-01T00:00:00Z"}, "'0-59/30 2 * 3 SUNL' fires"),
+    ],
+)
+async def test_what_the_clocks_always_jump_over_is_refused_by_preview_create_and_change_in_the_same_words(
+    client: httpx.AsyncClient, timing: dict[str, Any], problem: str
+) -> None:
+    body = {"schedule_type": "cron", "timezone": "Europe/Berlin", **timing}
+    stored = await create(client, timezone="Europe/Berlin")
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    answers = [
+        await client.post(PREVIEW, json=body),
+        await client.post(SCHEDULES, json=cron(**body)),
+        await client.patch(path, json=timing),
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    messages = {(error["field"], error["message"]) for answer in answers for error in answer.json()["errors"]}
+    assert {field for field, _ in messages} == {"cron_expression"}
+    (message,) = {message for _, message in messages}
+    assert JUMPS in message
+    assert problem in message
+    # The end of the calendar is no gap, nor is a time that has its occurrences before it.
+    late = {"schedule_type": "cron", "cron_expression": "*/30 2 * 3 SUNL", "timezone": "Europe/Berlin"}
+    for start in ("1950-01-01T00:00:00Z", "9999-12-31T00:00:00Z"):
+        assert (await client.post(PREVIEW, json=late | {"start": start})).status_code == 200
+
+
+async def test_a_create_that_leaves_no_occurrence_says_what_took_it(client: httpx.AsyncClient) -> None:
+    gap = {"cron_expression": "*/30 2 28 3 *", "timezone": "Europe/Berlin", "end_at": "2027-03-29T00:00:00Z"}
+    refused = await client.post(SCHEDULES, json=cron(**gap))
+    assert fields_of(refused.json()) == ["end_at"]
+    assert f"no occurrence is left up to it: 02:00 and 02:30 do not exist on 2027-03-28 {JUMPS}" in refused.text
+    made = await client.post(PREVIEW.replace("schedules/preview", "calendars"), json={"name": "firm"})
+    assert made.status_code == 201, made.text
+    moved = {
+        "cron_expression": "0 9 27 3 *",
+        "end_at": "2027-03-28T00:00:00Z",
+        "calendars": {"names": ["firm"], "on_day_off": "next_business_day"},
+    }
+    refused = await client.post(SCHEDULES, json=cron(**moved))
+    assert fields_of(refused.json()) == ["calendars"]
+    assert (
+        "no occurrence is left: Saturday 2027-03-27 is on the weekend; it would move to the next business day, Monday "
+        "2027-03-29, where it is after end_at, so that nothing fires."
+    ) in refused.text
 
 
 async def test_a_stored_schedule_says_when_it_fires_next(client: httpx.AsyncClient) -> None:

@@ -26,10 +26,12 @@ from app.core.occurrences import (
     Timing,
     adjustments,
     describe,
+    never_occurs,
     occurrences_after,
     reading_adjusted,
     wall_reading,
 )
+from app.service.definitions import check_days
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
 
@@ -50,8 +52,13 @@ async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     timing, start = parts.timings.preview(body, parts.services.clock.now())
     days = await parts.services.calendars.days(caller, calendar_use(body.calendars))
     timing = replace(timing, days=days)
+    # What the calendars come to together was not known when the timing was read.
+    check_days(timing)
+    occurrences = occurrences_after(timing, start, body.count)
+    if not occurrences and (never := never_occurs(timing, start)) is not None:
+        raise never
     read = None if body.scheduled_time is None else wall_reading(body.scheduled_time)
-    return _answer(timing, occurrences_after(timing, start, body.count), read)
+    return _answer(timing, occurrences, read)
 
 
 @router.get(

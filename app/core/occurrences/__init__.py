@@ -12,6 +12,7 @@ from app.core.occurrences.describe import describe
 from app.core.occurrences.jitter import due_at
 from app.core.occurrences.lost_times import lost_times
 from app.core.occurrences.mismatches import Mismatch
+from app.core.occurrences.never import never_occurs
 from app.core.occurrences.nominal import nominal_days
 from app.core.occurrences.on_days_off import moved_to_nothing
 from app.core.occurrences.one_time import resolve_wall_clock
@@ -48,6 +49,7 @@ __all__ = [
     "latest_occurrence",
     "lost_times",
     "moved_to_nothing",
+    "never_occurs",
     "next_occurrence",
     "nominal_days",
     "occurrences_after",
