@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 
 from app.core.clock import to_ms
@@ -9,7 +10,7 @@ from app.core.occurrences import reasons
 from app.core.occurrences.business_days import BusinessDays
 from app.core.occurrences.clock_changes import jumps_near, showings
 from app.core.occurrences.cron_fields import parse_cron
-from app.core.occurrences.day_sets import DaySet, RuleDays
+from app.core.occurrences.day_sets import RuleDays
 from app.core.occurrences.daylight import zoned_cron
 from app.core.occurrences.instants import (
     DAY_SECONDS,
@@ -65,10 +66,9 @@ def _of_cron(timing: Timing, second: int, told_of_another: bool, hypothetical: b
     first, wall = cron.nominal_at(second)
     walls = [wall] if first == wall else list(islice(cron.wall_clock.between(first, wall + 1), HANDFUL))
     if timing.days is not None and timing.days.moves:
-        rule = RuleDays(parse_cron(timing.cron_expression or "").days)
         for day in sorted({wall // DAY_SECONDS for wall in walls}):
             times = [wall % DAY_SECONDS for wall in walls if wall // DAY_SECONDS == day]
-            yield from _moved_onto(timing.days, rule, day + EPOCH_ORDINAL, times)
+            yield from _moved_onto(timing.days, timing.cron_expression or "", day + EPOCH_ORDINAL, times)
     jumped_over = [jumped for jumped in walls if jumped < wall]
     if jumped_over:
         count = cron.wall_clock.count(first, wall)
@@ -78,19 +78,21 @@ def _of_cron(timing: Timing, second: int, told_of_another: bool, hypothetical: b
         yield from _in_fold(timing, zone, wall, second, told_of_another)
 
 
-def _moved_onto(days: BusinessDays, rule: DaySet, ordinal: int, times: Sequence[int]) -> Iterator[Adjustment]:
+def _moved_onto(days: BusinessDays, expression: str, ordinal: int, times: Sequence[int]) -> Iterator[Adjustment]:
     """The days of the rule whose occurrences fire on this one instead."""
-    origin = business_day_set(days).landed_from(ordinal)
-    count = rule.count(origin.start, origin.stop)
-    if not count:
-        return
-    named: list[int] = []
-    day = rule.next_day(origin.start)
-    while day is not None and day < origin.stop and len(named) < HANDFUL:
-        named.append(day)
-        day = rule.next_day(day + 1)
-    ending = reasons.moved_to(days, ordinal, count=count, together=rule.holds(ordinal))
-    yield reasons.day_off(days, named, count, times, ending)
+    named, count, together = _days_moved_onto(days, expression, ordinal)
+    if count:
+        ending = reasons.moved_to(days, ordinal, count=count, together=together)
+        yield reasons.day_off(days, named, count, times, ending)
+
+
+# A preview asks for each of a hundred occurrences of one day, onto which the days of a century may be moved.
+@lru_cache(maxsize=256)
+def _days_moved_onto(days: BusinessDays, expression: str, ordinal: int) -> tuple[tuple[int, ...], int, bool]:
+    """The first few days that are moved to one, how many there are, and whether the rule names that day itself."""
+    rule, origin = RuleDays(parse_cron(expression).days), business_day_set(days).landed_from(ordinal)
+    named = tuple(islice(rule.between(origin.start, origin.stop), HANDFUL))
+    return named, rule.count(origin.start, origin.stop) if named else 0, rule.holds(ordinal)
 
 
 def _of_one_time(timing: Timing, scheduled: datetime, second: int, told_of_another: bool) -> Iterator[Adjustment]:

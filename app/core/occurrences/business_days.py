@@ -115,15 +115,18 @@ class BusinessDays:
 
     def ranges_off(self) -> list[tuple[int, int]]:
         """The days off as ranges of ordinals: those listed, less those worked."""
-        found = []
+        found: list[tuple[int, int]] = []
+        worked, index = self.days_worked, 0
         for first, last in self.days_off:
-            start = first
-            for worked_first, worked_last in _from(self.days_worked, first):
-                if worked_first > last:
-                    break
+            while index < len(worked) and worked[index][1] < first:
+                index += 1
+            start, within = first, index
+            while within < len(worked) and worked[within][0] <= last:
+                worked_first, worked_last = worked[within]
                 if start < worked_first:
                     found.append((start, worked_first - 1))
                 start = max(start, worked_last + 1)
+                within += 1
             if start <= last:
                 found.append((start, last))
         return found

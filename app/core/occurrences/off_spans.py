@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from app.core.occurrences.business_days import BusinessDays
@@ -67,21 +67,31 @@ def off_spans(days: BusinessDays, timezone: str) -> OffSpans:
     Raises:
         InvalidScheduleException: an unknown zone.
     """
-    zone = load_zone(timezone)
-    found = sorted(
-        span
+    ranges = (
+        ((first - EPOCH_ORDINAL) * DAY_SECONDS, (last + 1 - EPOCH_ORDINAL) * DAY_SECONDS)
         for first, last in days.ranges_off()
-        for span in _shown(zone, (first - EPOCH_ORDINAL) * DAY_SECONDS, (last + 1 - EPOCH_ORDINAL) * DAY_SECONDS)
     )
-    return OffSpans([(start * 1000, stop * 1000) for start, stop in found])
+    # Where a fold repeats midnight, a day's second piece comes after the first of the next day.
+    return OffSpans(sorted(_shown(load_zone(timezone), ranges)))
 
 
-def _shown(zone: Zone, wall_start: int, wall_stop: int) -> Iterator[tuple[int, int]]:
-    """When a zone's clocks show one of these wall seconds: in more than one piece, where a fold repeats midnight."""
-    index = zone.span_at(wall_start - _FARTHEST)
-    while zone.starts[index] < wall_stop + _FARTHEST:
-        start = max(zone.starts[index], wall_start - zone.offsets[index])
-        stop = min(zone.starts[index + 1], wall_stop - zone.offsets[index])
-        if start < stop:
-            yield start, stop
-        index += 1
+def _shown(zone: Zone, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """When a zone's clocks show ranges of wall seconds, which rise: in more than one piece, where a fold repeats them.
+
+    There may be thousands of single days, so the span of each is looked for from that of the one before.
+    """
+    starts, offsets = zone.starts, zone.offsets
+    first_index = 0
+    for wall_start, wall_stop in ranges:
+        while starts[first_index + 1] <= wall_start - _FARTHEST:
+            first_index += 1
+        index, farthest = first_index, wall_stop + _FARTHEST
+        while starts[index] < farthest:
+            start, stop = wall_start - offsets[index], wall_stop - offsets[index]
+            if start < starts[index]:
+                start = starts[index]
+            if stop > starts[index + 1]:
+                stop = starts[index + 1]
+            if start < stop:
+                yield start * 1000, stop * 1000
+            index += 1

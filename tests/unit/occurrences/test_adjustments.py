@@ -23,6 +23,7 @@ from app.core.occurrences import (
     resolve_wall_clock,
     wall_reading,
 )
+from app.core.occurrences.listed_days import BusinessDaySet
 
 from .brute_force import cron, examples
 
@@ -123,6 +124,28 @@ def test_many_days_moved_onto_one_are_named_by_a_handful() -> None:
         "more are no business days; they fire on the next business day, Friday 2027-01-01, together with that day's "
         "own."
     )
+
+
+def test_the_days_that_are_moved_onto_one_are_counted_once_for_all_its_occurrences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    landed_from = BusinessDaySet.landed_from
+
+    def counted(days: BusinessDaySet, ordinal: int) -> range:
+        asked.append(ordinal)
+        return landed_from(days, ordinal)
+
+    monkeypatch.setattr(BusinessDaySet, "landed_from", counted)
+    days = BusinessDays.merged(OnDayOff.NEXT_BUSINESS_DAY, days_off=[(date(1970, 1, 1), date(2099, 12, 29))])
+    timing = cron("*/15 * * * *", days=days)
+    occurrences = occurrences_after(timing, datetime(2026, 11, 29, tzinfo=UTC), 100)
+    told = [adjustments(timing, occurrence) for occurrence in occurrences]
+    assert asked == [date(2099, 12, 30).toordinal(), date(2099, 12, 31).toordinal()]
+    # The second of the two days has nothing but its own.
+    assert [len(each) for each in told] == [1] * 96 + [0] * 4
+    assert told[0][0].text.startswith("Thursday 1970-01-01, Friday 1970-01-02,")
+    assert [each[0].wall_times[0] for each in told[:2]] == ["1970-01-01T00:00:00", "1970-01-01T00:15:00"]
 
 
 def test_a_day_that_is_moved_to_where_its_time_does_not_exist_has_two_reasons() -> None:

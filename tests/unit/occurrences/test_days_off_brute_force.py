@@ -18,6 +18,7 @@ from app.core.occurrences import (
     occurrences_after,
     passed_over,
 )
+from app.core.occurrences.off_spans import off_spans
 from app.core.occurrences.zones import load_zone
 
 from .brute_force import EPOCH, Expression, cron, daily_expressions, days_of, examples, offset, zone_names
@@ -190,3 +191,15 @@ def test_the_predicates_of_a_day_agree_with_the_lists(data: st.DataObject, aroun
         for asked in (day, day.toordinal()):
             assert calendar.days.is_off(asked) == calendar.is_off(day)
             assert calendar.days.is_business_day(asked) == calendar.is_business_day(day)
+
+
+@settings(max_examples=examples(100))
+@given(calendars_around(date(2026, 3, 29), reach=30, longest=20, rules=(OnDayOff.SKIP,)), st.sampled_from(zone_names()))
+def test_the_spans_and_ranges_of_days_off_hold_those_days_and_no_other(calendar: Calendar, zone: str) -> None:
+    ranges, spans = calendar.days.ranges_off(), off_spans(calendar.days, zone)
+    days = [date.fromordinal(ordinal) for first, last in ranges for ordinal in range(first, last + 1)]
+    around = [date(2026, 1, 15) + timedelta(days=day) for day in range(150)]
+    assert days == [day for day in around if calendar.is_off(day)]
+    for second in range(1_769_000_000, 1_781_000_000, 14_407):
+        shown = EPOCH.date() + timedelta(days=(second + offset(zone, second)) // 86_400)
+        assert (spans.first_outside(second * 1000, 1) == second * 1000) is not calendar.is_off(shown)
