@@ -128,7 +128,7 @@ class Settled:
 
 
 async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled:
-    """Write outcomes, in the order of their ids."""
+    """Write outcomes, in the order of their ids; of each execution one, as `first_of_each` picks them."""
     rows = [
         (
             outcome.execution_id,
@@ -145,7 +145,7 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
             outcome.started_at,
             outcome.lateness_ms,
         )
-        for outcome in sorted(_decisive(outcomes), key=lambda outcome: outcome.execution_id)
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.execution_id)
     ]
     between = recorded_between([row[0] for row in rows])
     written = await connection.fetch(_SETTLE, *between, *columns_of(rows))
@@ -214,12 +214,15 @@ async def still_owned(
     return {row[0] for row in rows}
 
 
-def _decisive(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
-    """The outcomes without those that stand beside a 2xx for the same execution.
+def first_of_each(outcomes: Sequence[Outcome]) -> tuple[Sequence[Outcome], Sequence[Outcome]]:
+    """One outcome of each execution, a 2xx before all others; and those that are left.
 
-    A statement writes a row once, with any one of its outcomes: a former owner's late success would be lost.
+    A statement writes a row once, with any one of its outcomes: a former owner's late success would be lost. Those that
+    are left are to be written after, where the fence refused the first: the last attempt's, then.
     """
     if len({outcome.execution_id for outcome in outcomes}) == len(outcomes):
-        return outcomes
-    taken = {outcome.execution_id for outcome in outcomes if outcome.status in _TAKEN}
-    return [outcome for outcome in outcomes if outcome.status in _TAKEN or outcome.execution_id not in taken]
+        return outcomes, ()
+    first: dict[UUID, Outcome] = {}
+    taken_first = sorted(outcomes, key=lambda outcome: outcome.status not in _TAKEN)
+    left = [outcome for outcome in taken_first if first.setdefault(outcome.execution_id, outcome) is not outcome]
+    return list(first.values()), left

@@ -84,7 +84,7 @@ class Settler:
             return 0
         try:
             outcomes = [conclude(delivered, self._clock.now()) for delivered in batch]
-            settled = await self._write(outcomes)
+            settled = await self._write_each(outcomes)
             written = settled.executions
             wakes = [
                 Wake(one.community_id, one.execution_id, one.wake_at)
@@ -140,6 +140,15 @@ class Settler:
             # Whatever it is, the outcomes are written, and what follows from them must be done.
             log.warning("queue_wake_lost", category="ERROR", error=str(lost), groups=len(groups))
             return []
+
+    async def _write_each(self, outcomes: Sequence[Outcome]) -> Settled:
+        """Write what there is of each execution, as long as something of it is left and none has passed its fence."""
+        settled = Settled()
+        while outcomes:
+            first, left = settling.first_of_each(outcomes)
+            settled |= await self._write(first)
+            outcomes = [outcome for outcome in left if outcome.execution_id not in settled.executions]
+        return settled
 
     async def _write(self, outcomes: Sequence[Outcome], *, plain: bool = False) -> Settled:
         failures = 0

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
-from app.core.schedule import RetryPolicy, Schedule, ScheduleStatus
+from app.core.schedule import Completion, RetryPolicy, Schedule, ScheduleStatus
 from app.core.tasks import end
 from app.workers import settle
 from app.workers.loop import Worker
@@ -278,6 +278,36 @@ async def test_a_failure_of_a_former_owner_is_refused_and_its_late_success_count
     second.settler.add(await sender.send(taken))
     assert await second.settler.run_once() == 0
     assert (await only(rig, schedule)).status is ExecutionStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("stale_first", [True, False])
+async def test_an_outcome_that_the_fence_refuses_does_not_take_the_last_attempt_s_with_it(
+    rig: Rig, stale_first: bool
+) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1, completion=Completion.CALLBACK)
+    rig.clock.move_to(next_of(schedule)[0])
+    (held,) = (await rig.fire(worker)).assignments
+    sender = worker.deliverer.senders.sender
+    # The answer is slow. Meanwhile the target reports a failure, and an operator has it delivered again.
+    stale = await sender.send(held)
+    rig.clock.move(1)
+    await rig.executions.complete(CALLER, held.execution_id, failed=True, result=None, error=None)
+    await rig.executions.retry(
+        CALLER, held.execution_id, answer=lambda _execution: Answer(202, {}, b""), idempotency=None
+    )
+    (taken,) = (await look_again(rig, worker)).assignments
+
+    async def broken(_request: Received) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    rig.receiver.behaviour = broken
+    last = await sender.send(taken)
+    for delivered in (stale, last) if stale_first else (last, stale):
+        worker.settler.add(delivered)
+    assert await worker.settler.run_once() == 1
+    (row,) = await rig.execute("SELECT status, failures, attempt FROM executions")
+    assert tuple(row) == (ExecutionStatus.RETRYING, 1, 2)
 
 
 async def test_what_waited_behind_the_bound_and_was_cancelled_is_not_sent(rig: Rig) -> None:

@@ -96,9 +96,20 @@ async def test_a_late_success_is_not_lost_beside_a_failure_of_the_same_execution
             late = _outcome(wanted, owner=OTHER, number=1)
             current = _outcome(wanted, RETRYING, number=2)
             outcomes = [late, current] if number % 2 else [current, late]
-            assert (await settling.settle(connection, outcomes)).executions == {wanted}
+            first, left = settling.first_of_each(outcomes)
+            assert (first, left) == ([late], [current])
+            assert (await settling.settle(connection, first)).executions == {wanted}
             row = await execution(connection, wanted)
             assert (row["status"], row["finished_at"], row["wake_at"]) == ("succeeded", START, None)
+
+
+def test_of_each_execution_one_outcome_is_written_first_and_none_is_dropped() -> None:
+    one, two = uuid4(), uuid4()
+    fails, succeeds, again = _outcome(one, FAILED), _outcome(one), _outcome(one, RETRYING)
+    other = _outcome(two, FAILED)
+    assert settling.first_of_each([fails, other]) == ([fails, other], ())
+    assert settling.first_of_each([fails, other, succeeds, again]) == ([succeeds, other], [fails, again])
+    assert settling.first_of_each([again, fails]) == ([again], [fails])
 
 
 async def test_attempts_add_up_and_the_first_lateness_stays(database: Database) -> None:
