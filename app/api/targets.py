@@ -11,15 +11,8 @@ from app.core import notices
 from app.core.errors import FieldProblem
 from app.core.schedule import Completion, Definition
 from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
-from app.core.target import (
-    Method,
-    Target,
-    bound_to,
-    header_problem,
-    template_problems,
-    url_problem,
-)
-from app.delivery.composing import fields_of, fields_of_notice
+from app.core.target import Method, Target, bound_to, header_problem, template_problems, url_problem
+from app.delivery.composing import fields_of, fields_of_notice, is_form
 from app.delivery.guard import Guard
 from app.delivery.sample import sample_body
 from app.settings import Settings
@@ -78,7 +71,11 @@ class TargetReader:
             refused.value(f"{field}.{name}", f"{field}.{name}: {problem}")
         if len(refused.values) > before:
             return None
-        headers = self._headers(wire, field, known, stored, refused)
+        headers, opened = self._headers(wire, field, known, stored, refused)
+        if len(refused.values) > before:
+            return None
+        for _, problem in template_problems({"body": wire.body}, known, form=is_form(opened, known)):
+            refused.value(f"{field}.body", f"{field}.body: {problem}")
         if len(refused.values) > before:
             return None
         return Target(wire.url, method, headers, wire.body, wire.cancel_url)
@@ -94,9 +91,13 @@ class TargetReader:
 
     def problems_of(self, target: Target, known: Mapping[str, Any]) -> list[str]:
         """What cannot be put into a stored target, each in a sentence."""
-        headers = [self._opened(sealed, bound_to(target.url, name)) for name, sealed in target.headers.items()]
-        texts = {"url": target.url, "body": target.body, "headers": headers}
-        return [problem for _, problem in template_problems(texts, known)]
+        opened = {name: self._opened(sealed, bound_to(target.url, name)) for name, sealed in target.headers.items()}
+        texts = {"url": target.url, "headers": list(opened.values())}
+        problems = [problem for _, problem in template_problems(texts, known)]
+        if not problems:
+            texts = {"body": target.body}
+            problems = [problem for _, problem in template_problems(texts, known, form=is_form(opened, known))]
+        return problems
 
     async def address_problems(self, bodies: Sequence[Any]) -> list[list[FieldProblem]]:
         """For each schedule that a caller wrote, which of its targets are at addresses where none may be.
@@ -114,9 +115,10 @@ class TargetReader:
 
     def _headers(
         self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused
-    ) -> dict[str, Sealed]:
+    ) -> tuple[dict[str, Sealed], dict[str, str | None]]:
+        """What is to be stored, and the templates; a null one cannot be read."""
         headers: dict[str, Sealed] = {}
-        templates: list[str | None] = []
+        templates: dict[str, str | None] = {}
         before = len(refused.values)
         seen: set[str] = set()
         for name, value in (wire.headers or {}).items():
@@ -135,13 +137,13 @@ class TargetReader:
             opened = None if kept is None else self._opened(kept, bound)
             keeps = kept is not None and (masked or opened == value)
             headers[name] = kept if keeps and kept is not None else self._secrets.seal(value, bound)
-            templates.append(opened if masked else value)
-            for _, problem in template_problems({"": templates[-1]}, known):
+            templates[name] = opened if masked else value
+            for _, problem in template_problems({"headers": [templates[name]]}, known):
                 refused.value(place, f"{place}: {problem}")
         if len(refused.values) == before:
-            for _, problem in template_problems({"": templates}, known):
+            for _, problem in template_problems({"headers": list(templates.values())}, known):
                 refused.value(f"{field}.headers", f"{field}.headers: {problem}")
-        return headers
+        return headers, templates
 
     def _opened(self, sealed: Sealed, bound: str) -> str | None:
         try:

@@ -10,15 +10,19 @@ from urllib.parse import urlsplit
 
 from app.core.hosts import in_one_spelling
 from app.core.sealing import Sealed
-from app.core.templates import TemplateException, characters_put_in, parse
+from app.core.templates import TemplateException, characters_put_in, parse, percent_encoded_length, render_url
 
 LONGEST_URL = 2048
 MOST_HEADERS = 50
 LONGEST_HEADER = 8192
+LONGEST_HEADERS = 1 << 15
+"""All values together, as they are written: servers take 8 to 64 KiB of them."""
+MOST_IN_HEADERS = 1 << 14
+"""So many characters may the placeholders of all headers together stand for, percent-encoded."""
+MOST_IN_FORM = 1 << 16
+"""The same of a form. Filling in more would hold up every other delivery: what is percent-encoded costs most."""
 MOST_IN_BODY = 1 << 18
-"""So many characters may the placeholders of a body stand for; filling in more would hold up every other delivery."""
-MOST_IN_HEAD = 1 << 14
-"""The same of a URL, and of all headers together, where each may become nine: servers take 8 to 64 KiB of them."""
+"""So many characters may the placeholders of any other body stand for."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 9110, 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -136,15 +140,34 @@ def header_problem(name: str, value: str) -> str | None:
     return None
 
 
-def template_problems(texts: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Placeholders that are none, are not known, or stand for too much: the field of each, and what is wrong."""
+def template_problems(
+    texts: Mapping[str, Any], known: Mapping[str, Any], *, form: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Placeholders that are none, are not known, or stand for too much: the field of each, and what is wrong.
+
+    `headers` are the values of all of them; of a `form` the body is percent-encoded.
+    """
     for name, value in texts.items():
-        most = MOST_IN_BODY if name == "body" else MOST_IN_HEAD
         try:
-            if characters_put_in(value, known) > most:
-                yield name, f"its placeholders stand for more than {most} characters"
+            problem = _template_problem(name, value, known, form)
         except TemplateException as wrong:
-            yield name, str(wrong)
+            problem = str(wrong)
+        if problem is not None:
+            yield name, problem
+
+
+def _template_problem(name: str, value: Any, known: Mapping[str, Any], form: bool) -> str | None:
+    if name in ("url", "cancel_url"):
+        if value is not None:
+            render_url(value, known)
+        return None
+    headers, form = name == "headers", name == "body" and form and isinstance(value, str)
+    if headers and sum(map(len, filter(None, value))) > LONGEST_HEADERS:
+        return f"they have more than {LONGEST_HEADERS} characters together"
+    most = MOST_IN_HEADERS if headers else MOST_IN_FORM if form else MOST_IN_BODY
+    if characters_put_in(value, known, percent_encoded_length if headers or form else len) > most:
+        return f"its placeholders stand for more than {most} characters{', percent-encoded' if headers or form else ''}"
+    return None
 
 
 def _without_placeholders(url: str) -> str:

@@ -57,8 +57,9 @@ class Composer:
         """
         try:
             opened = self._opened(target)
-            _check_sizes({"url": target.url, "headers": list(opened.values()), "body": target.body}, values)
+            _check({"headers": list(opened.values())}, values)
             headers = _filled_in(opened, values)
+            _check({"body": target.body}, values, form=is_form(opened, values))
             return Composed(
                 target.method.value,
                 render_url(target.url, values),
@@ -78,7 +79,7 @@ class Composer:
         assert target.cancel_url is not None
         try:
             opened = self._opened(target) if origin_of(target.cancel_url) == origin_of(target.url) else {}
-            _check_sizes({"cancel_url": target.cancel_url, "headers": list(opened.values())}, values)
+            _check({"headers": list(opened.values())}, values)
             filled = _filled_in(opened, values)
             headers = {name: value for name, value in filled.items() if name.lower() != "content-type"}
             headers["Content-Type"] = _JSON
@@ -136,6 +137,15 @@ def fields_of_notice(content: Mapping[str, Any], context: Mapping[str, Any]) -> 
     return fields_of(body, context)
 
 
+def is_form(headers: Mapping[str, str | None], values: Mapping[str, Any]) -> bool:
+    """Whether the body that has these headers is a form: by their templates, of which a null one is not known.
+
+    Raises TemplateException.
+    """
+    kinds = (text for name, text in headers.items() if name.lower() == "content-type" and text is not None)
+    return any(_encoding_for(render(text, values, in_header)) is in_form for text in kinds)
+
+
 def secrets_in(template: str) -> list[str]:
     """What of an opened header is secret: all that was written out, and the credentials alone in `Bearer …`.
 
@@ -146,7 +156,8 @@ def secrets_in(template: str) -> list[str]:
     for stretch in map(str.strip, parse(template)[::2]):
         scheme, _, credentials = stretch.partition(" ")
         found += [stretch, credentials]
-        found += [pair.partition("=")[2].strip('"') for pair in _BETWEEN_PAIRS.split(stretch)]
+        pairs = [pair for pair in _BETWEEN_PAIRS.split(stretch) if len(pair) > SHORTEST_SECRET]
+        found += [pair.partition("=")[2].strip('"') for pair in pairs]
         if scheme.lower() == "basic":
             found += _basic(credentials)
     return [part for part in found if len(part) >= SHORTEST_SECRET]
@@ -174,8 +185,8 @@ def _hides(name: str, template: str) -> bool:
     return name.lower() not in _NO_SECRETS and any(map(str.strip, parse(template)[::2]))
 
 
-def _check_sizes(templates: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    for place, problem in template_problems(templates, values):
+def _check(templates: Mapping[str, Any], values: Mapping[str, Any], *, form: bool = False) -> None:
+    for place, problem in template_problems(templates, values, form=form):
         raise TemplateException(f"{place}: {problem}")
 
 

@@ -214,26 +214,36 @@ LARGE = "x" * 6000
 @pytest.mark.parametrize(
     ("place", "fits", "more", "named"),
     [
-        ("url", "https://8.8.8.8/{{ large }}/{{ large }}", "/{{ large }}", "url"),
-        ("cancel_url", "https://8.8.8.8/?{{ large }}{{ large }}", "{{ large }}", "cancel_url"),
+        ("url", "https://8.8.8.8/{{ large }}", "/{{ large }}", "url"),
+        ("url", "https://8.8.8.8/{{ large }}/{{ euro }}", "{{ euro }}", "url"),
+        ("cancel_url", "https://8.8.8.8/?{{ large }}", "{{ large }}", "cancel_url"),
         ("body", "{{ large }}" * 43, "{{ large }}", "body"),
         ("body", ["{{ large }}"] * 43, ["{{ large }}"], "body"),
         ("headers", {"A": "{{ large }}", "B": "{{ large }}"}, {"C": "{{ large }}"}, "headers"),
         ("headers", {"A": "{{ large }} {{ large }}"}, {"A": "{{ large }} {{ large }} {{ large }}"}, "headers.A"),
+        ("headers", {"A": "{{ large }}{{ euro }}"}, {"B": "{{ euro }}" * 6}, "headers"),
+        ("form", "{{ euro }}" * 40, "{{ euro }}", "body"),
+        ("body", "{{ none }}" * 500, "{{ none }}", "body"),
+        ("body", ["{{ none }}"] * 500, ["{{ none }}"], "body"),
+        ("headers", {str(n): "x" * 8192 for n in range(4)}, {"A": "x"}, "headers"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 async def test_placeholders_may_not_stand_for_more_than_fits(
     client: httpx.AsyncClient, records: Records, place: str, fits: Any, more: Any, named: str
 ) -> None:
-    context = {"large": LARGE}
-    target: dict[str, Any] = {"url": "https://8.8.8.8/", "body": None, place: fits}
+    context = {"large": LARGE, "euro": "€" * 180, "none": None}
+    target: dict[str, Any] = {"url": "https://8.8.8.8/", "body": None}
+    if place == "form":
+        target["headers"], place = {"content-type": "application/x-www-form-urlencoded"}, "body"
+    target[place] = fits
     created = await client.post(SCHEDULES, json=own(target) | {"context_data": context})
     assert created.status_code == 201, created.text
     before = await records()
     target[place] = fits | more if isinstance(fits, dict) else fits + more
     answer = await client.post(SCHEDULES, json=own(target) | {"context_data": context})
     assert (answer.status_code, fields_of(answer.json())) == (400, [f"target.{named}"])
-    assert "placeholders stand for more than" in answer.json()["errors"][0]["message"]
+    assert "more than" in answer.json()["errors"][0]["message"]
     assert await records() == before
 
 
@@ -245,6 +255,16 @@ async def test_a_run_by_hand_may_not_put_in_more_than_fits(client: httpx.AsyncCl
     assert (answer.status_code, fields_of(answer.json())) == (400, ["context_data"])
     assert "its placeholders stand for more than 262144 characters" in answer.json()["errors"][0]["message"]
     assert await records() == before
+
+
+async def test_a_form_is_known_by_its_stored_header(client: httpx.AsyncClient) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "X": "{{ report }}"}
+    created = await create(client, {"url": "https://8.8.8.8/", "headers": headers, "body": "{{ report }}" * 20})
+    path = f"{SCHEDULES}/{created['schedule_id']}"
+    by_hand = await client.post(f"{path}/trigger", json={"context_data": {"report": LARGE}})
+    assert (by_hand.status_code, fields_of(by_hand.json())) == (400, ["context_data"])
+    answer = await client.patch(path, json={"context_data": {"report": LARGE}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, ["target.body"]), answer.text
 
 
 async def test_what_a_target_is_told_of_reporting_can_be_placed(stack: Stack, client: httpx.AsyncClient) -> None:

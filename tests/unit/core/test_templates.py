@@ -2,7 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 import pytest
@@ -15,8 +15,10 @@ from app.core.templates import (
     in_form,
     in_header,
     in_json,
+    in_url,
     in_xml,
     names_in,
+    percent_encoded_length,
     render,
     render_json,
     render_url,
@@ -134,6 +136,20 @@ def test_in_a_header_it_ends_no_line(text: str) -> None:
     assert value.isprintable()
     if text.isascii() and text.isprintable():
         assert value == f"v={text}"
+
+
+def test_every_character_is_percent_encoded_as_the_standard_library_does() -> None:
+    printable = "".join(map(chr, range(0x20, 0x7F)))
+    for plane in range(17):
+        text = "".join(map(chr, range(plane << 16, (plane + 1) << 16))).encode("utf-8", "ignore").decode()
+        assert in_url(text) == quote(text, safe="")
+        assert in_header(text) == quote(text, safe=printable)
+
+
+@given(TEXTS)
+def test_how_long_it_is_percent_encoded_is_known_before(text: str) -> None:
+    assert in_url(text) == in_form(text) == quote(text, safe="")
+    assert percent_encoded_length(text) == len(in_url(text))
 
 
 @given(TEXTS)

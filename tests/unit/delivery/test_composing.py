@@ -106,10 +106,10 @@ def test_no_answer_makes_looking_for_secrets_slow() -> None:
     assert time.perf_counter() - began < 5
 
 
-@pytest.mark.parametrize("unit", ["s", "=", "a=", "a ", '"', "name=%06d;", "secret%06d{{ n }}"])
+@pytest.mark.parametrize("unit", ["s", "=", "a=", "a;", '"', "name=%06d;", f"secret%06d{' ' * 40}{{{{ n }}}}"])
 def test_no_header_makes_looking_for_its_secrets_slow(unit: str) -> None:
     many = iter(range(1_000_000))
-    pieces = ["".join(unit % next(many) if "%" in unit else unit for _ in range(470)) for _ in range(50)]
+    pieces = ["".join(unit % next(many) if "%" in unit else unit for _ in range(500 // len(unit))) for _ in range(50)]
     began = time.perf_counter()
     request = composed({"n": ""}, headers={f"X-{place}": piece for place, piece in enumerate(pieces)})
     shown = redacted(pieces[0].encode() + b"a" * 60_000, request.secrets, cut=True)
@@ -153,25 +153,48 @@ def test_secrets_go_along_to_a_cancel_url_of_the_same_origin_alone(url: str, can
     assert ("X-Key" in headers) is along
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
 @pytest.mark.parametrize(
-    ("place", "most_put_in"), [("url", 16_384), ("headers", 16_384), ("body", 262_144), ("body in JSON", 262_144)]
+    ("fields", "why"),
+    [
+        ({"url": f"{URL}/{'{{ large }}' * 100}"}, "the URL would have more than 8192 characters, percent-encoded"),
+        ({"headers": {"X": "{{ large }}" * 100}}, "headers: .* more than 16384 characters, percent-encoded"),
+        ({"headers": {"Content-Type": FORM + "{{ large }}" * 100}}, "headers: .* more than 16384 characters"),
+        ({"body": "{{ large }}" * 100}, "body: its placeholders stand for more than 262144 characters$"),
+        ({"body": ["{{ large }}"] * 100}, "body: its placeholders stand for more than 262144 characters$"),
+        ({"body": "{{ large }}" * 3, "headers": {"content-type": FORM}}, "body: .* 65536 characters, percent-encoded"),
+        ({"body": "{{ none }}" * 501}, "body: it has more than 500 placeholders"),
+        ({"body": ["{{ none }}"] * 501}, "body: it has more than 500 placeholders"),
+        ({"headers": {f"X-{n}": "{{none}}" * 11 for n in range(50)}}, "headers: it has more than 500 placeholders"),
+        ({"headers": {f"X-{n}": "x" * 8_192 for n in range(5)}}, "headers: they have more than 32768 characters"),
+    ],
+    ids=lambda value: str(value)[:40],
 )
-def test_what_placeholders_would_blow_up_is_not_built(place: str, most_put_in: int) -> None:
-    context = {"large": {"of": "x" * 32_000}}
-    many = "{{ large }}" * 100
-    fields: dict[str, dict[str, Any]] = {
-        "url": {"url": f"{URL}/{many}"},
-        "body": {"body": many},
-        "body in JSON": {"body": ["{{ large }}"] * 100},
-        "headers": {"headers": {"X": many}},
-    }
+def test_what_placeholders_would_blow_up_is_not_built(fields: dict[str, Any], why: str) -> None:
+    context = {"large": {"of": "x" * 32_000}, "none": None}
     tracemalloc.start()
     try:
-        with pytest.raises(TransportFailure, match=f"stand for more than {most_put_in} characters"):
-            composed(context, **fields[place])
+        with pytest.raises(TransportFailure, match=why):
+            composed(context, **fields)
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert most < 1_000_000
-    few = composed({"large": {"of": "x" * 32_000}}, body=["{{ large }}"] * 8, method=Method.PUT)
+
+
+def test_what_placeholders_may_stand_for_is_built() -> None:
+    context = {"large": {"of": "x" * 32_000}, "euro": "€" * 900, "euros": "€" * 1800, "form": "€" * 7200}
+    few = composed(context, body=["{{ large }}"] * 8, method=Method.PUT)
     assert len(few.body) > 256_000
+    assert len(composed(context, url=f"{URL}/{{{{ euro }}}}").url) > 8_100
+    assert len(composed(context, headers={"X": "{{ euros }}"}).headers["X"]) == 16_200
+    assert len(composed(context, headers={"Content-Type": f"{FORM}; a"}, body="{{ form }}").body) == 64_800
+    assert composed({"n": None}, body=["{{ n }}"] * 500).body == orjson.dumps([None] * 500)
+    assert sum(map(len, composed(headers={f"X-{n}": "x" * 8_192 for n in range(4)}).headers.values())) > 32_768
+
+
+def test_a_url_is_as_long_as_it_is_sent() -> None:
+    with pytest.raises(TransportFailure, match="more than 8192 characters"):
+        composed(url=f"{URL}/{'€' * 910}")
