@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import gt
 from string import ascii_letters, digits
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +23,7 @@ _OPENING = "{{"
 _REMEMBERED_CHARACTERS = 1024
 """Longer templates are parsed each time: four thousand of 64 KiB would be a quarter of a gigabyte."""
 _HOLDERS = frozenset({str, list, dict})
+_DOTS = re.compile(r"(?<![^/\\])\.\.?(?![^/\\;])")
 _PLACEHOLDER = re.compile(r"\{\{\s*([\w-]+(?:\.[\w-]+)*)\s*\}\}")
 # What stands between placeholders, and each placeholder's name, in turns.
 Template = tuple[str, ...]
@@ -120,8 +122,8 @@ def render_url(url: str, values: Mapping[str, Any]) -> str:
     """A URL with its values put in, each within its segment or parameter.
 
     Raises TemplateException, also where it would be longer than LONGEST_RENDERED_URL, and where the values make a
-    segment `.` or `..`: no encoding keeps that in its place, because `%2E%2E` climbs as well (WHATWG's URL standard,
-    and every server that decodes a path before it resolves it).
+    segment `.` or `..`: no encoding keeps that in its place, because `%2E%2E` climbs as well (WHATWG's URL standard),
+    and to every server that decodes a path before it resolves it `..%2F` does.
     """
     if characters_put_in(url, values, percent_encoded_length) > LONGEST_RENDERED_URL:
         raise _too_long()
@@ -129,7 +131,7 @@ def render_url(url: str, values: Mapping[str, Any]) -> str:
     if len(in_header(rendered)) > LONGEST_RENDERED_URL:
         # What stands in a URL beside ASCII is sent percent-encoded.
         raise _too_long()
-    if _dot_segments(rendered) > _dot_segments(url):
+    if rendered != url and any(map(gt, _dot_segments(rendered), _dot_segments(url))):
         raise TemplateException("a segment of its path would be '.' or '..', which leads to another path")
     return rendered
 
@@ -205,9 +207,19 @@ def in_xml(text: str) -> str:
     return text
 
 
-def _dot_segments(url: str) -> int:
-    path = url.partition("://")[2].partition("?")[0]
-    return sum(unquote(segment) in (".", "..") for segment in path.split("/")[1:])
+def _dot_segments(url: str) -> tuple[int, int]:
+    """How many segments of a URL's path are `.` or `..` when it is decoded, and when it is decoded twice.
+
+    Twice is what a proxy in front of a server does that decodes as well, and costs little to look for. To some a `;`
+    ends a segment's name, and a backslash is a slash.
+    """
+    path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    once = unquote(path)
+    return _count_dots(once), _count_dots(unquote(once))
+
+
+def _count_dots(path: str) -> int:
+    return len(_DOTS.findall(path))
 
 
 def _may_hold_any(value: Any) -> bool:

@@ -257,6 +257,24 @@ async def test_a_run_by_hand_may_not_put_in_more_than_fits(client: httpx.AsyncCl
     assert await records() == before
 
 
+@pytest.mark.parametrize("name", ["..", "../admin", "..%2Fadmin", "a/../.."])
+async def test_what_would_leave_its_segment_is_refused_where_it_is_stored_or_run(
+    client: httpx.AsyncClient, records: Records, name: str
+) -> None:
+    target = {"url": "https://8.8.8.8/hooks/{{ report }}", "cancel_url": "https://8.8.8.8/{{ report }}/stop"}
+    created = await create(client, target)
+    before = await records()
+    fields = ["target.url", "target.cancel_url"]
+    answer = await client.post(SCHEDULES, json=own(target) | {"context_data": {"report": name}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, fields)
+    path = f"{SCHEDULES}/{created['schedule_id']}"
+    answer = await client.patch(path, json={"context_data": {"report": name}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, fields)
+    answer = await client.post(f"{path}/trigger", json={"context_data": {"report": name}})
+    assert (answer.status_code, fields_of(answer.json())) == (400, ["context_data"])
+    assert await records() == before
+
+
 async def test_a_form_is_known_by_its_stored_header(client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "X": "{{ report }}"}
     created = await create(client, {"url": "https://8.8.8.8/", "headers": headers, "body": "{{ report }}" * 20})

@@ -1,6 +1,8 @@
 """Placeholders: what is one, what is put in, and that nothing that is put in leaves its place."""
 
+import re
 import xml.etree.ElementTree as ET
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
@@ -31,6 +33,7 @@ VALUES: dict[str, Any] = {
     "yes": True,
     "of": {"it": {"a-b": "deep"}, "list": [1, "x"]},
 }
+CLIMBS = re.compile(r"(^|[/\\])\.\.?($|[/\\;])")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
@@ -106,7 +109,7 @@ def test_what_is_put_in_is_not_read_again(text: str) -> None:
 @given(TEXTS)
 def test_in_a_url_it_stays_in_its_place(text: str) -> None:
     values = {"a": text}
-    assume(text not in (".", ".."))
+    assume(not CLIMBS.search(unquote(text)) and not CLIMBS.search(text))
     parts = urlsplit(render_url("http://host:1/p/{{ a }}/q?x={{ a }}&y=1", values))
     assert (parts.netloc, parts.fragment) == ("host:1", "")
     segments = parts.path.split("/")
@@ -123,10 +126,34 @@ def test_no_value_climbs_out_of_its_segment(path: str) -> None:
         render_url(f"http://host/{path}", values)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../admin", "a/../../admin", "a/..", "/..", "./x", "..\\admin", "a\\..", "..;a/x", "%2e%2e/admin", "..%2fadmin",
+        "%2e.%5cx", "a%2F.%2e",
+    ],
+)  # fmt: skip
+def test_no_value_climbs_where_a_server_decodes_it_before_it_resolves_it(name: str) -> None:
+    for url in ("http://host/hooks/{{ name }}", "http://host/a/../hooks/{{ name }}/run?x=1"):
+        with pytest.raises(TemplateException, match="another path"):
+            render_url(url, {"name": name})
+
+
 def test_dots_that_climb_nowhere_are_put_in() -> None:
-    values = {"up": "..", "v": "1.2"}
-    url = "http://host/a/../{{ v }}/...{{ up }}?q={{ up }}/{{ up }}"
-    assert render_url(url, values) == "http://host/a/../1.2/.....?q=../.."
+    values = {"up": "..", "v": "1.2", "of": "a/.b/..c/d..", "query": "../x"}
+    url = "http://host/a/../{{ v }}/...{{ up }}/{{ of }}?q={{ up }}/{{ query }}"
+    assert render_url(url, values) == "http://host/a/../1.2/...../a%2F.b%2F..c%2Fd..?q=../..%2Fx"
+    assert render_url("http://host/a/..;{{ v }}/%2E%2E/{{ v }}", values) == "http://host/a/..;1.2/%2E%2E/1.2"
+    assert render_url("http://host?{{ up }}", values) == "http://host?.."
+
+
+@given(st.lists(st.sampled_from(["..", ".", "/", "\\", "a", ";", "%2e", "%2F", "%5C", "%252e", "?"]), max_size=8))
+def test_where_it_is_put_in_no_decoding_leads_to_another_path(pieces: list[str]) -> None:
+    with suppress(TemplateException):
+        path = render_url("http://host/hooks/{{ a }}", {"a": "".join(pieces)}).removeprefix("http://host")
+        for _ in range(2):
+            path = unquote(path)
+            assert not {".", ".."} & {segment.partition(";")[0] for segment in re.split(r"[/\\]", path)}
 
 
 @given(TEXTS)
