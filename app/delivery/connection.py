@@ -220,4 +220,5 @@ class Connection(asyncio.Protocol):
         body = b"".join(self._body)[:BODY_LIMIT_BYTES]
         self._body.clear()
         headers = () if self._headers is None else tuple(self._headers)
-        self._answer.set_result(Reply(self._status, body, self._retry_after, headers))
+        cut = self._body_bytes > BODY_LIMIT_BYTES or self._chunk_count > _CHUNKS_AT_MOST
+        self._answer.set_result(Reply(self._status, body, self._retry_after, headers, cut))

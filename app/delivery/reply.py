@@ -10,6 +10,7 @@ BODY_LIMIT_BYTES = 64 * 1024
 class Reply:
     """A target's answer; `body` is at most its first 64 KiB, `retry_after` the header as it came.
 
+    `cut` says that there was more of the body, which was not read: it may end within anything.
     `headers` are all of them, in their order and as they came, where the request asked to keep them.
     """
 
@@ -17,6 +18,7 @@ class Reply:
     body: bytes
     retry_after: str | None
     headers: tuple[tuple[str, str], ...] = ()
+    cut: bool = False
 
 
 class TransportFailure(Exception):

@@ -329,7 +329,8 @@ async def test_tls_is_spoken_with_a_target_whose_certificate_is_trusted(monkeypa
         trusting = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
         assert await post(trusting, url, HEADERS, b"{}") == OK
         assert await post(trusting, url, HEADERS, b"{}") == OK
-        assert len((await post(trusting, url, HEADERS, b"{}")).body) == BODY_LIMIT_BYTES
+        cut = await post(trusting, url, HEADERS, b"{}")
+        assert (len(cut.body), cut.cut) == (BODY_LIMIT_BYTES, True)
         with pytest.raises(TransportFailure, match="certificate"):
             await post(trusting, here.url, HEADERS, b"{}")
         await trusting.close()
