@@ -1,5 +1,6 @@
 """What a target's answer means for an execution."""
 
+from collections.abc import Collection
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -8,12 +9,15 @@ import orjson
 
 from app.core.clock import EPOCH
 from app.core.values import value
+from app.delivery.redacting import beginning_of
 from app.delivery.reply import Reply
 
 RETRY_AFTER_LIMIT_SECONDS = 3600.0
 """`Retry-After` is obeyed up to this, so that an absurd one does not park an execution for ever."""
 _EXCERPT_CHARACTERS = 500
 _ID_CHARACTERS = 255
+_BYTES_AT_MOST = 4
+"""Of a character."""
 _GONE = 410
 # Request Timeout, Too Early, Too Many Requests: the target asks to be asked again.
 _TRY_AGAIN = frozenset({408, 425, 429})
@@ -38,8 +42,8 @@ class Verdict:
     wait_seconds: float | None = None
 
 
-def read_answer(reply: Reply, now: datetime) -> Verdict:
-    """What an answer means.
+def read_answer(reply: Reply, now: datetime, secrets: Collection[str] = ()) -> Verdict:
+    """What an answer means; these secrets are taken out of what it says.
 
     A 2xx took it, and so did a 409, which says that the target has this id already. 408, 425, 429 and 5xx are tried
     again. 410 is a failure that is not, and says that the target will not be back. Everything else, redirects
@@ -47,8 +51,8 @@ def read_answer(reply: Reply, now: datetime) -> Verdict:
     """
     status = reply.status
     if 200 <= status < 300 or status == 409:
-        return Verdict(Meaning.TAKEN, engine_execution_id=_engine_execution_id(reply.body))
-    error = _describe(reply)
+        return Verdict(Meaning.TAKEN, engine_execution_id=_engine_execution_id(reply.body, secrets))
+    error = _describe(reply, secrets)
     if status in _TRY_AGAIN or status >= 500:
         return Verdict(Meaning.RETRY, error, wait_seconds=_retry_after(reply.retry_after, now))
     return Verdict(Meaning.GONE if status == _GONE else Meaning.REFUSED, error)
@@ -59,12 +63,18 @@ def without_excerpt(error: str) -> str:
     return error.partition(":")[0] if error.startswith("HTTP ") else error
 
 
-def _describe(reply: Reply) -> str:
-    excerpt = reply.body[: 4 * _EXCERPT_CHARACTERS].decode("utf-8", "replace").replace("\x00", "�").strip()
+def _describe(reply: Reply, secrets: Collection[str]) -> str:
+    excerpt = _kept(reply.body, _EXCERPT_CHARACTERS, secrets, cut=reply.cut).strip()
     return f"HTTP {reply.status}" + (f": {excerpt[:_EXCERPT_CHARACTERS]}" if excerpt else "")
 
 
-def _engine_execution_id(body: bytes) -> str | None:
+def _kept(text: bytes, characters: int, secrets: Collection[str], *, cut: bool = False) -> str:
+    """As much of a text as may be kept, so that it can be stored."""
+    kept = beginning_of(text, _BYTES_AT_MOST * characters, secrets, cut=cut)
+    return kept.decode("utf-8", "replace").replace("\x00", "�")
+
+
+def _engine_execution_id(body: bytes, secrets: Collection[str]) -> str | None:
     """The id in WaddleBot's `{"success": true, "data": {"execution_id": …}}`; null in any other answer."""
     if b"execution_id" not in body:
         return None
@@ -76,7 +86,7 @@ def _engine_execution_id(body: bytes) -> str | None:
     found = nested.get("execution_id") if isinstance(nested, dict) else None
     if not isinstance(found, (str, int)) or isinstance(found, bool):
         return None
-    return str(found).replace("\x00", "�")[:_ID_CHARACTERS] or None
+    return _kept(str(found).encode(), _ID_CHARACTERS, secrets)[:_ID_CHARACTERS] or None
 
 
 def _retry_after(header: str | None, now: datetime) -> float | None:

@@ -1,5 +1,6 @@
 """One attempt, from an assignment to what the target made of it."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from app.delivery.callback import Callback, Callbacks
 from app.delivery.composing import Composed, Composer, fields_of, fields_of_notice
 from app.delivery.guard import Forbidden
 from app.delivery.redacting import redacted
-from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
+from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.signing import Signer
 from app.delivery.transport import Exchange, Transport
@@ -54,14 +55,17 @@ class Outgoing(NamedTuple):
     secrets: tuple[str, ...] = ()
 
     def redacted(self, reply: Reply) -> Reply:
-        """An answer without the secrets that the request held: some targets say back what they were sent."""
+        """An answer without the secrets that the request held: some targets say back what they were sent.
+
+        All of one may take tens of milliseconds. Of what a delivery keeps, `read_answer` takes them out.
+        """
         if not self.secrets:
             return reply
         # All headers at once: there may be very many. No secret has a NUL, and neither has a header.
         joined = "\0".join(part for header in reply.headers for part in header)
         parts = redacted(joined.encode(), self.secrets).decode().split("\0")
         # One that was cut may end within a secret.
-        body = redacted(reply.body, self.secrets, cut=len(reply.body) >= BODY_LIMIT_BYTES)
+        body = redacted(reply.body, self.secrets, cut=reply.cut)
         return replace(reply, body=body, headers=tuple(zip(parts[::2], parts[1::2], strict=False)))
 
 
@@ -114,10 +118,14 @@ class Sender:
     async def finish(self, sending: Sending) -> Delivered:
         """What comes of it. Whatever the target does, this answers."""
         status_code, asked = None, True
+        outgoing, exchange = sending.outgoing, sending.exchange
         try:
-            reply = await self._reply(sending)
+            if outgoing is None or exchange is None:
+                assert sending.failed is not None
+                raise sending.failed
+            reply = await self._transport.finish(exchange)
             status_code = reply.status
-            verdict = read_answer(reply, self._clock.now())
+            verdict = read_answer(reply, self._clock.now(), outgoing.secrets)
         except TransportFailure as failed:
             verdict, asked = _unanswered(failed), not isinstance(failed, (Forbidden, Unsendable))
         duration_ms = round((self._clock.monotonic() - sending.began) * 1000)
@@ -141,18 +149,13 @@ class Sender:
             sent = replace(outgoing.request, keep_headers=True)
             hidden = frozenset[str]() if outgoing.composed is None else outgoing.composed.hidden
             request = shown(sent.url, self._transport.written(sent), hidden)
-            reply = outgoing.redacted(await self._transport.send(sent))
-            verdict = read_answer(reply, self._clock.now())
+            answer = await self._transport.send(sent)
+            verdict = read_answer(answer, self._clock.now(), outgoing.secrets)
+            # Whatever else this process does goes on meanwhile.
+            reply = await asyncio.to_thread(outgoing.redacted, answer)
         except TransportFailure as failed:
             verdict = _unanswered(failed)
         return Tried(round((self._clock.monotonic() - began) * 1000), request, reply, verdict)
-
-    async def _reply(self, sending: Sending) -> Reply:
-        outgoing, exchange = sending.outgoing, sending.exchange
-        if outgoing is None or exchange is None:
-            assert sending.failed is not None
-            raise sending.failed
-        return outgoing.redacted(await self._transport.finish(exchange))
 
     def compose(self, assignment: Assignment, started_ms: int) -> Outgoing:
         """The request of an attempt that is sent at `started_ms`, signed.

@@ -352,6 +352,17 @@ async def test_a_secret_that_the_end_of_the_answer_cuts_is_not_told_in_part(test
     assert len(shown["response"]["body"]) > 65_000
 
 
+async def test_a_secret_that_the_last_chunk_that_is_read_cuts_is_not_told_in_part(testing: Testing) -> None:
+    secret = "topsecret-0123456789"
+    body = b"x" * 990 + secret.encode() + b"y" * 1000
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+    async with target(sends(answer)) as here, testing() as caller:
+        shown = await tried(caller, target={"url": here.url, "headers": {"X-Key": secret}})
+    assert "t" not in shown["response"]["body"]
+    assert len(shown["response"]["body"]) > 950
+
+
 async def test_a_secret_that_does_not_open_is_told_and_nothing_is_sent(testing: Testing, receiver: Receiver) -> None:
     async with testing() as caller:
         stored = await create(caller, target={"url": receiver.url, "headers": {"X-Key": "topsecret"}})

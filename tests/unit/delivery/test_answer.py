@@ -148,6 +148,43 @@ def test_whatever_the_answer_it_can_be_read_and_stored(status: int, body: bytes,
     orjson.dumps([verdict.error, verdict.engine_execution_id, verdict.wait_seconds])
 
 
+SECRETS = ("Bearer topsecret", "topsecret")
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"you sent Bearer topsecret", "HTTP 500: you sent ********"),
+        (b"x" * 495 + b"topsecret", "HTTP 500: " + "x" * 495 + "*****"),
+        (b"x" * 499 + b"%74opsecret" + b"y" * 65_000, "HTTP 500: " + "x" * 499 + "*"),
+        # At the end of what is looked at.
+        (("😀" * 499).encode() + b"topsecret" * 3, "HTTP 500: " + "😀" * 499 + "*"),
+        (("😀" * 499).encode() + b"xxxtopsecret", "HTTP 500: " + "😀" * 499 + "x"),
+        (b"topsecret" * 7_000, "HTTP 500: " + "*" * 500),
+    ],
+)
+def test_no_secret_is_in_the_excerpt_that_is_kept(body: bytes, error: str) -> None:
+    assert read_answer(Reply(500, body, None), START, SECRETS).error == error
+
+
+def test_an_excerpt_of_what_was_cut_does_not_end_with_the_beginning_of_a_secret() -> None:
+    for length in range(1, 9):
+        verdict = read_answer(Reply(500, b"x" * 100 + b"topsecret"[:length], None, cut=True), START, SECRETS)
+        assert not set("tops") & set((verdict.error or "").partition(": ")[2])
+
+
+@pytest.mark.parametrize("before", [0, 240, 250, 254, 255, 1000, 1010, 1020, 5000])
+@pytest.mark.parametrize("said", ["topsecret", "Bearer topsecret", "top\\u0073ecret", "t%6Fpsecret"])
+def test_no_secret_is_in_the_id_that_is_kept(before: int, said: str) -> None:
+    body = orjson.dumps({"data": {"execution_id": "x" * before + said}})
+    kept = read_answer(Reply(202, body, None), START, SECRETS).engine_execution_id
+    assert kept is not None
+    assert set(kept) <= {"x", "*"}
+    assert len(kept) == min(before + len("********"), 255)
+    raw = b'{"data": {"execution_id": "' + b"x" * before + said.encode() + b'"}}'
+    assert read_answer(Reply(409, raw, None), START, SECRETS).engine_execution_id == kept
+
+
 def test_a_target_that_is_gone_is_told_from_one_that_refuses() -> None:
     verdict = read_answer(Reply(410, b"moved away", None), START)
     assert (verdict.meaning, verdict.error) == (Meaning.GONE, "HTTP 410: moved away")
