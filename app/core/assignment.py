@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.core.execution import Trigger
 from app.core.schedule import Completion, RetryPolicy
-from app.core.target import Target, host_of
+from app.core.target import Target, host_of, origin_of
 from app.core.values import value
 
 _NOTICES = frozenset({Trigger.FAILURE.value, Trigger.CANCEL.value})
@@ -52,9 +52,15 @@ class Assignment:
     @property
     def host(self) -> str | None:
         """Which host it is sent to; null for the configured workflow engine."""
-        if self.target is None:
-            return None
-        return host_of(self.target.cancel_url) if self.tells_target and self.target.cancel_url else self.target.host
+        return None if self.target is None else host_of(self._url(self.target))
+
+    @property
+    def origin(self) -> str | None:
+        """Where it is sent to: scheme, host and port; null for the configured workflow engine."""
+        return None if self.target is None else origin_of(self._url(self.target))
+
+    def _url(self, target: Target) -> str:
+        return target.cancel_url if self.tells_target and target.cancel_url else target.url
 
     @property
     def tells_target(self) -> bool:

@@ -75,20 +75,21 @@ class Target:
 
     @property
     def host(self) -> str:
-        """Which host it is sent to, with the port where it is not the scheme's own: what limits go by."""
+        """Which host it is sent to, with the port where it is not the scheme's own: what rates go by, and is shown."""
         return host_of(self.url)
 
 
 @lru_cache(maxsize=1024)
 def host_of(url: str) -> str:
-    """`host` or `host:port` of a checked URL, however it is spelt: limits go by it, and are not to be evaded."""
+    """`host` or `host:port` of a checked URL, however it is spelt: rates go by it, and are not to be evaded."""
     parts = urlsplit(url)
     name = in_one_spelling(parts.hostname or "")
     return name if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
+@lru_cache(maxsize=1024)
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a checked URL: what has to be the same for a secret to be sent along."""
+    """Scheme, host and port of a checked URL: what has a lane, and has to be the same for a secret to be sent along."""
     return f"{urlsplit(url).scheme}://{host_of(url)}"
 
 

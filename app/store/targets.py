@@ -9,11 +9,12 @@ from app.core.liveness import DEAD_AFTER_SECONDS
 from app.store.database import Connection
 
 # A worker tells of a host while something is the matter with it: it has failed, its circuit is not closed, or something
-# waits behind its limits. By Postgres's own clock, which stamps the beats.
+# waits behind its limits; http and https of a host apart. By Postgres's own clock, which stamps the beats.
 _STATES = """
     SELECT t.host,
            bool_or(t.circuit = 'open') AS any_open, bool_or(t.circuit = 'half_open') AS any_half_open,
-           count(*) FILTER (WHERE t.circuit = 'open') AS workers_open, count(*) AS workers,
+           count(DISTINCT w.worker_id) FILTER (WHERE t.circuit = 'open') AS workers_open,
+           count(DISTINCT w.worker_id) AS workers,
            max(t.failures) AS failures, max(t.open_until) AS open_until,
            (array_agg(t.last_error ORDER BY t.failures DESC) FILTER (WHERE t.last_error IS NOT NULL))[1] AS last_error,
            sum(t.waiting)::bigint AS waiting, sum(t.in_flight)::bigint AS in_flight

@@ -23,15 +23,16 @@ UNBOUNDED = sys.maxsize
 
 class Lane:
     """A host's places, its circuit, and its line. `taken` counts a place from when it is given until the attempt ends,
-    `sending` those of them whose request is under way.
+    `sending` those of them whose request is under way. http and https of a host are two origins, with a lane each.
     """
 
     __slots__ = ("_ended_at", "_moved_at", "_seconds", "_trusted", "ask_at", "asking", "bound", "breaker", "free_at",
-                 "host", "last_error", "rate", "repute", "sending", "taken", "took",
+                 "host", "last_error", "origin", "rate", "repute", "sending", "taken", "took",
                  "waiting", "waits_since")  # fmt: skip
 
     def __init__(
         self,
+        origin: str | None,
         host: str | None,
         *,
         bound: int,
@@ -40,6 +41,7 @@ class Lane:
         now: float,
         repute: Repute = Repute.SLOW,
     ) -> None:
+        self.origin = origin
         self.host = host
         self.repute = repute
         self.took = repute is Repute.QUICK

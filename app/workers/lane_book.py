@@ -7,6 +7,7 @@ from typing import Any
 from app.core.breaker import Circuit
 from app.core.clock import Clock
 from app.core.limits import Limits
+from app.core.target import DEFAULT_PORTS
 from app.metrics import Metrics
 from app.workers.lane import UNBOUNDED, Lane
 from app.workers.shares import Repute
@@ -20,7 +21,9 @@ _GOOD_AT_MOST = 1_000
 
 
 class LaneBook:
-    """The lanes of one worker, by host."""
+    """The lanes of one worker, by origin: a port that is closed says nothing of another, nor do words that it does not
+    understand of those that it does.
+    """
 
     def __init__(
         self,
@@ -41,15 +44,16 @@ class LaneBook:
         for state in (Circuit.OPEN, Circuit.HALF_OPEN):
             metrics.target_circuits.labels(state.value).set_function(partial(self._circuits, state))
 
-    def make(self, host: str | None, now: float) -> Lane:
+    def make(self, origin: str | None, host: str | None, now: float) -> Lane:
         """A host's lane where it has none."""
-        lane = self.lanes[host] = Lane(
+        lane = self.lanes[origin] = Lane(
+            origin,
             host,
             bound=UNBOUNDED if host is None else self._limits.max_concurrent,
             rate=self._limits.rate_of(host),
             probe_seconds=self._probe_seconds,
             now=now,
-            repute=Repute.QUICK if host is None or host in self._good else Repute.SLOW,
+            repute=Repute.QUICK if origin is None or origin in self._good else Repute.SLOW,
         )
         return lane
 
@@ -58,23 +62,23 @@ class LaneBook:
 
         That it was in good repute is remembered, of those that were asked last.
         """
-        if lane.host is None or not lane.plain(now):
+        if lane.origin is None or not lane.plain(now):
             return
-        self._good.pop(lane.host, None)
+        self._good.pop(lane.origin, None)
         if lane.in_good_repute:
-            self._good[lane.host] = None
+            self._good[lane.origin] = None
             if len(self._good) > _GOOD_AT_MOST:
                 del self._good[next(iter(self._good))]
-        self._forget(lane.host)
+        self._forget(lane)
 
     def sweep(self, now: float) -> None:
         """Now and then: forget those that failed, and that nobody has asked for since."""
         if now - self._swept_at < _SWEEP_SECONDS:
             return
         self._swept_at = now
-        for host, lane in list(self.lanes.items()):
+        for lane in list(self.lanes.values()):
             if lane.plain(now) or (lane.idle(now) and now - lane.breaker.failed_at > _FORGOTTEN_AFTER_SECONDS):
-                self._forget(host)
+                self._forget(lane)
 
     def told(self) -> list[dict[str, Any]]:
         """The hosts with which something is the matter, the worst first; at most 200 of them."""
@@ -87,9 +91,11 @@ class LaneBook:
         told.sort(key=lambda lane: (lane.breaker.closed, -lane.breaker.failures, -len(lane.waiting)))
         return [lane.told(now, now_ms) for lane in told[:_TOLD_AT_MOST]]
 
-    def _forget(self, host: str | None) -> None:
-        del self.lanes[host]
-        self._forgotten(host)
+    def _forget(self, lane: Lane) -> None:
+        del self.lanes[lane.origin]
+        # What is left of a rate is one host's, whatever is spoken to it.
+        if not any(f"{scheme}://{lane.host}" in self.lanes for scheme in DEFAULT_PORTS):
+            self._forgotten(lane.host)
 
     def _circuits(self, state: Circuit) -> int:
         now = self._clock.monotonic()

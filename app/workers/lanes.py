@@ -78,7 +78,8 @@ class Lanes:
     def add(self, assignment: Assignment) -> Due | None:
         """One is due. Returned with a place where there is one at once; else it waits, or is given back."""
         now = self._clock.monotonic()
-        lane = self._lanes.get(assignment.host) or self._book.make(assignment.host, now)
+        origin = assignment.origin
+        lane = self._lanes.get(origin) or self._book.make(origin, assignment.host, now)
         due = Due(assignment, lane, now, lane.breaker.era)
         if lane.rate is None and lane.breaker.closed and not lane.waiting:
             if lane.host is None:
@@ -100,7 +101,7 @@ class Lanes:
 
     def hinders(self, assignment: Assignment) -> bool:
         """Whether its host fails, or has somebody waiting already: it will hardly be sent at once."""
-        lane = self._lanes.get(assignment.host)
+        lane = self._lanes.get(assignment.origin)
         return lane is not None and (not lane.breaker.closed or bool(lane.waiting))
 
     def back(self, due: Due) -> None:
@@ -310,12 +311,12 @@ class Lanes:
 
     def _note_opened(self, lane: Lane) -> None:
         self._metrics.target_circuit_opened.inc()
-        log.warning("circuit_opened", category="ERROR", host=lane.host, error=lane.last_error)
+        log.warning("circuit_opened", category="ERROR", host=lane.host, origin=lane.origin, error=lane.last_error)
         self._changed()
 
     def _note_closed(self, lane: Lane) -> None:
         lane.start_again(self._clock.monotonic())
-        log.warning("circuit_closed", category="SYSTEM", host=lane.host)
+        log.warning("circuit_closed", category="SYSTEM", host=lane.host, origin=lane.origin)
         self._changed()
 
 

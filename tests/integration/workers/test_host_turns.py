@@ -117,7 +117,7 @@ async def test_who_stops_between_sending_and_waiting_for_the_answer_keeps_nothin
     assert sender.abandoned == sender.sent
     assert not worker.deliverer.knows(held[0].execution_id)
     assert await worker.deliverer.drained(0)
-    assert "host" not in worker.lanes._lanes
+    assert "http://host" not in worker.lanes._lanes
 
 
 async def test_nothing_leaves_at_its_instant_while_the_worker_may_count_as_dead(rig: Rig) -> None:
@@ -190,7 +190,7 @@ async def test_one_that_cannot_even_be_begun_keeps_no_other_from_being_sent(rig:
     # Those are not in this worker's hands any more: the keepers release them.
     assert [worker.deliverer.knows(one.execution_id) for one in held] == [*[False] * crowd, True]
     assert await worker.deliverer.drained(0)
-    assert "broken" not in worker.lanes._lanes
+    assert "http://broken" not in worker.lanes._lanes
 
 
 async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig) -> None:
@@ -204,7 +204,7 @@ async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig
 
 async def test_what_waits_behind_a_host_that_fails_is_seen_to_last(rig: Rig) -> None:
     worker = await rig.worker(concurrency=20)
-    lane = worker.lanes._book.make("dead", rig.clock.monotonic())
+    lane = worker.lanes._book.make("http://dead", "dead", rig.clock.monotonic())
     for _ in range(FAILURES):
         lane.breaker.failed(lane.breaker.era, rig.clock.monotonic(), 0.0)
     seen: list[str | None] = []

@@ -15,6 +15,7 @@ from app.core.assignment import Assignment
 from app.core.breaker import FAILURES
 from app.core.limits import Limits
 from app.core.schedule import RetryPolicy
+from app.core.target import Target, host_of
 from app.delivery.answer import Meaning, Verdict
 from app.delivery.sender import Delivered
 from app.metrics import Metrics
@@ -51,10 +52,10 @@ class NoRates(Rates):
     """Nobody has a rate."""
 
     def __init__(self) -> None:
-        pass
+        self.forgotten: list[str | None] = []
 
     def forget(self, host: str | None) -> None:
-        pass
+        self.forgotten.append(host)
 
 
 @dataclass
@@ -67,18 +68,19 @@ class Rig:
     entered: list[Due]
     changes: list[float]
     metrics: Metrics
+    rates: NoRates
     number: int = 0
 
     @classmethod
     def make(cls, bound: int = BOUND, draw: float = 0.0, concurrency: int = 2_000) -> "Rig":
-        clock, giving, metrics = ManualClock(), Given(), Metrics()
+        clock, giving, metrics, rates = ManualClock(), Given(), Metrics(), NoRates()
         entered: list[Due] = []
         changes: list[float] = []
         lanes = Lanes(
             clock,
             metrics,
             Limits(bound, {}),
-            NoRates(),
+            rates,
             giving,
             concurrency=concurrency,
             request_seconds=30,
@@ -86,7 +88,7 @@ class Rig:
             draw=lambda: draw,
         )
         lanes.enter = entered.append
-        return cls(clock, lanes, giving, entered, changes, metrics)
+        return cls(clock, lanes, giving, entered, changes, metrics, rates)
 
     def add(self, host: str | None = "a", **fields: Any) -> Assignment:
         """One more is due."""
@@ -118,10 +120,10 @@ class Rig:
         verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), error)
         self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), duration_ms, status, verdict, asked))
 
-    def open(self, host: str | None = "a") -> None:
+    def open(self, host: str | None = "a", **fields: Any) -> None:
         """The host fails until its circuit is open."""
         for _ in range(FAILURES):
-            self.add(host)
+            self.add(host, **fields)
             self.answer(self.entered[-1], 503)
 
     def look(self, seconds: float = 0.0) -> None:
@@ -181,9 +183,43 @@ def test_a_host_that_failed_is_forgotten_after_minutes_in_which_nothing_was_due_
     rig.add("b")
     rig.answer(rig.entered[-1], 500)
     rig.look(299)
-    assert set(rig.lanes._lanes) == {"a", "b"}
+    assert set(rig.lanes._lanes) == {"http://a", "http://b"}
     rig.look(61)
     assert rig.lanes._lanes == {}
+
+
+@pytest.mark.parametrize(
+    ("fails", "works"),
+    [
+        ("http://a/", "https://a/"),
+        ("https://a/", "http://a/"),
+        # Who does not understand http there may well speak TLS.
+        ("http://a:443/", "https://a/"),
+        ("http://a:8443/", "https://a:8443/"),
+    ],
+)
+def test_a_circuit_is_of_a_port_and_of_what_is_spoken_there(fails: str, works: str) -> None:
+    rig = Rig.make(bound=BOUND)
+    rig.open(None, target=Target(fails))
+    rig.add(None, target=Target(fails))
+    assert rig.entered == []
+    for _ in range(BOUND + 1):
+        rig.add(None, target=Target(works))
+    assert [due.assignment.target for due in rig.entered] == [Target(works)] * BOUND
+    assert {(told["host"], told["circuit"]) for told in rig.lanes.told()} == {
+        (host_of(fails), "open"),
+        (host_of(works), "closed"),
+    }
+
+
+def test_what_is_left_of_a_rate_is_a_hosts_and_forgotten_with_its_last_lane() -> None:
+    rig = Rig.make()
+    for scheme in ("http", "https"):
+        rig.add(None, target=Target(f"{scheme}://a:81/"))
+    rig.answer(rig.entered[0], 200)
+    assert rig.rates.forgotten == []
+    rig.answer(rig.entered[0], 200)
+    assert rig.rates.forgotten == ["a:81"]
 
 
 def test_behind_an_open_circuit_one_waits_to_be_the_probe_and_the_others_are_given_back() -> None:

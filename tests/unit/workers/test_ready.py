@@ -17,7 +17,7 @@ from tests.unit.delivery.assignments import assignment
 def lane(host: str | None, *, good: bool = True) -> Lane:
     """A host's, in good repute or not."""
     repute = Repute.QUICK if good else Repute.SLOW
-    return Lane(host, bound=100, rate=None, probe_seconds=1, now=0, repute=repute)
+    return Lane(f"https://{host}", host, bound=100, rate=None, probe_seconds=1, now=0, repute=repute)
 
 
 def due(where: Lane, community_id: int = 1, number: int = 0) -> Due:

@@ -42,6 +42,8 @@ async def test_a_host_has_the_worst_of_its_circuits_and_the_sum_of_what_waits(da
         )
         await add_worker(connection, told("a", circuit="half_open", failures=10, open_until=AT_MS - 5, waiting=4))
         await add_worker(connection, told("a", waiting=7, in_flight=1), told("b", circuit="half_open"))
+        # Of http and of https.
+        await add_worker(connection, told("c", failures=2), told("c", circuit="open", failures=10, waiting=1))
         await add_worker(connection)
         await add_worker(connection, told("dead", circuit="open"), silent_seconds=16)
         found = await targets.states(connection)
@@ -49,6 +51,7 @@ async def test_a_host_has_the_worst_of_its_circuits_and_the_sum_of_what_waits(da
         TargetState(None, Circuit.CLOSED, 3, None, "no connection", 0, 0, workers=1, workers_open=0),
         TargetState("a", Circuit.OPEN, 12, from_ms(AT_MS), "HTTP 503", 12, 3, workers=3, workers_open=1),
         TargetState("b", Circuit.HALF_OPEN, 1, None, None, 0, 0, workers=1, workers_open=0),
+        TargetState("c", Circuit.OPEN, 10, None, None, 1, 0, workers=1, workers_open=1),
     ]
 
 
