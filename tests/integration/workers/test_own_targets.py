@@ -22,7 +22,7 @@ from tests.receiver import Received, Receiver
 
 OLD, NEW = ("whsec_" + letter * 32 for letter in "AB")
 KEY = "a key for these tests of at least 32 characters"
-NASTY = 'a/../b?c=d&e#f "g"\r\nX: 1 {{ h }} é\x01'
+NASTY = 'a/..b/?c=d&e#f "g"\r\nX: 1 {{ h }} é\x01'
 
 
 def target(url: str, *, secret_key: str = "", headers: dict[str, str] | None = None, **fields: Any) -> Target:
