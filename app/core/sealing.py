@@ -1,8 +1,8 @@
 """Secrets at rest: the values of targets' headers, encrypted under `SECRET_KEY`.
 
-AES-256-GCM (NIST SP 800-38D) with a random nonce for each value. A value is bound to what it is for, the header and the
-host that it is sent to: moved to another row, it does not open. It names its key, so that keys can be rotated: the
-newest seals, any opens.
+AES-256-GCM (NIST SP 800-38D) with a random nonce for each value. A value is bound to what it is for: its header, its
+host, and http or https. Moved to where one of these is another, it does not open; in another row that has all three, it
+does. It names its key, so that keys can be rotated: the newest seals, any opens.
 """
 
 import base64
