@@ -187,6 +187,7 @@ def _percent_encoder(kept: bytes) -> Callable[[str], str]:
 
 _UNRESERVED = f"{ascii_letters}{digits}-._~".encode()
 _PRINTABLE = bytes(range(0x20, 0x7F))
+_NOT_IN_XML = bytes(set(range(0x20)) - set(b"\t\n\r"))
 in_url = _percent_encoder(_UNRESERVED)
 """Percent-encoded (RFC 3986): it can end neither its segment nor its query parameter."""
 in_form = in_url
@@ -201,7 +202,8 @@ def in_json(text: str) -> str:
 
 
 def in_xml(text: str) -> str:
-    """Character data of XML, or an attribute's value."""
+    """Character data of XML, or an attribute's value, without the characters that XML cannot have (XML 1.0, 2.2)."""
+    text = text.encode().translate(None, _NOT_IN_XML).decode().replace("\ufffe", "").replace("\uffff", "")
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&apos;")):
         text = text.replace(character, entity)
     return text

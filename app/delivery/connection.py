@@ -166,7 +166,8 @@ class Connection(asyncio.Protocol):
         elif lowered == b"transfer-encoding":
             # Any other last coding ends with the connection (RFC 9112, 6.3).
             self._ends_with_connection = not value.lower().rstrip().endswith(b"chunked")
-        elif lowered == b"retry-after":
+        elif lowered == b"retry-after" and self._retry_after is None:
+            # It is no list (RFC 9110, 10.2.3): of several the first counts.
             # Latin-1 has a character for every byte: one that is no text must not cost the answer.
             self._retry_after = value.decode("latin-1")
 

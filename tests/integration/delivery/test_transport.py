@@ -254,6 +254,18 @@ async def test_a_retry_after_of_any_bytes_does_not_cost_the_answer(transport: Po
     assert reply.status == 503
 
 
+async def test_of_two_retry_afters_the_first_counts(transport: PooledTransport) -> None:
+    busy = b"HTTP/1.1 503 Busy\r\n"
+    early = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 99\r\n\r\n"
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n0\r\nRetry-After: 0\r\n\r\n"
+    for answer in (
+        busy + b"Retry-After: 10\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n",
+        early + busy + b"retry-after: 10\r\n" + chunked,
+    ):
+        async with target(sends(answer)) as here:
+            assert await _post(transport, here.url) == Reply(503, b"", "10")
+
+
 async def test_a_compressed_answer_is_not_unpacked(transport: PooledTransport) -> None:
     answer = OK + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"
     async with target(sends(answer)) as here:
