@@ -216,6 +216,8 @@ def _dot_segments(url: str) -> tuple[int, int]:
     ends a segment's name, and a backslash is a slash.
     """
     path = url.partition("://")[2].partition("?")[0].partition("/")[2]
+    if "." not in path and "%2" not in path:
+        return 0, 0
     once = unquote(path)
     return _count_dots(once), _count_dots(unquote(once))
 
