@@ -192,6 +192,12 @@ def test_an_escape_that_is_cut_off_is_the_end_of_a_secret_however_long_it_is() -
             assert not set(shown) - set(b"x*"), (escape, length, shown)
 
 
+def test_secrets_that_overlap_are_one_mask() -> None:
+    assert redacted(b"<abcabcabcabc>", ["abcabcabc"]) == f"<{MASK}>".encode()
+    assert redacted(b"<abcdefghijkl>", ["abcdefgh", "efghijkl"]) == f"<{MASK}>".encode()
+    assert redacted(b"<abcdefg%68ijkl>", ["abcdefgh", "efghijkl"]) == f"<{MASK}>".encode()
+
+
 def test_what_would_be_compared_too_often_is_not_shown() -> None:
     alike = ["k=abab" + "ab" * number for number in range(60)]
     began = time.process_time()
