@@ -150,11 +150,6 @@ class Shards:
                 "silent for three minutes"
             )
 
-    async def drop_marks(self) -> None:
-        """Have every shard loaded again from Postgres."""
-        async with self._circuit.command(KEEPER_SECONDS):
-            await self._unlink("mark")
-
     async def clear(self) -> None:
         """Throw the whole wheel away, leases too; safe at any time, because Postgres is right."""
         async with self._circuit.command(KEEPER_SECONDS):

@@ -10,7 +10,6 @@ from app.core.occurrences.adjustments import adjustments
 from app.core.occurrences.clock_changes import showings
 from app.core.occurrences.cron_fields import parse_cron
 from app.core.occurrences.daylight import zoned_cron
-from app.core.occurrences.describe import describe
 from app.core.occurrences.instants import (
     DAY_SECONDS,
     EPOCH_ORDINAL,
@@ -35,18 +34,14 @@ from app.core.occurrences.zones import Zone, load_zone
 class Why:
     """What a rule says about an instant.
 
-    `at` is the instant, `local_time` what the clock of the schedule's zone shows then (ISO 8601 with its offset);
-    `fires` says whether it is an occurrence. `mismatches` are empty for one, `adjustments` say why it stands there.
-    `not_there` are times of the rule that do not fire where one may expect them: on the day of the instant, or at it;
-    for an occurrence only those that the clock jumps over to come to it.
-    `bound` is a sentence where the instant lies before `start_at` or after `end_at`. `previous` and `next` are the
-    occurrences around it, in UTC.
+    `at` is the instant; `fires` says whether it is an occurrence. `mismatches` are empty for one, `adjustments` say why
+    it stands there. `not_there` are times of the rule that do not fire where one may expect them: on the day of the
+    instant, or at it; for an occurrence only those that the clock jumps over to come to it. `bound` is a sentence where
+    the instant lies before `start_at` or after `end_at`. `previous` and `next` are the occurrences around it, in UTC.
     """
 
     at: datetime
-    local_time: str
     fires: bool
-    rule_text: str
     mismatches: tuple[Mismatch, ...]
     not_there: tuple[Adjustment, ...]
     adjustments: tuple[Adjustment, ...]
@@ -69,9 +64,7 @@ def why(timing: Timing, at: datetime) -> Why:
     before = instant - 1
     return Why(
         at=at,
-        local_time=local_iso(zone, instant),
         fires=fires,
-        rule_text=describe(timing),
         mismatches=() if named else mismatches(timing, instant),
         not_there=tuple(dict.fromkeys(_not_there(timing, zone, instant, fires=fires, named=named))),
         adjustments=adjustments(timing, at) if fires else (),

@@ -163,7 +163,7 @@ async def test_every_command_to_a_black_hole_fails_soon(clock: ManualClock) -> N
             claim(wheel),
             wheel.ack([(SHARD, 1, [("s:a", NOW)])]),
             wheel.marks(),
-            wheel.drop_marks(),
+            wheel.clear(),
             # More than there are connections: these wait for one first.
             *(wheel.offer(SHARD, "epoch", [("s:a", NOW)]) for _ in range(4)),
             return_exceptions=True,

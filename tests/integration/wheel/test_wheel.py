@@ -24,6 +24,7 @@ from tests.integration.wheel.wheels import (
     WINDOW_MS,
     claim,
     community_in,
+    drop_marks,
     entry,
     standing,
 )
@@ -369,7 +370,7 @@ async def test_a_mark_is_raised_by_the_load_that_began_it(wheel: Wheel) -> None:
     # A load that was overtaken has not read what was lost since.
     assert not await wheel.raise_mark(SHARD, "an earlier one", NOW + 9)
     assert await wheel.marks() == expected
-    await wheel.drop_marks()
+    await drop_marks(wheel)
     assert not await wheel.raise_mark(SHARD, "epoch", NOW + 9)
     assert await wheel.marks() == [None] * SHARDS
 
@@ -393,11 +394,11 @@ async def test_half_a_mark_is_none(wheel: Wheel, lost: str) -> None:
     assert not (await claim(wheel)).marked
 
 
-async def test_dropping_the_marks_leaves_the_entries(wheel: Wheel) -> None:
+async def test_a_shard_that_lost_its_mark_is_lost_and_its_entries_are_claimed(wheel: Wheel) -> None:
     for shard in range(SHARDS):
         await wheel.begin_load(shard, "epoch")
     await wheel.put([entry("s:a", NOW)])
-    await wheel.drop_marks()
+    await drop_marks(wheel)
     assert await wheel.marks() == [None] * SHARDS
     claimed = await claim(wheel)
     assert (claimed.members, claimed.marked) == (("s:a",), False)

@@ -48,6 +48,11 @@ async def claim(wheel: Wheel, *, limit: int = 100, shard: int = SHARD, lease_ms:
     return claimed
 
 
+async def drop_marks(wheel: Wheel) -> None:
+    """Have Redis lose the mark of every shard."""
+    await wheel.client.delete(*(f"{{ss:{shard}}}:mark" for shard in range(wheel.shards)))
+
+
 async def standing(wheel: Wheel, name: str = "due", shard: int = SHARD) -> dict[str, int]:
     """The members of `due` or `leased` with their scores."""
     pairs: Any = await wheel.client.zrange(f"{{ss:{shard}}}:{name}", 0, -1, withscores=True)

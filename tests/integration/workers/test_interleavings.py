@@ -25,6 +25,7 @@ from app.workers.keepers.window import WindowKeeper
 from app.workers.loop import Worker
 from tests.integration.definitions import one_time
 from tests.integration.store.rows import add_execution, add_schedule
+from tests.integration.wheel.wheels import drop_marks
 from tests.integration.workers.asking import no_answer
 from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.running import Running, running_worker
@@ -289,7 +290,7 @@ async def test_a_mark_that_is_dropped_during_a_load_stays_dropped(rig: Rig, watc
         # Postgres was read. Another process's put fails after that, and Redis is back at once.
         if not late:
             late.append(await _stored(rig, rig.clock.now() + timedelta(seconds=90)))
-            await rig.wheel.drop_marks()
+            await drop_marks(rig.wheel)
 
     watched.on_offer = drop
     await keeper.run_once()
