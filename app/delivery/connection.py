@@ -5,6 +5,7 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 """
 
 import asyncio
+from select import POLLIN, poll
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -19,6 +20,8 @@ while they are read.
 """
 _CHUNKS_AT_MOST = 1_000
 """So many chunks of an answer's body are read, for the same reason."""
+_BODILESS = (204, 304)
+"""Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
 
 class Unanswered(TransportFailure):
@@ -29,7 +32,9 @@ class Connection(asyncio.Protocol):
     """A connection, as asyncio drives it. Whoever sends on it owns it until the answer is there."""
 
     __slots__ = (
+        "_announced",
         "_answer",
+        "_below",
         "_body",
         "_body_bytes",
         "_chunk_count",
@@ -40,7 +45,9 @@ class Connection(asyncio.Protocol):
         "_in_body",
         "_keep_alive",
         "_loop",
+        "_misled",
         "_parser",
+        "_poll",
         "_received_bytes",
         "_retry_after",
         "_status",
@@ -52,8 +59,10 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._below: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
         self._parser = HttpResponseParser(self)
+        self._poll: poll | None = None
         self._keep_alive = False
         self.idle_since = self.deadline = 0.0
 
@@ -61,8 +70,35 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether a request may be sent: none was yet, or the last answer is whole and the target keeps it open."""
-        return self._keep_alive and self._transport is not None and not self._transport.is_closing()
+        """Whether a request may be sent: none was yet, or the last one and its answer are whole, and the target keeps
+        it open.
+        """
+        return (
+            self._keep_alive
+            and self._transport is not None
+            and not self._transport.is_closing()
+            # What was answered before it had all left is not wanted, and the next would wait behind it.
+            and not self._transport.get_write_buffer_size()
+            and (self._below is None or not self._below.get_write_buffer_size())
+        )
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is there to be read on one that is reusable.
+
+        What a target sends unasked may be there long before the loop, when it is busy, comes to read it: it would be
+        taken for the answer to the next request. To look is a call of the system, of less than a microsecond.
+        """
+        if self._poll is None:
+            assert self._transport is not None, "not reusable"
+            self._poll = poll()
+            self._poll.register(self._transport.get_extra_info("socket"), POLLIN)
+        return not self._poll.poll(0)
+
+    def secure(self, transport: asyncio.Transport) -> None:
+        """From now on TLS is spoken, by this transport, over the one with which the connection was made."""
+        if self._transport is not None:
+            self._transport, self._below = transport, self._transport
 
     def send(self, request: bytes, keep_headers: bool = False) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
@@ -70,7 +106,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = self._header_count = self._chunk_count = 0
-        self._complete = self._keep_alive = False
+        self._complete = self._keep_alive = self._misled = False
         self._expect_headers()
         answer = self._loop.create_future()
         if self._transport is None:
@@ -144,7 +180,7 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(kind(f"the connection broke: {error or 'closed'}"))
         # Each of these leads back here. A target that is never kept open costs a connection each time, and until the
         # collector came round all of them would stay in memory.
-        self._answer = self._transport = None
+        self._answer = self._transport = self._below = None
         del self._parser
 
     # What the parser calls
@@ -163,7 +199,9 @@ class Connection(asyncio.Protocol):
         lowered = name.lower()
         if lowered == b"content-length":
             self._ends_with_connection = False
+            self._announced = value.strip() != b"0"
         elif lowered == b"transfer-encoding":
+            self._announced = True
             # Any other last coding ends with the connection (RFC 9112, 6.3).
             self._ends_with_connection = not value.lower().rstrip().endswith(b"chunked")
         elif lowered == b"retry-after" and self._retry_after is None:
@@ -198,10 +236,13 @@ class Connection(asyncio.Protocol):
         if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
             self._count_header()
+            self._misled = self._misled or self._announced
             self._expect_headers()
             return
         self._complete = True
-        self._keep_alive = self._parser.should_keep_alive()
+        # A body where none may be could still come, and would be taken for the answer to the next request.
+        misled = self._misled or (self._announced and self._status in _BODILESS)
+        self._keep_alive = not misled and self._parser.should_keep_alive()
 
     def _count_header(self) -> None:
         self._header_count += 1
@@ -210,7 +251,7 @@ class Connection(asyncio.Protocol):
             raise HttpParserError
 
     def _expect_headers(self) -> None:
-        self._in_body = False
+        self._in_body = self._announced = False
         self._ends_with_connection = True
         self._retry_after = None
         if self._headers:

@@ -35,6 +35,7 @@ _IDLE_AT_MOST = 500
 """To all origins together: where very many are sent to, each would keep one, and a process has only so many files."""
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 """What this machine has no more of: it says nothing of the host that was to be asked."""
+_CLOSED_AT_ONCE = "the target closed the connection at once"
 _PREPARED = 32
 """Connections that are made ahead at most: what is due after the first of a crowd makes its own on the way."""
 _WATCH_SECONDS = 0.25
@@ -286,7 +287,7 @@ class PooledTransport:
             if peer is None:
                 # It was reset in the moment in which it was made: nobody is there, and nothing will be sent.
                 connection.abort()
-                failed = failed or ConnectionResetError("the target closed the connection at once")
+                failed = failed or ConnectionResetError(_CLOSED_AT_ONCE)
                 continue
             if ip_address(peer[0]) != ip_address(address):
                 connection.abort()
@@ -299,17 +300,22 @@ class PooledTransport:
         self, origin: Origin, host: str, family: AddressFamily = AF_UNSPEC
     ) -> tuple[asyncio.BaseTransport, Connection]:
         """A connection to a host. One with a family is an address, and no name is asked for."""
-        secure = origin.scheme == "https"
-        return await self._loop.create_connection(
+        transport, connection = await self._loop.create_connection(
             lambda: Connection(self._loop),
             host,
             origin.port,
             family=family,
             flags=0 if family is AF_UNSPEC else AI_NUMERICHOST,
-            ssl=self._context() if secure else None,
-            # Certificates have no dot at the end of a name.
-            server_hostname=origin.host.removesuffix(".") if secure else None,
         )
+        if origin.scheme == "https":
+            # As a second step, because only the transport below knows whether all that TLS wrote has left.
+            # Certificates have no dot at the end of a name.
+            name = origin.host.removesuffix(".")
+            secured = await self._loop.start_tls(transport, connection, self._context(), server_hostname=name)
+            if secured is None:
+                raise ConnectionResetError(_CLOSED_AT_ONCE)
+            connection.secure(secured)
+        return transport, connection
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -323,8 +329,9 @@ class PooledTransport:
             # Last in, first out: what is not needed any more grows old at the other end.
             connection = idle.pop()
             self._kept -= 1
-            if connection.reusable:
+            if connection.reusable and connection.quiet:
                 return connection
+            connection.abort()
         return None
 
     def _keep(self, origin: Origin, connection: Connection) -> None:

@@ -140,6 +140,85 @@ async def test_what_comes_unasked_is_never_taken_for_an_answer(transport: Pooled
         assert here.connections == 2
 
 
+@pytest.mark.parametrize("unasked", [ANSWER.replace(b"202", b"200"), b"H"], ids=["an answer", "a byte"])
+async def test_what_came_unasked_while_the_loop_was_busy_is_not_taken_for_an_answer(
+    transport: PooledTransport, unasked: bytes
+) -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(ANSWER)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        request = Request("POST", here.url, HEADERS, b"{}", trusted=True)
+        assert await transport.send(request) == OK
+        # No turn of the loop is between these: it has not read what lies there.
+        writers[0].write(unasked)
+        begun = transport.begin(request)
+        assert begun.connection is None
+        assert await transport.finish(begun) == OK
+        assert here.connections == 2
+        await asyncio.wait_for(here.gone.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    "announced",
+    [
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 40\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 40\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nContent-Length: 40\r\n\r\n" + ANSWER,
+        b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: gzip\r\n\r\n" + ANSWER,
+    ],
+)
+async def test_after_a_body_was_announced_where_none_may_be_nothing_else_is_sent(
+    transport: PooledTransport, announced: bytes
+) -> None:
+    """It may still come, and would be read as the answer to the next request: some programs send one."""
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(announced)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        for number in (1, 2):
+            assert (await post(transport, here.url, HEADERS, b"{}")).status in (202, 204, 304)
+            assert (here.connections, transport.idle) == (number, [])
+
+
+async def test_that_there_is_no_body_may_be_said_where_none_may_be(transport: PooledTransport) -> None:
+    empty = b"HTTP/1.1 204 No Content\r\nContent-Length: 0 \r\n\r\n"
+    async with target(answers(empty, ANSWER)) as here:
+        assert await post(transport, here.url, HEADERS, b"{}") == Reply(204, b"", None)
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert here.connections == 1
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+async def test_nothing_is_sent_behind_a_request_that_has_not_all_left(
+    monkeypatch: pytest.MonkeyPatch, secure: bool
+) -> None:
+    """A target that does not read it on has answered, and would never come to read the next."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.Event().wait()
+
+    transport = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+    async with target(behaviour, reads_request=False, tls=server if secure else None) as here:
+        url = here.url.replace("127.0.0.1", "localhost")
+        for number in (1, 2):
+            assert await post(transport, url, HEADERS, b"x" * (8 << 20)) == Reply(413, b"", None)
+            assert here.connections == number
+    await transport.close()
+
+
 async def test_early_hints_are_passed_over(transport: PooledTransport) -> None:
     hints = b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\nLink: </a>\r\n\r\n"
     async with target(answers(hints + ANSWER, b"HTTP/1.1 100 Continue\r\n\r\n" + ANSWER)) as here:
