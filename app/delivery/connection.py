@@ -54,6 +54,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "deadline",
         "idle_since",
+        "use_until",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._poll: poll | None = None
         self._keep_alive = False
-        self.idle_since = self.deadline = 0.0
+        self.idle_since = self.deadline = self.use_until = 0.0
 
     # What the pool asks
 

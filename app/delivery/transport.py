@@ -6,6 +6,7 @@ biggest cost of a firing, and a POST through it costs a third of what the fastes
 
 import asyncio
 import errno
+import random
 import ssl
 from collections import deque
 from contextlib import suppress
@@ -27,6 +28,10 @@ _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE"
 HEAD is not one of them: the parser would wait for the body that its answer announces and does not have.
 """
 _IDLE_SECONDS = 60.0
+_AGE_SECONDS = 300.0
+"""So long a connection is used, or a little less by chance: a target that is sent something all the time would never be
+looked for where its name has moved to.
+"""
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
 _ADDRESSES = 8
@@ -139,8 +144,9 @@ class PooledTransport:
     def begin(self, request: Request) -> Exchange:
         origin, path = split_url(request.url, request.trusted)
         written = self._written(origin, path, request)
-        exchange = Exchange(origin, written, request.keep_headers, self._loop.time() + self._timeout_seconds)
-        connection = self._take_idle(origin)
+        now = self._loop.time()
+        exchange = Exchange(origin, written, request.keep_headers, now + self._timeout_seconds)
+        connection = self._take_idle(origin, now)
         if connection is not None:
             self._write(exchange, connection)
         return exchange
@@ -180,7 +186,8 @@ class PooledTransport:
         except TransportFailure:
             return
         under_way = [*self._open.values(), *self._preparing.values()].count(origin)
-        ready = len(self._idle.get(origin, ())) + under_way
+        now = self._loop.time()
+        ready = sum(connection.use_until > now for connection in self._idle.get(origin, ())) + under_way
         for _ in range(min(requests, self._connections, _PREPARED) - ready):
             task = self._loop.create_task(self._connect_ahead(origin), name="connect")
             self._preparing[task] = origin
@@ -315,6 +322,8 @@ class PooledTransport:
             if secured is None:
                 raise ConnectionResetError(_CLOSED_AT_ONCE)
             connection.secure(secured)
+        spread = random.uniform(0.8, 1)  # noqa: S311 - not all that were made at one instant end at one
+        connection.use_until = self._loop.time() + _AGE_SECONDS * spread
         return transport, connection
 
     def _context(self) -> ssl.SSLContext:
@@ -323,45 +332,53 @@ class PooledTransport:
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
 
-    def _take_idle(self, origin: Origin) -> Connection | None:
+    def _take_idle(self, origin: Origin, now: float) -> Connection | None:
         idle = self._idle.get(origin)
         while idle:
             # Last in, first out: what is not needed any more grows old at the other end.
             connection = idle.pop()
             self._kept -= 1
-            if connection.reusable and connection.quiet:
+            if connection.use_until > now and connection.reusable and connection.quiet:
                 return connection
             connection.abort()
         return None
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
+        now = self._loop.time()
+        if connection.use_until <= now or not connection.reusable:
+            connection.abort()
+            return
         idle = self._idle.get(origin)
         if idle is None:
             idle = self._idle[origin] = deque()
-        if not connection.reusable or len(idle) >= self._connections:
+        if len(idle) >= self._connections:
             connection.abort()
             return
-        connection.idle_since = self._loop.time()
+        connection.idle_since = now
         idle.append(connection)
         self._kept += 1
         if self._kept > _IDLE_AT_MOST:
-            oldest = min((idle for idle in self._idle.values() if idle), key=lambda idle: idle[0].idle_since)
-            self._let_go(oldest)
+            waiting = (origin for origin, idle in self._idle.items() if idle)
+            self._let_go(min(waiting, key=lambda origin: self._idle[origin][0].idle_since))
         if self._trimming is None:
             self._trimming = self._loop.call_later(_IDLE_SECONDS, self._trim)
 
     def _trim(self) -> None:
         """Close what was idle for long, and forget the targets to which nothing is open."""
+        idle_since = self._loop.time() - _IDLE_SECONDS
         for origin, idle in list(self._idle.items()):
-            while idle and (not idle[0].reusable or self._loop.time() - idle[0].idle_since >= _IDLE_SECONDS):
-                self._let_go(idle)
+            while idle and (not idle[0].reusable or idle[0].idle_since <= idle_since):
+                self._let_go(origin)
             if not idle:
-                del self._idle[origin]
+                self._idle.pop(origin, None)
         self._trimming = self._loop.call_later(_IDLE_SECONDS / 4, self._trim) if self._idle else None
 
-    def _let_go(self, idle: deque[Connection]) -> None:
+    def _let_go(self, origin: Origin) -> None:
+        idle = self._idle[origin]
         idle.popleft().abort()
         self._kept -= 1
+        if not idle:
+            del self._idle[origin]
 
 
 def _one_line(error: BaseException) -> str:

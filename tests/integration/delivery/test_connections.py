@@ -525,6 +525,44 @@ async def test_no_more_connections_are_kept_in_all_than_the_bound_and_the_oldest
         assert kept == {url.rstrip("/") for url in urls[2:]}
 
 
+async def test_a_target_to_which_nothing_is_kept_open_is_not_remembered(
+    transport: PooledTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.transport._IDLE_AT_MOST", 1)
+    last = ANSWER.replace(b"\r\n\r", b"\r\nConnection: close\r\n\r")
+    async with target(sends(last)) as here, target(sends(ANSWER)) as kept, target(sends(ANSWER)) as lately:
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert transport._idle == {}
+        for url in (kept.url, lately.url):
+            assert await post(transport, url, HEADERS, b"{}") == OK
+        assert [f"http://{origin.authority}" for origin in transport._idle] == [lately.url]
+
+
+async def test_a_connection_that_is_old_is_not_used_again_nor_counted_as_ready(transport: PooledTransport) -> None:
+    async with target(answers(ANSWER, ANSWER)) as here:
+        transport.prepare(here.url, 1, trusted=True)
+        await _until_idle(transport, 1)
+        (old,) = transport.idle
+        old.use_until = asyncio.get_running_loop().time()
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert old not in transport.idle
+        (old,) = transport.idle
+        old.use_until = asyncio.get_running_loop().time()
+        transport.prepare(here.url, 1, trusted=True)
+        await _until_idle(transport, 2)
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert here.connections == 3
+
+
+async def test_a_connection_that_grew_old_over_its_answer_is_not_kept(
+    transport: PooledTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.transport._AGE_SECONDS", 0.0)
+    async with target(answers(ANSWER, ANSWER)) as here:
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+        assert (here.connections, transport.idle) == (1, [])
+
+
 async def test_a_machine_that_has_no_more_files_says_nothing_of_the_host(transport: PooledTransport) -> None:
     async with target(answers(ANSWER)) as here:
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -105,6 +105,16 @@ async def test_what_is_dialled_is_what_was_judged_and_the_name_is_asked_for_once
         assert here.requests[0].startswith(b"POST /run HTTP/1.1\r\nHost: host.test:")
 
 
+async def test_a_name_that_moves_is_followed_when_its_connection_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.delivery.transport._AGE_SECONDS", 0.0)
+    async with target(answer) as here, name_server(host=[["127.0.0.1"], ["127.0.0.2"]]) as names:
+        async with transport(Guard(allowed_networks="127.0.0.1", resolver=names)) as sending:
+            assert await sending.send(user_request(at(here, "host.test"))) == OK
+            with pytest.raises(Forbidden, match=r"has an address that is loopback"):
+                await sending.send(user_request(at(here, "host.test")))
+        assert here.connections == 1
+
+
 async def test_the_fresh_connection_after_a_stale_one_is_judged_as_well() -> None:
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.1"], ["127.0.0.2"]]) as names:
         async with transport(Guard(allowed_networks="127.0.0.1", resolver=names)) as sending:
