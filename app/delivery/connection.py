@@ -5,6 +5,7 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 """
 
 import asyncio
+import re
 from select import POLLIN, poll
 from typing import cast
 
@@ -23,6 +24,8 @@ _CHUNKS_AT_MOST = 1_000
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
+_FOLD = re.compile(rb"\r\n[ \t]+")
+
 
 class Unanswered(TransportFailure):
     """The target closed the connection without a byte of an answer, as it does with one that was idle for too long."""
@@ -40,9 +43,9 @@ class Connection(asyncio.Protocol):
         "_chunk_count",
         "_complete",
         "_ends_with_connection",
+        "_head",
         "_header_count",
         "_headers",
-        "_in_body",
         "_keep_alive",
         "_loop",
         "_misled",
@@ -54,6 +57,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "deadline",
         "idle_since",
+        "in_body",
         "use_until",
     )
 
@@ -62,7 +66,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._below: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
-        self._parser = HttpResponseParser(self)
+        self._parser: HttpResponseParser | _Unfolding = HttpResponseParser(self)
+        # Spaces behind the size of a chunk are lawful (RFC 9112, 7.1.1), and lead to no other reading of what follows.
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._poll: poll | None = None
         self._keep_alive = False
         self.idle_since = self.deadline = self.use_until = 0.0
@@ -108,6 +114,7 @@ class Connection(asyncio.Protocol):
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = self._header_count = self._chunk_count = 0
         self._complete = self._keep_alive = self._misled = False
+        self._head = b""
         self._expect_headers()
         answer = self._loop.create_future()
         if self._transport is None:
@@ -145,17 +152,14 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserUpgrade, HttpParserError) as broken:
-            if self._complete or self._chunk_count > _CHUNKS_AT_MOST:
-                # What follows costs the connection, and never the answer.
-                self._finish()
-                self.abort()
-            elif self._header_count > _HEADERS_AT_MOST:
-                self.fail(TransportFailure(f"more than {_HEADERS_AT_MOST} headers"))
-            elif isinstance(broken, HttpParserUpgrade):
-                self.fail(TransportFailure("the target answered with another protocol"))
-            else:
-                self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
-            return
+            if not self._is_folded(data):
+                self._break(broken)
+                return
+            try:
+                self._begin_unfolded(self._head + data)
+            except (HttpParserUpgrade, HttpParserError) as broken:
+                self._break(broken)
+                return
         if self._complete:
             self._finish()
         elif self._body_bytes > BODY_LIMIT_BYTES:
@@ -163,11 +167,13 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._received_bytes - self._body_bytes > _OVERHEAD_LIMIT_BYTES:
             self.fail(TransportFailure(f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"))
+        elif not self.in_body:
+            self._head += data
 
     def eof_received(self) -> None:
         if self._answer is None or self._answer.done():
             return
-        if self._in_body and self._ends_with_connection:
+        if self.in_body and self._ends_with_connection:
             self._finish()
         elif self._received_bytes:
             self.fail(TransportFailure("the target closed the connection in the middle of its answer"))
@@ -195,7 +201,7 @@ class Connection(asyncio.Protocol):
         if self._complete:
             return
         self._count_header()
-        if self._headers is not None and not self._in_body:
+        if self._headers is not None and not self.in_body:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         lowered = name.lower()
         if lowered == b"content-length":
@@ -213,7 +219,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._complete:
             return
-        self._in_body = True
+        self.in_body = True
         # Kept: the parser goes on, and knows the status of what it has read last.
         self._status = self._parser.get_status_code()
 
@@ -245,6 +251,33 @@ class Connection(asyncio.Protocol):
         misled = self._misled or (self._announced and self._status in _BODILESS)
         self._keep_alive = not misled and self._parser.should_keep_alive()
 
+    def _break(self, broken: HttpParserUpgrade | HttpParserError) -> None:
+        """The parser can't go on: what is whole counts."""
+        if self._complete or self._chunk_count > _CHUNKS_AT_MOST:
+            # What follows costs the connection, and never the answer.
+            self._finish()
+            self.abort()
+        elif self._header_count > _HEADERS_AT_MOST:
+            self.fail(TransportFailure(f"more than {_HEADERS_AT_MOST} headers"))
+        elif isinstance(broken, HttpParserUpgrade):
+            self.fail(TransportFailure("the target answered with another protocol"))
+        else:
+            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
+
+    def _is_folded(self, data: bytes) -> bool:
+        """Whether what the parser does not take may be a header over several lines."""
+        if self.in_body or isinstance(self._parser, _Unfolding):
+            return False
+        return _FOLD.search(self._head + data) is not None
+
+    def _begin_unfolded(self, read: bytes) -> None:
+        """Read from its beginning once more what has come of the answer."""
+        self._header_count = 0
+        self._misled = False
+        self._expect_headers()
+        self._parser = _Unfolding(self)
+        self._parser.feed_data(read)
+
     def _count_header(self) -> None:
         self._header_count += 1
         if self._header_count > _HEADERS_AT_MOST:
@@ -252,7 +285,7 @@ class Connection(asyncio.Protocol):
             raise HttpParserError
 
     def _expect_headers(self) -> None:
-        self._in_body = self._announced = False
+        self.in_body = self._announced = False
         self._ends_with_connection = True
         self._retry_after = None
         if self._headers:
@@ -265,3 +298,36 @@ class Connection(asyncio.Protocol):
         headers = () if self._headers is None else tuple(self._headers)
         cut = self._body_bytes > BODY_LIMIT_BYTES or self._chunk_count > _CHUNKS_AT_MOST
         self._answer.set_result(Reply(self._status, body, self._retry_after, headers, cut))
+
+
+class _Unfolding:
+    """A parser of one answer that has headers over several lines: obsolete, but lawful, and to be read as one line each
+    (RFC 9112, 5.2).
+
+    The leniency that llhttp has for them lets through any byte in a header, and a space before its colon.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._parser = HttpResponseParser(connection)
+        self._head = b""
+
+    def feed_data(self, data: bytes) -> None:
+        self._head += data
+        while self._head and not self._connection.in_body:
+            head, end, rest = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._head = rest
+            # A line that continues the first one is refused, as it was.
+            first, line_end, headers = head.partition(b"\r\n")
+            self._parser.feed_data(first + line_end + _FOLD.sub(b" ", headers) + end)
+        body, self._head = self._head, b""
+        self._parser.feed_data(body)
+
+    def get_status_code(self) -> int:
+        return self._parser.get_status_code()
+
+    def should_keep_alive(self) -> bool:
+        """Never: the next answer may not be folded."""
+        return False

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import (
     Behaviour,
@@ -264,6 +265,85 @@ async def test_of_two_retry_afters_the_first_counts(transport: PooledTransport) 
     ):
         async with target(sends(answer)) as here:
             assert await _post(transport, here.url) == Reply(503, b"", "10")
+
+
+FOLDED = [
+    OK + b"X-Long: a\r\n  b\r\n\tc\r\nContent-Length: 2\r\n\r\nok",
+    OK + b"Content-Length:\r\n 2\r\nX-Last:\r\n \r\n\r\nok",
+    OK + b"Transfer-Encoding:\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 103 Early Hints\r\nLink:\r\n </a>\r\n\r\n" + OK + b"Content-Length: 2\r\n\r\nok",
+    OK + b"X: a\r\n b\r\nContent-Length: 8\r\n\r\nok\r\n ok\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", FOLDED)
+@pytest.mark.parametrize("bytewise", [False, True])
+async def test_a_header_over_several_lines_is_read_as_one_and_ends_the_connection(
+    transport: PooledTransport, answer: bytes, bytewise: bool
+) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = 1 if bytewise else len(answer)
+        for position in range(0, len(answer), size):
+            writer.write(answer[position : position + size])
+            await asyncio.sleep(0.0005)
+        await reader.read()
+
+    async with target(behaviour) as here:
+        reply = await _post(transport, here.url)
+        assert (reply, transport.idle) == (Reply(202, b"ok\r\n ok\r\n"[: 8 if b": 8" in answer else 2], None), [])
+
+
+async def test_a_header_over_several_lines_has_the_value_of_all(transport: PooledTransport) -> None:
+    answer = OK + b"Retry-After:\r\n 7\r\nX-A: b\r\n Content-Length: 9\r\nContent-Length: 2\r\n\r\nok"
+    async with target(sends(answer)) as here:
+        request = Request("POST", here.url, HEADERS, b"{}", trusted=True, keep_headers=True)
+        assert await transport.send(request) == Reply(
+            202, b"ok", "7", (("Retry-After", "7"), ("X-A", "b Content-Length: 9"), ("Content-Length", "2"))
+        )
+
+
+@pytest.mark.parametrize("fold", [b"", b"X-Folded: a\r\n b\r\n"], ids=["no fold", "a fold"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"X: a\0b",
+        b"X: a\x01b",
+        b"X: a\x7fb",
+        b"X: a\rb",
+        b"X: a\nb",
+        b"X : a",
+        b" X: a",
+        b"no colon",
+        b"Content-Length: 2\r\n 3",
+        b"Content-Length: 2\r\n\t",
+        b"Content-Length: 2\r\nContent-Length: 2",
+        b"Transfer-Encoding: chunked",
+    ],
+)
+async def test_what_is_no_header_is_none_beside_a_fold_either(
+    transport: PooledTransport, header: bytes, fold: bytes
+) -> None:
+    lines = header + b"\r\n" + fold if header.startswith(b" ") else fold + header + b"\r\n"
+    async with target(sends(OK + lines + b"Content-Length: 2\r\n\r\nok")) as here:
+        assert isinstance(await _post(transport, here.url), TransportFailure)
+
+
+async def test_more_than_64_kib_of_folded_headers_are_no_answer(transport: PooledTransport) -> None:
+    async with target(sends_for_ever(OK + b"X: a", b"\r\n b" * 4096)) as here:
+        assert str(await _post(transport, here.url)) == "more than 65536 bytes of headers"
+    async with target(sends(OK + b"X:\r\n b\r\n" * 201 + b"\r\n")) as here:
+        assert str(await _post(transport, here.url)) == "more than 200 headers"
+
+
+@pytest.mark.parametrize("line", [b"2", b"2 ", b"2\t ", b"2;a=b", b"2 ;a=b", b'2;a="b c"'])
+async def test_spaces_behind_the_size_of_a_chunk_are_passed_over(transport: PooledTransport, line: bytes) -> None:
+    chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n%b\r\nok\r\n0 \r\n\r\n"
+    async with target(sends(chunked % line)) as here:
+        assert await _post(transport, here.url) == Reply(202, b"ok", None)
+    for wrong in (b" 2", b"2 2", b"0x2", b"2 \r2", b"2 a"):
+        async with target(sends(chunked % wrong)) as here:
+            assert isinstance(await _post(transport, here.url), TransportFailure)
 
 
 async def test_a_compressed_answer_is_not_unpacked(transport: PooledTransport) -> None:
