@@ -9,10 +9,11 @@ import errno
 import random
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from socket import AF_UNSPEC, AI_NUMERICHOST, AddressFamily
+from socket import AF_INET, AF_INET6, AI_NUMERICHOST, AddressFamily
 from typing import Protocol
 
 from app.core.tasks import end
@@ -21,6 +22,7 @@ from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
+from app.delivery.resolver import Resolver, SystemResolver
 
 _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE": False}
 """The methods, and whether one without a body says so: where a body could be expected (RFC 9110, 8.6).
@@ -35,7 +37,7 @@ looked for where its name has moved to.
 _CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
 _ADDRESSES = 8
-"""Of the addresses of a user's target so many are tried: more would each have too little time."""
+"""Of the addresses of a name so many are tried: more would each have too little time."""
 _IDLE_AT_MOST = 500
 """To all origins together: where very many are sent to, each would keep one, and a process has only so many files."""
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
@@ -123,14 +125,25 @@ class PooledTransport:
     """
 
     def __init__(
-        self, *, timeout_seconds: float, connections: int, user_agent: str, guard: Guard | None = None
+        self,
+        *,
+        timeout_seconds: float,
+        connections: int,
+        user_agent: str,
+        guard: Guard | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
-        """Without a guard of its own, what is not trusted may only be where the whole Internet can reach it."""
+        """Without a guard of its own, what is not trusted may only be where the whole Internet can reach it.
+
+        The resolver is asked for the addresses of what is trusted. It is another than the guard's: names of users that
+        hang do not hold up the workflow engine.
+        """
         # Kept: to ask for the running loop is a call of the system in Python 3.11.
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
         self._guard = guard or Guard()
+        self._resolver = resolver or SystemResolver()
         self._always = f"\r\nUser-Agent: {user_agent}"
         self._idle: dict[Origin, deque[Connection]] = {}
         self._kept = 0
@@ -265,10 +278,7 @@ class PooledTransport:
         patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
         try:
             async with asyncio.timeout(patience_seconds) as patience:
-                if origin.trusted:
-                    _, connection = await self._dial(origin, origin.host)
-                    return connection
-                return await self._connect_guarded(origin, patience)
+                return await self._dial_each(origin, await self._addresses(origin), patience)
         except TimeoutError:
             raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
         except (OSError, ssl.SSLError, UnicodeError) as refused:
@@ -276,19 +286,32 @@ class PooledTransport:
                 raise Unsendable(f"no connection from here: {_one_line(refused)}") from refused
             raise TransportFailure(f"no connection: {_one_line(refused)}") from refused
 
-    async def _connect_guarded(self, origin: Origin, patience: asyncio.Timeout) -> Connection:
-        """Dial what the guard has judged, and nothing else; each address has its share of the time that is left."""
-        addresses = (await self._guard.resolve(origin.host))[:_ADDRESSES]
+    async def _addresses(self, origin: Origin) -> Sequence[tuple[AddressFamily, str]]:
+        """Where to dial: what the guard has judged, and nothing else; what is trusted is where the machine finds it."""
+        if not origin.trusted:
+            return await self._guard.resolve(origin.host)
+        addresses = [origin.host] if _is_address(origin.host) else await self._resolver(origin.host)
+        return [(AF_INET6 if ":" in address else AF_INET, address) for address in addresses]
+
+    async def _dial_each(
+        self, origin: Origin, addresses: Sequence[tuple[AddressFamily, str]], patience: asyncio.Timeout
+    ) -> Connection:
+        """The connection to the first address that has one; each has its share of the time that is left."""
         until = patience.when()
         assert until is not None
         failed: OSError | None = None
+        addresses = addresses[:_ADDRESSES]
         for position, (family, address) in enumerate(addresses):
             share_seconds = (until - self._loop.time()) / (len(addresses) - position)
             try:
                 async with asyncio.timeout(share_seconds):
                     transport, connection = await self._dial(origin, address, family)
             except OSError as refused:
-                failed = failed or refused
+                if family is AF_INET6 and refused.errno == errno.EADDRNOTAVAIL:
+                    # No port that is lacking, as for IPv4: to this machine the host is nowhere.
+                    refused = OSError(errno.ENETUNREACH, f"no IPv6 from here to {address}")
+                if failed is None or refused.errno in _NONE_LEFT:
+                    failed = refused
                 continue
             peer = transport.get_extra_info("peername")
             if peer is None:
@@ -296,23 +319,18 @@ class PooledTransport:
                 connection.abort()
                 failed = failed or ConnectionResetError(_CLOSED_AT_ONCE)
                 continue
-            if ip_address(peer[0]) != ip_address(address):
+            if not origin.trusted and ip_address(peer[0]) != ip_address(address):
                 connection.abort()
                 raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
             return connection
-        assert failed is not None
-        raise failed
+        raise failed or OSError("no address")
 
     async def _dial(
-        self, origin: Origin, host: str, family: AddressFamily = AF_UNSPEC
+        self, origin: Origin, address: str, family: AddressFamily
     ) -> tuple[asyncio.BaseTransport, Connection]:
-        """A connection to a host. One with a family is an address, and no name is asked for."""
+        """A connection to an address; no name is asked for."""
         transport, connection = await self._loop.create_connection(
-            lambda: Connection(self._loop),
-            host,
-            origin.port,
-            family=family,
-            flags=0 if family is AF_UNSPEC else AI_NUMERICHOST,
+            lambda: Connection(self._loop), address, origin.port, family=family, flags=AI_NUMERICHOST
         )
         if origin.scheme == "https":
             # As a second step, because only the transport below knows whether all that TLS wrote has left.
@@ -379,6 +397,14 @@ class PooledTransport:
         self._kept -= 1
         if not idle:
             del self._idle[origin]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """The guard against names that lie: a real name server that changes its mind, a receiver that must not be reached."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from app.delivery.connection import Connection
 from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin
-from app.delivery.reply import Reply, TransportFailure
+from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import Target, hangs, post, read_request, sends, target
@@ -287,22 +288,88 @@ async def test_a_silent_name_server_holds_up_neither_another_target_nor_storing(
         assert here.connections == 1
 
 
-async def test_every_address_has_its_share_of_the_time() -> None:
+@pytest.mark.parametrize("trusted", [True, False], ids=["the engine", "a target"])
+async def test_every_address_has_its_share_of_the_time(trusted: bool) -> None:
     class Blackhole(PooledTransport):
         """Never connects to 127.0.0.2 or 127.0.0.3, as where packets are dropped."""
 
         async def _dial(
-            self, origin: Origin, host: str, family: AddressFamily = AF_INET
+            self, origin: Origin, address: str, family: AddressFamily
         ) -> tuple[asyncio.BaseTransport, Connection]:
-            if host in ("127.0.0.2", "127.0.0.3"):
+            if address in ("127.0.0.2", "127.0.0.3"):
                 await asyncio.Event().wait()
-            return await super()._dial(origin, host, family)
+            return await super()._dial(origin, address, family)
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.2", "127.0.0.3", "127.0.0.1"]]) as names:
         guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
-        sending = Blackhole(timeout_seconds=3, connections=4, user_agent="test", guard=guard)
-        assert await sending.send(user_request(at(here, "host.test"))) == OK
+        sending = Blackhole(timeout_seconds=3, connections=4, user_agent="test", guard=guard, resolver=names)
+        assert await sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=trusted)) == OK
         await sending.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [
+        *(("engine", ["engine"]), ("workflow_core", ["workflow_core"]), ("localhost", ["localhost"])),
+        *(("core.internal.", ["core.internal."]), ("127.0.0.1", []), ("[::ffff:127.0.0.1]", [])),
+    ],
+)
+async def test_what_is_trusted_is_looked_up_by_whatever_name_it_has_and_is_not_judged(
+    host: str, asked: list[str]
+) -> None:
+    names: list[str] = []
+
+    async def nowhere_and_here(name: str) -> list[str]:
+        names.append(name)
+        # Nobody listens at the first two.
+        return ["127.0.0.9", "::1", "127.0.0.1"]
+
+    async with target(sends(ANSWER)) as here:
+        sending = PooledTransport(timeout_seconds=5, connections=4, user_agent="test", resolver=nowhere_and_here)
+        assert await post(sending, at(here, host), {}, b"{}") == OK
+        await sending.close()
+        assert names == asked
+
+
+async def test_the_machines_own_names_of_what_is_trusted_are_known() -> None:
+    async with target(sends(ANSWER)) as here, transport(Guard()) as sending:
+        assert await post(sending, at(here, "localhost"), {}, b"{}") == OK
+        with pytest.raises(TransportFailure, match=r"no connection: .*not known"):
+            await post(sending, "http://nowhere.invalid", {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "of_the_host"),
+    [
+        (["2001:db8::1"], True),
+        (["2001:db8::1", "127.0.0.9"], True),
+        (["127.0.0.8"], False),
+        (["::1", "127.0.0.8"], False),
+    ],
+)
+async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_ports_says_nothing_of_it(
+    addresses: list[str], of_the_host: bool
+) -> None:
+    class Lacking(PooledTransport):
+        """Has no address of the sixth version, and no port left for 127.0.0.8."""
+
+        async def _dial(
+            self, origin: Origin, address: str, family: AddressFamily
+        ) -> tuple[asyncio.BaseTransport, Connection]:
+            if family is AF_INET6 or address == "127.0.0.8":
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            return await super()._dial(origin, address, family)
+
+    async def addressed(_name: str) -> list[str]:
+        return addresses
+
+    guard = Guard(allowed_hosts="host.test", resolver=addressed)
+    sending = Lacking(timeout_seconds=2, connections=4, user_agent="test", guard=guard)
+    with pytest.raises(TransportFailure, match="no IPv6 from here" if of_the_host else "from here: .*assign") as failed:
+        # Nobody listens at port 1 of 127.0.0.9.
+        await sending.send(user_request("http://host.test:1"))
+    assert isinstance(failed.value, Unsendable) is not of_the_host
+    await sending.close()
 
 
 async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() -> None:
@@ -310,7 +377,7 @@ async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() 
         """Connects to somewhere else, as no machine should."""
 
         async def _dial(
-            self, origin: Origin, host: str, family: AddressFamily = AF_INET
+            self, origin: Origin, address: str, family: AddressFamily
         ) -> tuple[asyncio.BaseTransport, Connection]:
             return await super()._dial(origin, "127.0.0.1", AF_INET)
 
@@ -328,9 +395,9 @@ async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that
         """Has lost each connection before anyone could ask for its other end."""
 
         async def _dial(
-            self, origin: Origin, host: str, family: AddressFamily = AF_INET
+            self, origin: Origin, address: str, family: AddressFamily
         ) -> tuple[asyncio.BaseTransport, Connection]:
-            _, connection = await super()._dial(origin, host, family)
+            _, connection = await super()._dial(origin, address, family)
             return asyncio.BaseTransport(), connection
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.1"]]) as names:
