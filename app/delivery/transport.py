@@ -22,7 +22,7 @@ from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
-from app.delivery.resolver import Resolver, SystemResolver
+from app.delivery.resolver import NoRoom, Resolver, SystemResolver
 
 _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE": False}
 """The methods, and whether one without a body says so: where a body could be expected (RFC 9110, 8.6).
@@ -279,7 +279,9 @@ class PooledTransport:
         try:
             async with asyncio.timeout(patience_seconds) as patience:
                 return await self._dial_each(origin, await self._addresses(origin), patience)
-        except TimeoutError:
+        except TimeoutError as late:
+            if NoRoom.caused(late):
+                raise Unsendable(f"no room within {patience_seconds:.3g} s to look up a name: too many hang") from None
             raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
         except (OSError, ssl.SSLError, UnicodeError) as refused:
             if isinstance(refused, OSError) and refused.errno in _NONE_LEFT:

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from app.delivery.guard import Guard
+from app.delivery.reply import TransportFailure, Unsendable
+from app.delivery.request import Request
 from app.delivery.resolver import SystemResolver
+from app.delivery.transport import PooledTransport
 
 
 class Library:
@@ -145,6 +149,55 @@ async def test_there_are_only_so_many_threads(library: Library) -> None:
     assert len(library.threads) == 128
     library.released.set()
     assert await asyncio.gather(*asking) == [FOUND] * 480
+
+
+async def test_domains_that_hang_have_half_of_the_threads_together(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.resolver._HANGS_AFTER_SECONDS", 0.05)
+    resolver = SystemResolver(library)
+    asking = [asyncio.create_task(resolver(f"hang.evil{domain}.com")) for domain in range(12)]
+    await library.wait_called(12)
+    async with asyncio.timeout(5):
+        while resolver._asked_of_hanging < 12:
+            await asyncio.sleep(0.005)
+    asking += [asyncio.create_task(resolver(f"hang{each}.evil{each % 12}.com")) for each in range(300)]
+    await library.wait_called(52)
+    # One that begins to hang only now has its few, and then as much as the others.
+    asking += [asyncio.create_task(resolver(f"hang{each}.late.com")) for each in range(20)]
+    await library.wait_called(16)
+    async with asyncio.timeout(5):
+        assert [await resolver(f"a{each}.fine{each}.test") for each in range(50)] == [FOUND] * 50
+        while resolver._asked_of_hanging < 80:
+            await asyncio.sleep(0.005)
+    assert len(library.threads) == 64 + 16 + 50
+    library.released.set()
+    assert await asyncio.gather(*asking) == [FOUND] * 332
+    assert (resolver._asked, resolver._asked_of_hanging, dict(resolver._domains)) == (0, 0, {})
+
+
+async def test_time_that_went_by_in_waiting_for_room_is_not_the_hosts_failure(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.delivery.resolver._QUESTIONS_OF_DOMAIN", 1)
+    guard = Guard(resolver=SystemResolver(library))
+    transport = PooledTransport(timeout_seconds=0.3, connections=4, user_agent="test", guard=guard)
+    urls = [f"http://{name}.example.com/" for name in ("hang", "hang", "other", "another")]
+    failed = await asyncio.gather(
+        *(transport.send(Request("POST", url, {}, b"", trusted=False)) for url in urls), return_exceptions=True
+    )
+    assert [type(each) for each in failed] == [TransportFailure, TransportFailure, Unsendable, Unsendable]
+    assert {str(each) for each in failed} == {
+        "no connection within 0.3 s",
+        "no room within 0.3 s to look up a name: too many hang",
+    }
+    # One that is cancelled for another reason stays so.
+    waiting = asyncio.create_task(transport.send(Request("POST", urls[2], {}, b"", trusted=False)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    await transport.close()
 
 
 async def test_a_failure_that_nobody_waits_for_any_more_is_not_complained_of(library: Library) -> None:
