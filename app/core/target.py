@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.core.hosts import in_one_spelling
+from app.core.hosts import has_stray_brackets, in_one_spelling
 from app.core.sealing import Sealed
 from app.core.templates import TemplateException, characters_put_in, parse, percent_encoded_length, render_url
 
@@ -112,6 +112,8 @@ def url_problem(url: str) -> str | None:
         return "its host must be written out: no placeholder can stand in it"
     if "@" in authority:
         return "must hold no credentials: they belong into a header, which is kept secret"
+    if has_stray_brackets(authority):
+        return "is no URL: brackets stand around a whole IPv6 address, or not at all"
     if "#" in url:
         return "must have no fragment: it is never sent"
     try:

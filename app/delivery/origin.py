@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
-from app.core.hosts import read_host
+from app.core.hosts import has_stray_brackets, read_host
 from app.core.target import DEFAULT_PORTS
 from app.delivery.reply import Unsendable
 
@@ -51,7 +51,8 @@ def _origin(base: str, trusted: bool) -> Origin:
         host, port = parts.hostname, parts.port
     except ValueError as refused:
         raise Unsendable(f"not a URL: {refused}") from None
-    if parts.scheme not in DEFAULT_PORTS or not host or parts.query or parts.fragment or parts.username:
+    misplaced = parts.query or parts.fragment or parts.username or has_stray_brackets(parts.netloc)
+    if parts.scheme not in DEFAULT_PORTS or not host or misplaced:
         raise Unsendable("not a URL of a target: http(s)://host[:port][/path]")
     if not host.isascii() or ("%" in host and ":" not in host):
         # As the guard reads it, so that the target is told the name whose address was dialled.
