@@ -6,6 +6,7 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 
 import asyncio
 import re
+from collections.abc import Callable
 from select import POLLIN, poll
 from typing import cast
 
@@ -69,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._parser: HttpResponseParser | _Unfolding = HttpResponseParser(self)
         # Spaces behind the size of a chunk are lawful (RFC 9112, 7.1.1), and lead to no other reading of what follows.
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
-        self._poll: poll | None = None
+        self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._keep_alive = False
         self.idle_since = self.deadline = self.use_until = 0.0
 
@@ -80,32 +81,26 @@ class Connection(asyncio.Protocol):
         """Whether a request may be sent: none was yet, or the last one and its answer are whole, and the target keeps
         it open.
         """
-        return (
-            self._keep_alive
-            and self._transport is not None
-            and not self._transport.is_closing()
-            # What was answered before it had all left is not wanted, and the next would wait behind it.
-            and not self._transport.get_write_buffer_size()
-            and (self._below is None or not self._below.get_write_buffer_size())
-        )
+        return self._keep_alive and self._transport is not None and not self._transport.is_closing()
 
     @property
     def quiet(self) -> bool:
         """Whether nothing is there to be read on one that is reusable.
 
         What a target sends unasked may be there long before the loop, when it is busy, comes to read it: it would be
-        taken for the answer to the next request. To look is a call of the system, of less than a microsecond.
+        taken for the answer to the next request. To look is a call of the system.
         """
         if self._poll is None:
             assert self._transport is not None, "not reusable"
-            self._poll = poll()
-            self._poll.register(self._transport.get_extra_info("socket"), POLLIN)
-        return not self._poll.poll(0)
+            polled = poll()
+            polled.register(self._transport.get_extra_info("socket"), POLLIN)
+            self._poll = polled.poll
+        return not self._poll(0)
 
     def secure(self, transport: asyncio.Transport) -> None:
         """From now on TLS is spoken, by this transport, over the one with which the connection was made."""
         if self._transport is not None:
-            self._transport, self._below = transport, self._transport
+            self._transport = transport
 
     def send(self, request: bytes, keep_headers: bool = False) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
@@ -140,7 +135,7 @@ class Connection(asyncio.Protocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
+        self._transport = self._below = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
         self._keep_alive = True
 
     def data_received(self, data: bytes) -> None:
@@ -206,7 +201,7 @@ class Connection(asyncio.Protocol):
         lowered = name.lower()
         if lowered == b"content-length":
             self._ends_with_connection = False
-            self._announced = value.strip() != b"0"
+            self._announced = value != b"0"
         elif lowered == b"transfer-encoding":
             self._announced = True
             # Any other last coding ends with the connection (RFC 9112, 6.3).
@@ -247,9 +242,14 @@ class Connection(asyncio.Protocol):
             self._expect_headers()
             return
         self._complete = True
-        # A body where none may be could still come, and would be taken for the answer to the next request.
-        misled = self._misled or (self._announced and self._status in _BODILESS)
-        self._keep_alive = not misled and self._parser.should_keep_alive()
+        assert self._below is not None
+        self._keep_alive = (
+            self._parser.should_keep_alive()
+            # What is answered before it has all left is not wanted, and the next would wait behind it.
+            and not self._below.get_write_buffer_size()
+            # A body where none may be could still come, and would be taken for the answer to the next request.
+            and not (self._misled or (self._announced and self._status in _BODILESS))
+        )
 
     def _break(self, broken: HttpParserUpgrade | HttpParserError) -> None:
         """The parser can't go on: what is whole counts."""
