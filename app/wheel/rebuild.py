@@ -1,8 +1,11 @@
 """Throwing the wheel away on an operator's word."""
 
+import asyncio
+
 from app.core.clock import SystemClock
 from app.core.errors import ConfigurationException
 from app.wheel.connection import AWAY, connect, log_in
+from app.wheel.shards import KEEPER_SECONDS
 from app.wheel.wheel import Wheel
 
 
@@ -13,7 +16,8 @@ async def throw_away(redis_url: str, *, shards: int) -> None:
     """
     wheel = Wheel(connect(redis_url), SystemClock(), shards=shards, window_seconds=0, claim_ahead_ms=0)
     try:
-        await log_in(wheel.client)
+        async with asyncio.timeout(KEEPER_SECONDS):
+            await log_in(wheel.client)
         await wheel.clear()
     except AWAY as away:
         raise ConfigurationException(f"Redis does not answer: {away}") from away
