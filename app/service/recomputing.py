@@ -33,7 +33,7 @@ from app.service.transactions import Transactions, Work
 from app.store import calendar_uses, calendars, recomputing
 from app.store.audit import Actor
 from app.store.calendar_uses import Use
-from app.store.database import Database
+from app.store.database import Database, blames_the_row
 from app.store.recomputing import Recomputed
 from app.wheel.wheel import Wheel
 
@@ -81,7 +81,8 @@ class Recomputer:
     async def recompute(self, calendar: Calendar, *, seconds: float) -> bool:
         """Compute the schedules that keep a calendar, as many as can be in that time. Returns whether all were.
 
-        Those that this process cannot read, or that newer zone rules than its own have computed, are left out.
+        Those that this process cannot read or compute, or that newer zone rules than its own have computed, are left
+        out.
 
         Raises StoreUnavailableException; what was done until then stays done.
         """
@@ -92,7 +93,7 @@ class Recomputer:
         while reached is not None:
             if self._clock.monotonic() > until:
                 return False
-            chunk = await self._transactions.run(actor, partial(_chunk, calendar=calendar, after=reached))
+            chunk = await self._compute(actor, calendar, reached)
             note_moved(
                 self._metrics,
                 "calendar",
@@ -108,6 +109,31 @@ class Recomputer:
         async with self._database.transaction() as connection:
             await calendars.mark_recomputed(connection, calendar.calendar_id, calendar.days_revision)
         return True
+
+    async def _compute(self, actor: Actor, calendar: Calendar, after: UUID) -> Chunk:
+        """The next chunk; where it fails by what a row holds, a schedule at a time: that row alone is left out."""
+        try:
+            return await self._transactions.run(actor, partial(_chunk, calendar=calendar, after=after))
+        except Exception as failed:
+            if not blames_the_row(failed):
+                raise
+        async with self._database.connection() as connection:
+            stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
+        moved: list[Rescheduled] = []
+        left = 0
+        for schedule_id in stale:
+            try:
+                alone = partial(_chunk, calendar=calendar, after=after, only=schedule_id)
+                chunk = await self._transactions.run(actor, alone)
+            except Exception as poison:
+                if not blames_the_row(poison):
+                    raise
+                note_unreadable("recompute_poison", {schedule_id: poison})
+                left += 1
+            else:
+                moved += chunk.moved
+                left += chunk.left
+        return Chunk(stale[-1] if len(stale) == CHUNK else None, tuple(moved), left)
 
 
 def note_moved(metrics: Metrics, cause: str, moves: Sequence[Rescheduled], **because: str | int) -> None:
@@ -126,16 +152,22 @@ def note_moved(metrics: Metrics, cause: str, moves: Sequence[Rescheduled], **bec
 
 
 def note_unreadable(event: str, unreadable: Mapping[UUID, Exception]) -> None:
-    """Log the schedules that this process cannot read. The worker that looks at one says so, in its status."""
+    """Log the schedules that this process cannot read or compute; a worker that looks at one says so, in its status."""
     for schedule_id, poison in unreadable.items():
         log.error(event, category="ERROR", schedule_id=str(schedule_id), error=repr(poison))
 
 
-async def _chunk(work: Work, calendar: Calendar, after: UUID) -> Chunk:
-    """Compute the next schedules after an id in one transaction. Schedules are locked before calendars, as always."""
+async def _chunk(work: Work, calendar: Calendar, after: UUID, only: UUID | None = None) -> Chunk:
+    """Compute the next schedules after an id, or one alone, in one transaction.
+
+    Schedules are locked before calendars, as always.
+    """
     connection = work.connection
     await calendar_uses.take_turn(connection, calendar.calendar_id)
-    stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
+    if only is None:
+        stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
+    else:
+        stale = [only]
     if not stale:
         return Chunk(None)
     found = await recomputing.lock(connection, stale)

@@ -13,7 +13,6 @@ from app.core.principal import Role
 from tests.contract.calls import SCHEDULES, UNKNOWN_ID, Connect, create
 
 ENDS_OF_TIME = (
-    "0001-01-01T00:00:00Z",
     "0001-01-01T00:00:00.001Z",
     "0001-01-01T23:59:59-12:00",
     "1582-10-15T00:00:00Z",

@@ -14,6 +14,7 @@ _RFC3339 = re.compile(
 )
 # In a URL a + stands for a space.
 _PLUS_LOST = re.compile(r"([0-9-]{10})[Tt ]([0-9:]{8}(?:\.[0-9]+)?) ([0-9]{2}:[0-9]{2})")
+_ZERO = datetime.min.replace(tzinfo=UTC)
 _EXAMPLE = "write it as 2026-11-23T17:00:00Z or 2026-11-23T12:00:00-05:00"
 
 
@@ -22,11 +23,19 @@ def parse_instant(text: str, *, field: str, timezone: str | None) -> datetime:
 
     `T` may be small or a space and `Z` may be small, as RFC 3339 section 5.6 allows. A text without an offset is a
     wall-clock reading in `timezone` (see `resolve_wall_clock`); where that is None an offset is required. Leap
-    seconds are refused: no schedule can fire in one.
+    seconds are refused: no schedule can fire in one. So is the very first instant of the year 0001, which programs
+    write for "none" (Go's zero time), and which the driver of Postgres takes for `-infinity`: it comes back as another.
 
     Raises:
         InvalidScheduleException: not such a text, no such day or time, or an instant outside the years 0001 to 9999.
     """
+    instant = _instant(text, field, timezone)
+    if instant == _ZERO:
+        raise _refusal(field, text, "the first instant of the year 0001 stands for none: leave it out, or give null")
+    return instant
+
+
+def _instant(text: str, field: str, timezone: str | None) -> datetime:
     match, naive = _read(text, field)
     if match[8]:
         return naive.replace(tzinfo=UTC)

@@ -21,7 +21,7 @@ from app.metrics import Metrics
 from app.service.recomputing import FIRST_ID, Recomputer, Rescheduled, note_moved, note_unreadable
 from app.service.restarting import waiting_of
 from app.store import calendars, recomputing, upkeep
-from app.store.database import Connection, Database
+from app.store.database import Connection, Database, blames_the_row
 from app.wheel.entries import Entry, schedule_entry
 from app.wheel.wheel import Wheel
 
@@ -108,7 +108,7 @@ class Zones:
             for start in range(0, len(older), _CHUNK):
                 chunk = older[start : start + _CHUNK]
                 try:
-                    moves, locked = await self._bring(chunk, versions)
+                    moves, locked = await self._bring_all(chunk, versions)
                 except StoreUnavailableException:
                     raise
                 except Exception:
@@ -122,6 +122,27 @@ class Zones:
             if page.reached is None:
                 return moved, finished
             reached = page.reached
+
+    async def _bring_all(self, chunk: Sequence[UUID], versions: Sequence[str]) -> tuple[list[Rescheduled], int]:
+        """A chunk; where it fails by what a row holds, a schedule at a time: that row alone is left as it is."""
+        try:
+            return await self._bring(chunk, versions)
+        except Exception as failed:
+            if not blames_the_row(failed):
+                raise
+        moves: list[Rescheduled] = []
+        brought = 0
+        for schedule_id in chunk:
+            try:
+                moved, locked = await self._bring([schedule_id], versions)
+            except Exception as poison:
+                if not blames_the_row(poison):
+                    raise
+                note_unreadable("rezone_poison", {schedule_id: poison})
+                moved, locked = [], 1
+            moves += moved
+            brought += locked
+        return moves, brought
 
     async def _bring(self, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> tuple[list[Rescheduled], int]:
         """Compute some schedules by the present rules, in one transaction. Returns what moved, and how many it had."""
@@ -153,7 +174,7 @@ class Zones:
                 if after is not None and after.due_at != before.due_at:
                     entries.append(schedule_entry(schedule.community_id, schedule.schedule_id, after.due_at))
             await recomputing.rezone(connection, written, reason=_COMPLETED.format(tzdata_version()), now=now)
-            # What cannot be read is not looked at again before the next look through all.
+            # What cannot be read, or computed, is not looked at again before the next look through all.
             return len(found.schedules) + len(found.unreadable)
 
         locked = await self._database.run(bring)

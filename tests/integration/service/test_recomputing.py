@@ -264,6 +264,27 @@ async def test_a_row_that_cannot_be_read_does_not_fail_the_change_nor_the_other_
     assert await world.one("SELECT count(*) FROM calendar_uses") == 2
 
 
+async def test_a_row_that_cannot_be_computed_holds_up_no_other_row_of_its_chunk(world: World) -> None:
+    await stored(world.calendars, CALLER, calendar("firm"))
+    schedules = await many(world, CHUNK + 2, cron(NINE, **keeps()))
+    bad = [schedules[0], schedules[CHUNK - 1], schedules[CHUNK]]
+    bad_ids = [schedule.schedule_id for schedule in bad]
+    await world.rows("UPDATE workflow_schedules SET searched_to = '-infinity' WHERE schedule_id = ANY($1)", bad_ids)
+    with capture_logs() as logs:
+        assert not (await set_off(world, "2026-11-24")).recomputed
+    for schedule in schedules:
+        row = "SELECT next_execution_at FROM workflow_schedules WHERE schedule_id = $1"
+        expected = at_nine(24 if schedule in bad else 25)
+        assert await world.one(row, schedule.schedule_id) == expected
+    told = [line["schedule_id"] for line in logs if line["event"] == "recompute_poison"]
+    assert told == [str(schedule.schedule_id) for schedule in bad]
+    # Repaired, they are found again.
+    await world.rows("UPDATE workflow_schedules SET searched_to = $2 WHERE schedule_id = ANY($1)", bad_ids, START)
+    await Zones(world.database, world.wheel, world.clock, world.metrics).run_once()
+    assert await world.one("SELECT count(*) FROM workflow_schedules WHERE next_due_at = $1", at_nine(24)) == 0
+    assert (await world.calendars.get(CALLER, "firm")).recomputed
+
+
 async def test_a_change_is_answered_although_computing_its_schedules_fails(world: World) -> None:
     await stored(world.calendars, CALLER, calendar("firm"))
     await world.create(cron(NINE, **keeps()))

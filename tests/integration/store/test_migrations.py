@@ -3,12 +3,19 @@
 import asyncio
 
 import asyncpg
+import pytest
 
 from app.store import migrations
 from app.store.schema import newest
 from tests.clocks import ManualClock
 
-_BACK_TO_0001 = """
+_BACK_TO_0005 = """
+    ALTER TABLE workflow_schedules
+        DROP CONSTRAINT workflow_schedules_start_check, DROP CONSTRAINT workflow_schedules_end_check;
+    UPDATE alembic_version SET version_num = '0005';
+"""
+_BACK_TO_0001 = f"""
+    {_BACK_TO_0005}
     ALTER TABLE executions DROP COLUMN awaited, DROP COLUMN reason_detail;
     ALTER TABLE calendars DROP COLUMN weekend, DROP COLUMN days_revision, DROP COLUMN recomputed_revision;
     DROP INDEX idx_calendars_community;
@@ -16,6 +23,20 @@ _BACK_TO_0001 = """
     ALTER TABLE workflow_schedules DROP COLUMN target_host;
     ALTER TABLE workers DROP COLUMN targets;
     UPDATE alembic_version SET version_num = '0001'
+"""
+_SCHEDULES = """
+    INSERT INTO workflow_schedules (
+        schedule_id, community_id, schedule_type, interval_seconds, timezone, start_at, end_at, status, searched_to,
+        tzdata_version, grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds,
+        retry, after_completion, created_at, updated_at)
+    SELECT gen_random_uuid(), 1, 'interval', 60, 'UTC', start_at, end_at, 'paused', now(), '2026a', 60, true, 1, 'skip',
+           'response', 60, '{}', 'keep', now(), now()
+      FROM (VALUES ('-infinity'::timestamptz, '2027-01-01Z'::timestamptz), ('2026-01-01Z', 'infinity'),
+                   ('-infinity', '-infinity'), ('2026-01-01Z', '2027-01-01Z'), (NULL, NULL)) AS given(start_at, end_at)
+"""
+_REVISIONS = """
+    INSERT INTO schedule_revisions (schedule_id, revision, community_id, definition, superseded_at)
+    SELECT schedule_id, 1, 1, to_jsonb(s), now() FROM workflow_schedules s
 """
 _SOMEBODY_WAITS = """
     SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
@@ -45,3 +66,29 @@ async def test_a_change_that_waits_for_a_reader_lets_the_others_by_and_comes_aga
     finally:
         await reader.close()
         await other.close()
+
+
+async def test_bounds_that_are_no_instants_become_none_and_are_not_written_again(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(_BACK_TO_0005)
+        await connection.execute(_SCHEDULES)
+        await connection.execute(_REVISIONS)
+        await migrations.upgrade(database_url, ManualClock())
+        start, end = "2026-01-01 00:00:00+00", "2027-01-01 00:00:00+00"
+        bounds = [(None, end), (start, None), (None, None), (start, end), (None, None)]
+        await connection.execute("SET timezone = 'UTC'")
+        rows = await connection.fetch("SELECT start_at::text, end_at::text FROM workflow_schedules ORDER BY id")
+        assert [tuple(row) for row in rows] == bounds
+        rows = await connection.fetch(
+            """SELECT (definition->>'start_at')::timestamptz::text, (definition->>'end_at')::timestamptz::text,
+                      definition ? 'start_at' AND definition ? 'timezone'
+                 FROM schedule_revisions ORDER BY (definition->>'id')::int"""
+        )
+        assert [tuple(row) for row in rows] == [(*each, True) for each in bounds]
+        for column in ("start_at", "end_at"):
+            for infinity in ("infinity", "-infinity"):
+                with pytest.raises(asyncpg.CheckViolationError):
+                    await connection.execute(f"UPDATE workflow_schedules SET {column} = '{infinity}'")
+    finally:
+        await connection.close()

@@ -220,6 +220,27 @@ async def test_a_zone_that_is_gone_keeps_no_other_schedule_from_being_computed(r
     assert (left["status"], left["next_due_at"], left["tzdata_version"]) == ("active", TOMORROW + HOUR, OLDER)
 
 
+async def test_a_row_that_cannot_be_computed_keeps_no_other_schedule_from_being_computed(rig: Rig) -> None:
+    bad, others = await daily(rig), [await daily(rig) for _ in range(3)]
+    for schedule in (bad, *others):
+        await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
+    await rig.execute("UPDATE workflow_schedules SET searched_to = '-infinity' WHERE schedule_id = $1", bad.schedule_id)
+    worker = await rig.worker()
+    with capture_logs() as logs:
+        assert await worker.keepers.zones.run_once() == len(others)
+    for schedule in others:
+        assert (await row_of(rig, schedule))["next_due_at"] == TOMORROW
+    left = await row_of(rig, bad)
+    assert (left["next_due_at"], left["tzdata_version"]) == (TOMORROW + HOUR, OLDER)
+    (line,) = [line for line in logs if line["event"] == "rezone_poison"]
+    assert line["schedule_id"] == str(bad.schedule_id)
+    # It alone does not have all schedules looked through again each minute.
+    rig.clock.move(zones.UNFINISHED_SECONDS)
+    with capture_logs() as logs:
+        assert await worker.keepers.zones.run_once() == 0
+    assert not logs
+
+
 async def test_a_wish_to_skip_the_next_occurrence_goes_with_it(rig: Rig) -> None:
     schedule = await daily(rig)
     await rig.schedules.skip_next(CALLER, schedule.schedule_id, reason=None, expected_revision=None)

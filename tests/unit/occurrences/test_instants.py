@@ -33,7 +33,7 @@ def _utc(text: str) -> datetime:
         ("2026-11-23T17:00:00.000000000000000001Z", "2026-11-23T17:00:00"),
         ("1969-12-31T23:59:59.999Z", "1969-12-31T23:59:59.999"),
         ("2028-02-29T00:00:00Z", "2028-02-29T00:00:00"),
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00"),
+        ("0001-01-01T00:00:00.001Z", "0001-01-01T00:00:00.001"),
         ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999"),
     ],
 )
@@ -135,6 +135,23 @@ def test_a_text_without_offset_is_a_fixed_wall_clock_time_of_its_zone(
 def test_a_wall_clock_time_beyond_the_calendar_in_utc_is_refused(text: str, zone: str) -> None:
     with pytest.raises(InvalidScheduleException, match="outside the years 0001 to 9999"):
         parse_instant(text, field="scheduled_time", timezone=zone)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01 00:00:00.0009z", None),
+        ("0001-01-01T00:00:00-00:00", None),
+        ("0001-01-01T05:45:00+05:45", None),
+        ("0001-01-01T00:00:00", "UTC"),
+        ("0001-01-01T00:00:00.000", "Etc/UTC"),
+    ],
+)
+def test_the_zero_of_other_languages_is_refused_in_every_form(text: str, zone: str | None) -> None:
+    with pytest.raises(InvalidScheduleException, match="stands for none: leave it out, or give null") as caught:
+        parse_instant(text, field="start_at", timezone=zone)
+    assert [error.field for error in caught.value.errors] == ["start_at"]
 
 
 def test_an_unknown_zone_is_refused_as_the_zone() -> None:
