@@ -12,7 +12,8 @@ from app.core.errors import FieldProblem, ScheduleServiceException
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
-_INT64 = range(-(1 << 63), 1 << 63)
+# What is read back as it was written: a float from 2^63 on comes back from Postgres as an integer, up to 2^64 exactly.
+_EXACT = range(-(1 << 63), 1 << 64)
 # A cheap look at the bytes: only a body with an escaped NUL, a number of 19 digits or a three-digit exponent is walked.
 _MAYBE_UNSTORABLE = re.compile(rb"\\u0000|\d{19}|\d[eE]\+?\d{3}")
 
@@ -104,7 +105,7 @@ def _unstorable(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         case bool():
             return
         case int():
-            if value not in _INT64:
+            if value not in _EXACT:
                 yield path, "must be an integer within 64 bits, to be kept exactly; use a string"
         case float():
             if value in (float("inf"), float("-inf")):

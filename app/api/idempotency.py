@@ -1,5 +1,6 @@
 """`Idempotency-Key`: what makes repeating a POST safe."""
 
+import json
 from hashlib import sha256
 from typing import Any
 
@@ -26,6 +27,13 @@ def idempotency(request: Request, body: Any) -> Idempotency | None:
     if len(keys) > 1 or not 1 <= len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
         message = f"Idempotency-Key must be one of 1 to {LONGEST_KEY} printable ASCII characters"
         raise InvalidScheduleException.of("Idempotency-Key", message)
-    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-    parts = (request.method.encode(), request.url.path.encode(), canonical)
+    parts = (request.method.encode(), request.url.path.encode(), _canonical(body))
     return Idempotency(key, sha256(b"\0".join(parts)).digest())
+
+
+def _canonical(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # A batch may hold integers of more than 64 bits in a schedule that is refused, while others are not.
+        return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

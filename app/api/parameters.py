@@ -1,17 +1,31 @@
 """Query parameters that several operations share, and their refusals."""
 
+import re
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from app.api.wire.base import Refused, sort_problems
 from app.core.errors import ScheduleServiceException
 from app.core.occurrences import parse_instant
 
-Limit = Annotated[int, Query(ge=1, le=500, description="Items in one part.")]
+_DIGITS = re.compile("[0-9]+")
+
+
+def _check_digits(text: object) -> object:
+    if isinstance(text, str) and not _DIGITS.fullmatch(text):
+        raise PydanticCustomError("whole_number", "must be a whole number, written in digits alone")
+    return text
+
+
+Whole = Annotated[int, BeforeValidator(_check_digits)]
+"""A number in a query. Without this the library also takes 1.0, 1_0, +1 and white space around it."""
+Limit = Annotated[Whole, Query(ge=1, le=500, description="Items in one part.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the part before.")]
 
 

@@ -414,6 +414,12 @@ async def test_a_bad_body_of_an_action_is_refused(
         (SCHEDULES, "limit=ten", 400, ["limit"]),
         (SCHEDULES, "limit=1.5", 400, ["limit"]),
         (SCHEDULES, "limit=", 400, ["limit"]),
+        *(
+            (SCHEDULES, f"limit={text}", 400, ["limit"])
+            for text in ("1.0", "%205", "5%20", "5_0", "%2B5", "-5", "%D9%A5")
+        ),
+        ("/api/v1/calendars", "limit=1.0", 400, ["limit"]),
+        (f"{SCHEDULES}/{UNKNOWN_ID}/occurrences", "count=%2B5", 400, ["count"]),
         (SCHEDULES, f"limit={'9' * 5000}", 400, ["limit"]),
         (SCHEDULES, "status=asleep", 400, ["status"]),
         (SCHEDULES, "schedule_type=weekly", 400, ["schedule_type"]),
@@ -488,7 +494,7 @@ async def test_a_post_refuses_query_parameters(client: httpx.AsyncClient) -> Non
 
 
 @pytest.mark.parametrize(
-    "value", [2**63 - 1, -(2**63), 1e308, 5e-324, 0.1, 1.0, "\U0001f600", "\u2028", "", None, True]
+    "value", [2**63 - 1, 2**64 - 1, -(2**63), 1e308, 5e-324, 0.1, 1.0, "\U0001f600", "\u2028", "", None, True]
 )
 async def test_what_can_be_stored_comes_back_as_it_was(client: httpx.AsyncClient, value: Any) -> None:
     stored = await create(client, context_data={"value": value, "in": [{"depth": value}]})
@@ -496,6 +502,29 @@ async def test_what_can_be_stored_comes_back_as_it_was(client: httpx.AsyncClient
     assert read["context_data"]["value"] == value
     assert type(read["context_data"]["value"]) in (type(value), int if value == 1e308 else type(value))
     assert read["context_data"]["in"] == [{"depth": value}]
+
+
+@pytest.mark.parametrize("text", ["9.3e18", "1e19", "1.8446744073709550e19", "1e20", "-1e19", "18446744073709551615"])
+async def test_a_number_that_is_shown_can_be_sent_back(client: httpx.AsyncClient, text: str) -> None:
+    """Postgres makes an integer of a float without a fraction."""
+
+    def said(body: dict[str, Any]) -> str:
+        return json.dumps(body).replace('"number"', text)
+
+    headers = {"Content-Type": "application/json"}
+    answer = await client.post(SCHEDULES, content=said(cron(context_data={"a": "number"})), headers=headers)
+    assert answer.status_code == 201, answer.text
+    path = f"{SCHEDULES}/{answer.json()['schedule_id']}"
+    shown = await client.get(path)
+    assert float(shown.json()["context_data"]["a"]) == float(text)
+    again = await client.put(path, content=shown.content, headers=headers)
+    assert (again.status_code, again.json()["revision"]) == (200, 1), again.text
+    run = f"{EXECUTIONS}/{(await client.post(f'{path}/trigger')).json()['execution_id']}"
+    report = {"status": "succeeded", "result": {"a": "number"}}
+    ended = await client.post(f"{run}/complete", content=said(report), headers=headers)
+    assert float(ended.json()["result"]["a"]) == float(text)
+    report["result"] = (await client.get(run)).json()["result"]
+    assert (await client.post(f"{run}/complete", json=report)).status_code == 200
 
 
 async def test_a_context_at_its_limits_is_accepted(client: httpx.AsyncClient) -> None:

@@ -43,6 +43,21 @@ async def test_a_repeated_batch_stores_once(client: httpx.AsyncClient, records: 
     assert await records() == before
 
 
+@pytest.mark.parametrize("number", [1 << 64, -(1 << 70), int("9" * 4300)], ids=lambda number: f"{str(number)[:20]}…")
+async def test_a_batch_with_a_number_that_cannot_be_stored_is_repeatable_too(
+    client: httpx.AsyncClient, number: int
+) -> None:
+    path, headers = f"{SCHEDULES}/batch", {"Idempotency-Key": "large"}
+    large = {"schedules": [cron(), cron(context_data={"b": 1, "a": number})], "atomic": False}
+    first = await client.post(path, json=large, headers=headers)
+    assert (first.status_code, [one["status"] for one in first.json()["results"]]) == (207, [201, 400])
+    reordered = {"atomic": False, "schedules": [cron(), cron(context_data={"a": number, "b": 1})]}
+    assert (await client.post(path, json=reordered, headers=headers)).content == first.content
+    other = {"schedules": [cron(), cron(context_data={"b": 1, "a": number + (1 if number < 0 else -1)})]}
+    assert (await client.post(path, json=other | {"atomic": False}, headers=headers)).status_code == 409
+    assert (await client.post(path, json=large | {"atomic": True})).status_code == 400
+
+
 @pytest.mark.fault("20")
 async def test_a_key_is_one_communitys_own(client: httpx.AsyncClient, connect_as: Connect) -> None:
     headers = {"Idempotency-Key": "shared"}

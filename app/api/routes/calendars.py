@@ -12,7 +12,7 @@ from app.api.bodies import read_json, read_optional_json
 from app.api.calendars import calendar_answer, calendar_json, created, read_new, read_replacement, refreshed_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, check_parameters
+from app.api.parameters import Cursor, Whole, check_parameters
 from app.api.parts import parts_of
 from app.api.preconditions import expected_revision, is_unchanged
 from app.api.rendering import PREFIX, answer_response, etag, json_response, page_json
@@ -33,7 +33,7 @@ router = APIRouter(prefix=f"{PREFIX}/calendars", tags=["calendars"])
 
 Name = Annotated[str, Path(description="The calendar's name.", max_length=LONGEST_CALENDAR_NAME, pattern=NAME_PATTERN)]
 # A calendar may be a large thing.
-FewAtOnce = Annotated[int, Query(ge=1, le=50, description="Items in one part.")]
+FewAtOnce = Annotated[Whole, Query(ge=1, le=50, description="Items in one part.")]
 
 
 @router.post(

@@ -13,6 +13,7 @@ from app.api import examples
 from app.api.access import Viewer
 from app.api.bodies import read_json
 from app.api.document import READING, answers, takes
+from app.api.parameters import Whole
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response
 from app.api.routes.schedules import ScheduleId
@@ -71,7 +72,7 @@ async def list_occurrences(
     request: Request,
     caller: Viewer,
     schedule_id: ScheduleId,
-    count: Annotated[int, Query(ge=1, le=MAX_OCCURRENCES, description="How many.")] = DEFAULT_OCCURRENCES,
+    count: Annotated[Whole, Query(ge=1, le=MAX_OCCURRENCES, description="How many.")] = DEFAULT_OCCURRENCES,
 ) -> Response:
     """Its next occurrences, before jitter; none while it is not active."""
     schedules = parts_of(request).services.schedules
