@@ -9,6 +9,7 @@ import orjson
 from app.api.rendering import PREFIX, etag
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.calendars import (
+    READ_ONLY,
     CalendarInput,
     CalendarReplacement,
     DaysInput,
@@ -19,20 +20,6 @@ from app.core.calendars import Calendar, CalendarDefinition, Days, Fill, Source
 from app.core.clock import utc
 from app.core.queries import Answer
 from app.service.calendar_changes import Refreshed
-
-READ_ONLY = frozenset(
-    {
-        "calendar_id",
-        "source",
-        "recomputed",
-        "community_id",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "revision",
-    }
-)
-"""Fields of a calendar that a body may hold and that are ignored: what was read can be edited and sent back."""
 
 
 def read_new(body: Any) -> CalendarDefinition:

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.api.targets import TargetReader
 from app.api.timings import TimingReader, calendar_use, given_or
 from app.api.wire.base import Refused, require_object, try_model
-from app.api.wire.schedules import RetryPolicyInput, ScheduleInput
+from app.api.wire.schedules import READ_ONLY, RetryPolicyInput, ScheduleInput
 from app.api.wire.targets import TargetInput
 from app.core.errors import FieldProblem, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
@@ -23,27 +23,6 @@ from app.core.schedule import (
 )
 from app.core.target import Target
 from app.settings import Settings
-
-READ_ONLY = frozenset(
-    {
-        "schedule_id",
-        "status",
-        "is_active",
-        "status_reason",
-        "next_execution_at",
-        "next_due_at",
-        "skip_next",
-        "last_execution_at",
-        "last_execution_id",
-        "execution_count",
-        "community_id",
-        "created_by",
-        "created_at",
-        "updated_at",
-        "revision",
-    }
-)
-"""Fields of a schedule that a body may hold and that are ignored: what was read can be edited and sent back."""
 
 _RETRY = RetryPolicy()
 

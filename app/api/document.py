@@ -75,11 +75,11 @@ _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
     ),
     503: ("DATABASE_UNAVAILABLE", "The database is unavailable", "Postgres is away.", ()),
 }
-_RETRY_AFTER: dict[str, Any] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+RETRY_AFTER: dict[str, Any] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 _HEADERS: Mapping[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"description": "How to authenticate.", "schema": {"type": "string"}}},
-    429: _RETRY_AFTER,
-    503: _RETRY_AFTER,
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
 }
 ETAG: dict[str, Any] = {"ETag": {"description": "The revision, quoted.", "schema": {"type": "string"}}}
 LOCATION: dict[str, Any] = {"Location": {"description": "Where it is found.", "schema": {"type": "string"}}}

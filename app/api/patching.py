@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.api.definitions import READ_ONLY
 from app.api.rendering import schedule_json
 from app.api.wire.base import Refused, Wire, require_object
-from app.api.wire.schedules import CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput
+from app.api.wire.schedules import READ_ONLY, CalendarUseInput, DstPolicyInput, RetryPolicyInput, ScheduleInput
 from app.api.wire.targets import TargetInput
 from app.core.schedule import Schedule
 

@@ -12,14 +12,19 @@ from typing import Any
 from uuid import UUID
 
 import attrs
+import httpx
 import jsonschema_rs
 import pytest
 from fastapi import FastAPI
 
+from app.api.wire import calendars
+from app.api.wire.calendars import CalendarReplacement
+from app.api.wire.schedules import READ_ONLY, ScheduleInput
 from app.core.principal import Role
 from tests.contract.calls import SCHEDULES, WORKFLOW_ID, Connect, Stack, create, cron
 from tests.contract.test_access import OPERATIONS, operations
 
+CALENDARS = "/api/v1/calendars"
 PROBLEM = "application/problem+json"
 
 
@@ -110,6 +115,84 @@ async def test_answers_are_what_the_document_says(app: FastAPI, connect_as: Conn
         resolved(app, {"$ref": f"#/components/schemas/{model}"}).validate(shown)
 
 
+PATCHES: tuple[dict[str, Any], ...] = (
+    {"target": {"headers": {"Authorization": "Bearer new"}}},
+    {"target": {"headers": {"A": None}}},
+    {"target": {"method": None, "body": None, "cancel_url": None}, "failure_target": {"headers": {"B": None}}},
+    {"target": {"headers": None}},
+    {"failure_target": None},
+    {"tags": None},
+    {"context_data": None},
+    {"context_data": {"a": None, "b": {"c": None}}},
+    {"calendars": {"on_day_off": "next_business_day"}},
+    {"calendars": {"on_day_off": None}},
+    {"calendars": None},
+    {"retry": {"max_retries": None}, "dst_policy": {"gap": None}},
+    {"retry": None, "dst_policy": None},
+    {"name": None, "description": None, "timezone": None, "start_at": None, "end_at": None, "jitter_seconds": None},
+    {"schedule_type": "one_time", "scheduled_time": "2099-01-01T12:00:00"},
+    {"revision": 7, "status": "paused", "next_due_at": None, "is_active": "ignored"},
+)
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=str)
+async def test_a_patch_that_is_taken_is_one_by_the_document(
+    app: FastAPI, client: httpx.AsyncClient, patch: dict[str, Any]
+) -> None:
+    await client.post(CALENDARS, json={"name": "firm"})
+    there = {"url": "https://8.8.8.8/", "headers": {"A": "1", "B": "2"}}
+    stored = await create(
+        client,
+        target=there,
+        failure_target=there,
+        calendars={"names": ["firm"]},
+        tags=["a"],
+        context_data={"a": 1},
+        retry={"max_retries": 1},
+    )
+    resolved(app, {"$ref": "#/components/schemas/SchedulePatch"}).validate(patch)
+    answer = await client.patch(f"{SCHEDULES}/{stored['schedule_id']}", json=patch)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_what_is_read_and_sent_back_is_a_body_by_the_document(app: FastAPI, client: httpx.AsyncClient) -> None:
+    days = {"days_off": [{"date": "2026-12-24"}], "fill": {"country": "DE", "years": {"from": 2026, "to": 2027}}}
+    made = (await client.post(CALENDARS, json={"name": "firm", **days})).json()
+    resolved(app, {"$ref": "#/components/schemas/CalendarReplacement"}).validate(made)
+    assert (await client.put(f"{CALENDARS}/firm", json=made)).json() == made
+    target = {"url": "https://8.8.8.8/", "headers": {"A": "1"}}
+    stored = await create(client, target=target, calendars={"names": ["firm"]}, tags=["a"])
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    skipping = (await client.post(f"{path}/skip-next")).json()
+    for shown in (stored, skipping):
+        for model in ("ScheduleInput", "SchedulePatch"):
+            resolved(app, {"$ref": f"#/components/schemas/{model}"}).validate(shown)
+        assert (await client.put(path, json=shown)).status_code == 200
+    assert set(stored) == READ_ONLY | set(ScheduleInput.model_fields)
+    assert set(made) == calendars.READ_ONLY | set(CalendarReplacement.model_fields)
+
+
+async def test_null_is_empty_where_the_document_says_so(app: FastAPI, client: httpx.AsyncClient) -> None:
+    body = cron(tags=None, context_data=None)
+    resolved(app, {"$ref": "#/components/schemas/ScheduleInput"}).validate(body)
+    stored = await create(client, tags=None, context_data=None)
+    assert (stored["tags"], stored["context_data"]) == ([], {})
+
+
+def test_a_time_without_an_offset_is_one_by_the_document(app: FastAPI) -> None:
+    once = {"schedule_type": "one_time", "workflow_id": WORKFLOW_ID, "scheduled_time": "2099-01-01T12:00:00"}
+    for model in ("ScheduleInput", "SchedulePatch"):
+        resolved(app, {"$ref": f"#/components/schemas/{model}"}).validate(once)
+    preview = {"schedule_type": "one_time", "scheduled_time": "2099-01-01T12:00:00"}
+    resolved(app, {"$ref": "#/components/schemas/PreviewInput"}).validate(preview)
+
+
+def test_whatever_says_when_to_come_again_is_described_so(app: FastAPI) -> None:
+    for method, path, operation in operations(app):
+        if "503" in operation["responses"]:
+            assert "Retry-After" in operation["responses"]["503"]["headers"], f"{method} {path}"
+
+
 @pytest.fixture
 async def generated(app: FastAPI, tmp_path: Path) -> AsyncIterator[str]:
     """The name of a package that `openapi-python-client` makes of the document; a warning of it fails the test."""
@@ -144,8 +227,8 @@ async def test_a_generated_client_creates_a_schedule(generated: str, served: str
         wanted = models.ScheduleInput(
             workflow_id=UUID(WORKFLOW_ID),
             schedule_type=models.ScheduleType.ONE_TIME,
-            scheduled_time=datetime(2099, 1, 1, tzinfo=UTC),
-            context_data=models.ScheduleInputContextData.from_dict({"report": "daily"}),
+            scheduled_time="2099-01-01T00:00:00Z",
+            context_data=models.ScheduleInputContextDataType0.from_dict({"report": "daily"}),
             retry=models.RetryPolicyInput(max_retries=5),
         )
         stored = await create_schedule.asyncio(client=client, body=wanted, idempotency_key="made")

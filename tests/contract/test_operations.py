@@ -21,7 +21,8 @@ async def test_a_stopping_process_is_not_ready_and_alive(app: FastAPI) -> None:
     app.state.parts.stopping = True
     try:
         async with client_of(app) as probe:
-            assert (await probe.get("/readyz")).status_code == 503
+            ready = await probe.get("/readyz")
+            assert (ready.status_code, int(ready.headers["retry-after"]) > 0) == (503, True)
             assert (await probe.get("/livez")).status_code == 200
     finally:
         app.state.parts.stopping = False

@@ -1,12 +1,14 @@
 """The state of the service: for people, for Kubernetes, for Prometheus."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.api import examples
 from app.api.access import Anyone, check_metrics_token, refuse_unknown_parameters
-from app.api.document import answers, takes
+from app.api.document import RETRY_AFTER, answers, takes
 from app.api.parts import parts_of
 from app.api.problems import RETRY_AFTER_SECONDS
 from app.api.rendering import PREFIX, json_response
@@ -24,7 +26,7 @@ _NOT_READY = {"status": "unavailable", "warnings": ["Postgres does not answer, o
     summary="Say how the service fares",
     responses={
         **answers(200, "It can serve.", Health, examples.HEALTH, errors=(401, 422)),
-        **answers(503, "It cannot serve: the database is away.", Health, _UNAVAILABLE),
+        **answers(503, "It cannot serve: the database is away.", Health, _UNAVAILABLE, headers=RETRY_AFTER),
     },
     openapi_extra=takes(public=True),
 )
@@ -32,7 +34,7 @@ async def get_health(request: Request, caller: Anyone) -> Response:
     """With credentials also the figures of the caller's community."""
     health = await parts_of(request).services.health.check(None if caller is None else caller.community_id)
     degraded = not (health.scheduler_running and health.redis_connected)
-    response = json_response(
+    return _answer(
         {
             "status": "unavailable" if not health.able else "degraded" if degraded else "ok",
             "scheduler_running": health.scheduler_running,
@@ -43,11 +45,8 @@ async def get_health(request: Request, caller: Anyone) -> Response:
             "active_schedules": health.active_schedules,
             "overdue_count": health.overdue_count,
         },
-        200 if health.able else 503,
+        able=health.able,
     )
-    if not health.able:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
 
 
 @router.get(
@@ -69,7 +68,13 @@ async def get_liveness(request: Request) -> Response:
     summary="Say whether requests can be served",
     responses={
         **answers(200, "They can.", Readiness, {"status": "ready", "warnings": []}, errors=(422,)),
-        **answers(503, "They cannot: the database is away, or the process is stopping.", Readiness, _NOT_READY),
+        **answers(
+            503,
+            "They cannot: the database is away, or the process is stopping.",
+            Readiness,
+            _NOT_READY,
+            headers=RETRY_AFTER,
+        ),
     },
     openapi_extra=takes(public=True),
 )
@@ -78,9 +83,9 @@ async def get_readiness(request: Request) -> Response:
     refuse_unknown_parameters(request)
     parts = parts_of(request)
     if parts.stopping:
-        return json_response({"status": "unavailable", "warnings": ["The process is stopping."]}, 503)
+        return _answer({"status": "unavailable", "warnings": ["The process is stopping."]}, able=False)
     if not await parts.services.health.ready():
-        return json_response(_NOT_READY, 503)
+        return _answer(_NOT_READY, able=False)
     health = await parts.services.health.check(None)
     warnings = [] if health.redis_connected else ["Redis does not answer: workers claim from Postgres meanwhile."]
     return json_response({"status": "ready", "warnings": warnings})
@@ -109,3 +114,11 @@ async def get_metrics(request: Request) -> Response:
     await parts.before_scrape()
     content, content_type = parts.metrics.render()
     return Response(content, headers={"content-type": content_type})
+
+
+def _answer(content: dict[str, Any], *, able: bool) -> Response:
+    if able:
+        return json_response(content)
+    response = json_response(content, 503)
+    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response

@@ -1,7 +1,7 @@
 """Reading JSON into a wire model: strict types, no unknown field, every problem named at once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -24,6 +24,16 @@ class Shown(BaseModel):
     """A JSON object in an answer, for the OpenAPI document: answers are rendered without it, a test compares them."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def ignoring(names: Collection[str]) -> Callable[[dict[str, Any]], None]:
+    """What a model's schema says besides: it may hold these fields as well, which were read and are ignored."""
+    ignored = {name: {"readOnly": True, "description": "As it was read; ignored."} for name in sorted(names)}
+
+    def extend(schema: dict[str, Any]) -> None:
+        schema["properties"] = {**schema["properties"], **ignored}
+
+    return extend
 
 
 @dataclass(slots=True)

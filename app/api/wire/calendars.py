@@ -6,10 +6,10 @@ from enum import IntEnum
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.api.wire.base import Shown, Wire
+from app.api.wire.base import Shown, Wire, ignoring
 from app.api.wire.schedules import LONGEST_CALENDAR_NAME, Unique, check_unique
 from app.core.calendars import FIRST_YEAR, LAST_YEAR, MAX_ENTRIES
 from app.core.occurrences.instants import quoted
@@ -17,6 +17,19 @@ from app.core.public_holidays import LONGEST_LABEL
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """A calendar's name is a part of its path."""
+READ_ONLY = frozenset(
+    {
+        "calendar_id",
+        "source",
+        "recomputed",
+        "community_id",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "revision",
+    }
+)
+"""Fields of a calendar that a body may hold and that are ignored: what was read can be edited and sent back."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -143,6 +156,8 @@ class CalendarReplacement(Wire):
 
     Read-only fields of a calendar are ignored: what was read can be edited and sent back.
     """
+
+    model_config = ConfigDict(json_schema_extra=ignoring(READ_ONLY))
 
     name: NewName | None = Field(None, description="That of the path, if it is given.")
     description: Annotated[str, StringConstraints(max_length=2000)] | None = None

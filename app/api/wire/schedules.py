@@ -6,12 +6,12 @@ from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from app.api.wire.base import InstantText, Shown, UuidText, Wire
+from app.api.wire.base import InstantText, Shown, UuidText, Wire, ignoring
 from app.api.wire.limits import check_size
-from app.api.wire.targets import Target, TargetInput
+from app.api.wire.targets import Target, TargetInput, TargetPatch
 from app.core.occurrences import Fold, Gap, OnDayOff, ScheduleType
 from app.core.schedule import AfterCompletion, Completion, OverlapPolicy, ScheduleStatus
 
@@ -19,12 +19,33 @@ MAX_BATCH = 1000
 MAX_INT32 = 2_147_483_647
 MAX_CALENDARS = 5
 LONGEST_CALENDAR_NAME = 100
+READ_ONLY = frozenset(
+    {
+        "schedule_id",
+        "status",
+        "is_active",
+        "status_reason",
+        "next_execution_at",
+        "next_due_at",
+        "skip_next",
+        "last_execution_at",
+        "last_execution_id",
+        "execution_count",
+        "community_id",
+        "created_by",
+        "created_at",
+        "updated_at",
+        "revision",
+    }
+)
+"""Fields of a schedule that a body may hold and that are ignored: what was read can be edited and sent back."""
 
 E = TypeVar("E", bound=StrEnum)
 
 
-def _none_as_empty(empty: Callable[[], Any]) -> BeforeValidator:
-    return BeforeValidator(lambda value: empty() if value is None else value)
+def _none_as_empty(empty: Callable[[], Any], given: Any) -> BeforeValidator:
+    """Null is taken for what is empty; else it is as `given`, which is what the document says."""
+    return BeforeValidator(lambda value: empty() if value is None else value, json_schema_input_type=given | None)
 
 
 def check_unique(values: list[str]) -> list[str]:
@@ -93,8 +114,11 @@ class TimingInput(Wire):
     interval_seconds: int | None = Field(
         None, description="With `interval`: 1 to 31536000, counted from `start_at` or else the creation."
     )
-    scheduled_time: InstantText | None = Field(
-        None, description="With `one_time`: the instant; without an offset it is read in `timezone`."
+    # No `date-time`, which has an offset by RFC 3339: a time on the clock of `timezone` has none.
+    scheduled_time: str | None = Field(
+        None,
+        description="With `one_time`: the instant, such as 2026-11-23T17:00:00Z; without an offset it is read in "
+        "`timezone`.",
     )
     timezone: str | None = Field(None, description="IANA name; null: the service's default.")
     start_at: InstantText | None = Field(None, description="The first instant at which a recurring one may fire.")
@@ -113,6 +137,8 @@ class ScheduleInput(TimingInput):
 
     Read-only fields of a schedule are ignored: what was read can be edited and sent back.
     """
+
+    model_config = ConfigDict(json_schema_extra=ignoring(READ_ONLY))
 
     workflow_id: UuidText | None = Field(
         None, description="The workflow to execute; can be left out only with a `target` of its own."
@@ -159,19 +185,29 @@ class ScheduleInput(TimingInput):
     after_completion: Annotated[AfterCompletion, Choice] | None = Field(
         None, description="Keep a completed schedule for a while, or delete it. Null: keep."
     )
-    context_data: Annotated[Context, _none_as_empty(dict)] = Field(
+    context_data: Annotated[Context, _none_as_empty(dict, Context)] = Field(
         default_factory=dict,
         description="Handed to the workflow as its variables; at most 64 KiB encoded and 32 deep.",
     )
-    tags: Annotated[Tags, _none_as_empty(list)] = Field(
+    tags: Annotated[Tags, _none_as_empty(list, Tags)] = Field(
         default_factory=list, description="To find schedules by; at most 20."
     )
 
 
+class CalendarUsePatch(CalendarUseInput):
+    """Changes to whose days off a schedule keeps, and how."""
+
+    names: CalendarNames | None = Field(None, description="All of them: an array is replaced whole.")  # type: ignore[assignment]
+
+
+# Patches are models for the document alone: what one results in is read as a whole definition.
 class SchedulePatch(ScheduleInput):
-    """Changes to a definition, as a JSON merge patch: null gives a field its default."""
+    """Changes to a definition, as a JSON merge patch: null gives a field its default, and what is left out stays."""
 
     schedule_type: Annotated[ScheduleType, Choice] | None = None  # type: ignore[assignment]
+    calendars: CalendarUsePatch | None = Field(None, description="The calendars that it keeps. Null: none.")
+    target: TargetPatch | None = Field(None, description="Null: the configured workflow engine.")
+    failure_target: TargetPatch | None = Field(None, description="Null: nobody is told.")
 
 
 class RetryPolicy(Shown):

@@ -45,6 +45,15 @@ class TargetInput(Wire):
     )
 
 
+class TargetPatch(TargetInput):
+    """Changes to where executions are sent, as a part of a merge patch: what is left out stays."""
+
+    url: Url | None = Field(None, description="`http://` or `https://`.")  # type: ignore[assignment]
+    headers: dict[str, str | None] | None = Field(  # type: ignore[assignment]
+        None, description="By their names as they are shown: those that are left out stay, null takes one away."
+    )
+
+
 class TargetHost(Shown):
     """A host that schedules have for a target, and how it fares: the worst that any worker tells."""
 
