@@ -10,14 +10,14 @@ from starlette.responses import Response
 
 from app.api.target_rendering import target_json
 from app.core.clock import utc
-from app.core.errors import InvalidScheduleException, ScheduleServiceException
+from app.core.errors import ScheduleServiceException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
-from app.core.firing import Waiting, first_waiting
 from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
 from app.service.backfilling import BackfillResult
 from app.service.dead_letters import RetryResult
+from app.service.skipping import waits_for
 
 T = TypeVar("T")
 PREFIX = "/api/v1"
@@ -82,32 +82,14 @@ def _policy_json(defined: Definition) -> dict[str, Any] | None:
 
 def _next_json(schedule: Schedule) -> dict[str, Any]:
     """When it fires next. What the schedule waits for and is to be skipped is told beside that."""
-    skip, waits_for = schedule.skip_next, schedule.next_execution_at
-    if skip is None or waits_for is None:
-        return {
-            "next_execution_at": _instant(waits_for),
-            "next_due_at": _instant(schedule.next_due_at),
-            "skip_next": None,
-        }
-    following = _following(schedule, waits_for)
+    skip, skipped, waiting = schedule.skip_next, schedule.next_execution_at, waits_for(schedule)
     return {
-        "next_execution_at": None if following is None else utc(following.occurrence),
-        "next_due_at": None if following is None else utc(following.due_at),
-        "skip_next": {
-            "scheduled_for": utc(waits_for),
-            "by": skip.by,
-            "reason": skip.reason,
-            "at": utc(skip.at),
-        },
+        "next_execution_at": None if waiting is None else utc(waiting.occurrence),
+        "next_due_at": None if waiting is None else utc(waiting.due_at),
+        "skip_next": None
+        if skip is None or skipped is None
+        else {"scheduled_for": utc(skipped), "by": skip.by, "reason": skip.reason, "at": utc(skip.at)},
     }
-
-
-def _following(schedule: Schedule, occurrence: datetime) -> Waiting | None:
-    try:
-        return first_waiting(schedule.timing, schedule.schedule_id, occurrence)
-    except InvalidScheduleException:
-        # Its zone has vanished since: it can be read, and removed, nevertheless.
-        return None
 
 
 def retry_json(retry: RetryPolicy) -> dict[str, Any]:

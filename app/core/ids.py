@@ -20,6 +20,12 @@ def new_id(now_ms: int) -> UUID:
     return _stamped(now_ms, random, version=7)
 
 
+def made_at(id_: UUID) -> datetime | None:
+    """The instant that a `new_id` carries; None for an id that is none."""
+    milliseconds = id_.int >> 80
+    return from_ms(milliseconds) if id_.version == 7 and milliseconds < _YEAR_10000_MS else None
+
+
 def execution_id(schedule_id: UUID, scheduled_for: datetime, recorded_for: datetime, trigger_key: int = 0) -> UUID:
     """The id of an execution, the same for whoever computes it.
 

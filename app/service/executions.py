@@ -227,6 +227,8 @@ async def _matching(
         raise not_found(schedule_id)
 
     async def look(before: UUID | None, wanted: int, window: int) -> Look:
+        if filter_.backfill_id is not None:
+            return await history.look_at_backfilled(connection, community_id, filter_, before=before, limit=wanted)
         return await history.look(connection, community_id, filter_, before=before, limit=wanted, window=window)
 
     return await gather(look, start=start, limit=limit, filtered=filtered)

@@ -16,6 +16,7 @@ from app.core.schedule import Definition, OverlapPolicy, Schedule
 from app.service import backfilling, changes, creating, skipping, triggering
 from app.service.backfilling import BackfillRequest, BackfillResult
 from app.service.paging import gather, id_of
+from app.service.skipping import waits_for
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
 from app.store.audit import Actor
@@ -115,6 +116,8 @@ class ScheduleService:
 
                 found = await gather(look, start=start, limit=limit, filtered=filtered)
                 page = await catalogue.these(connection, community_id, found.ids)
+        if filter.due_before is not None:
+            page = [schedule for schedule in page if _is_due_before(schedule, filter.due_before)]
         return Page(tuple(page), found.next_cursor)
 
     async def change(
@@ -234,3 +237,12 @@ class ScheduleService:
             schedule.next_execution_at,
             *occurrences_after(schedule.timing, schedule.next_execution_at, count - 1),
         ]
+
+
+def _is_due_before(schedule: Schedule, instant: datetime) -> bool:
+    """Whether a schedule is due before an instant, as it is shown: what is to be skipped is not due.
+
+    The rows know what they wait for, which comes before that: what they leave out is rightly left out.
+    """
+    waiting = waits_for(schedule)
+    return waiting is not None and waiting.due_at < instant

@@ -6,12 +6,27 @@ schedule fires next (a pause, a new timing) undoes it too.
 
 from uuid import UUID
 
-from app.core.errors import StateForbidsException
+from app.core.errors import InvalidScheduleException, StateForbidsException
+from app.core.firing import Waiting, first_waiting
 from app.core.schedule import Schedule, ScheduleStatus, SkipNext
 from app.service.changes import locked
+from app.service.restarting import waiting_of
 from app.service.transactions import Work
 from app.store import revisions, skipping
 from app.store.audit import Change
+
+
+def waits_for(schedule: Schedule) -> Waiting | None:
+    """What a schedule fires next: what it waits for, or where that is to be skipped what follows it.
+
+    Null where there is nothing, or where it cannot be computed: its zone has vanished since.
+    """
+    if schedule.skip_next is None or schedule.next_execution_at is None:
+        return waiting_of(schedule)
+    try:
+        return first_waiting(schedule.timing, schedule.schedule_id, schedule.next_execution_at)
+    except InvalidScheduleException:
+        return None
 
 
 async def skip_next(work: Work, schedule_id: UUID, reason: str | None, expected_revision: int | None) -> Schedule:

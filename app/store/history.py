@@ -1,7 +1,8 @@
 """Lists of executions, newest first.
 
 An execution's id begins with the milliseconds of its `recorded_for`, so the order of the ids is the order of
-recording and one id is a place in the list.
+recording and one id is a place in the list. The runs of a backfill are recorded all at once: their order is that of the
+instants that they are for.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.core.execution import Execution, ExecutionStatus, Trigger
-from app.core.ids import recorded_for
+from app.core.ids import made_at, recorded_for
 from app.core.queries import ExecutionFilter
 from app.store.database import Connection
 from app.store.executions import COLUMNS, execution_of
@@ -19,7 +20,12 @@ from app.store.these import NO_NOTICE
 _THESE = f"""
     SELECT {COLUMNS} FROM executions
      WHERE execution_id = ANY($1::uuid[]) AND recorded_for BETWEEN $2 AND $3
-     ORDER BY execution_id DESC
+"""
+# At most a thousand, by idx_executions_history where a schedule is named; that of the cursor by the primary key.
+_BACKFILLED = """
+    SELECT execution_id FROM executions
+     WHERE group_id = $1 AND recorded_for = $2 AND community_id = $3 AND trigger = $4 AND {wanted}
+     ORDER BY scheduled_for DESC LIMIT $5
 """
 
 
@@ -42,7 +48,7 @@ async def look(
     question = Question(
         table="executions",
         key="execution_id",
-        columns="execution_id, community_id, status, scheduled_for, group_id, trigger",
+        columns="execution_id, community_id, status, scheduled_for, trigger",
         descending=True,
         order="execution_id DESC",
     )
@@ -64,8 +70,6 @@ async def look(
         wanted.append(f"trigger = {bind(filter_.trigger.value)}")
     if filter_.status is not None:
         wanted.append(f"status = {bind(filter_.status.value)}")
-    if filter_.backfill_id is not None:
-        wanted.append(f"group_id = {bind(filter_.backfill_id)}")
     if filter_.from_at is not None:
         at = bind(filter_.from_at)
         # Nothing is recorded for an instant before the one it was scheduled for.
@@ -80,10 +84,37 @@ async def look(
     return await question.look(connection, limit=limit, window=window)
 
 
+async def look_at_backfilled(
+    connection: Connection, community_id: int, filter_: ExecutionFilter, *, before: UUID | None, limit: int
+) -> Look:
+    """Look for up to `limit` runs of a backfill that are wanted, those for the latest instants first."""
+    backfill_id = filter_.backfill_id
+    at = None if backfill_id is None else made_at(backfill_id)
+    if at is None or filter_.trigger not in (None, Trigger.BACKFILL):
+        return Look((), None)
+    values: list[object] = [backfill_id, at, community_id, Trigger.BACKFILL.value, limit]
+    wanted = ["true"]
+
+    def bind(condition: str, value: object) -> None:
+        if value is not None:
+            values.append(value)
+            wanted.append(condition.format(f"${len(values)}"))
+
+    bind("schedule_id = {}", filter_.schedule_id)
+    bind("status = {}", None if filter_.status is None else filter_.status.value)
+    bind("scheduled_for >= {}", filter_.from_at)
+    bind("scheduled_for < {}", filter_.to_at)
+    bind("scheduled_for < (SELECT scheduled_for FROM executions WHERE execution_id = {} AND recorded_for = $2)", before)
+    rows = await connection.fetch(_BACKFILLED.format(wanted=" AND ".join(wanted)), *values)
+    found = tuple(row[0] for row in rows)
+    return Look(found, found[-1] if len(found) == limit else None)
+
+
 async def these(connection: Connection, execution_ids: Sequence[UUID]) -> list[Execution]:
-    """Executions that `look` found, newest first."""
+    """Executions that a look found, in its order."""
     if not execution_ids:
         return []
     instants: list[datetime] = [instant for one in execution_ids if (instant := recorded_for(one)) is not None]
     rows = await connection.fetch(_THESE, execution_ids, min(instants), max(instants))
-    return [execution_of(row) for row in rows]
+    found = {row["execution_id"]: row for row in rows}
+    return [execution_of(found[one]) for one in execution_ids if one in found]

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.contract.calls import EXECUTIONS, SCHEDULES, create
+from tests.contract.calls import EXECUTIONS, SCHEDULES, UNKNOWN_ID, create
 
 INTERVAL: dict[str, Any] = {"schedule_type": "interval", "cron_expression": None, "interval_seconds": 3600}
 SPAN = {"from": "2026-11-16T00:00:00Z", "to": "2026-11-18T00:00:00Z"}
@@ -75,6 +75,35 @@ async def test_a_backfill_answers_its_runs_and_they_are_found_by_it(client: http
     found = (await client.get(f"{path}/executions", params={"backfill_id": told["backfill_id"]})).json()["items"]
     assert {one["execution_id"] for one in found} == {run["execution_id"] for run in told["runs"]}
     assert {(one["status"], one["trigger"]) for one in found} == {("queued", "backfill")}
+
+
+async def test_the_runs_of_a_backfill_are_listed_by_their_instants_page_by_page(client: httpx.AsyncClient) -> None:
+    stored = await create(client, cron_expression="0 * * * *")
+    path = f"{SCHEDULES}/{stored['schedule_id']}"
+    told, _ = [(await client.post(f"{path}/backfill", json=SPAN)).json() for _ in range(2)]
+    await client.post(f"{path}/trigger")
+    expected = [run["execution_id"] for run in reversed(told["runs"])]
+    assert len(expected) == 48
+
+    async def listed(**parameters: Any) -> list[str]:
+        found: list[str] = []
+        asked = {"backfill_id": told["backfill_id"], "limit": 7, **parameters}
+        while True:
+            page = (await client.get(f"{path}/executions", params=asked)).json()
+            found += [one["execution_id"] for one in page["items"]]
+            if page["next_cursor"] is None:
+                return found
+            assert len(page["items"]) == 7
+            asked["cursor"] = page["next_cursor"]
+
+    assert await listed() == expected
+    assert await listed(limit=48) == expected
+    assert await listed(trigger="backfill", status="queued") == expected
+    await client.post(f"{EXECUTIONS}/{expected[3]}/cancel")
+    assert await listed(status="cancelled") == [expected[3]]
+    assert await listed(**{"from": "2026-11-16T05:00:00Z", "to": "2026-11-16T08:00:00Z"}) == expected[-8:-5]
+    for nothing in ({"trigger": "manual"}, {"backfill_id": UNKNOWN_ID}, {"backfill_id": expected[0]}):
+        assert await listed(**nothing) == []
 
 
 async def test_a_dry_run_of_a_backfill_is_200_and_stores_nothing(client: httpx.AsyncClient) -> None:

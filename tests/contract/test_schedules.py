@@ -284,6 +284,20 @@ async def test_a_list_is_filtered(client: httpx.AsyncClient, parameters: dict[st
     assert [each["name"] for each in found["items"]] == names
 
 
+async def test_what_is_to_be_skipped_is_not_due(client: httpx.AsyncClient) -> None:
+    minutely = {"schedule_type": "interval", "cron_expression": None, "interval_seconds": 3600}
+    stored, other = [await create(client, **minutely) for _ in range(2)]
+    skipping = (await client.post(f"{SCHEDULES}/{stored['schedule_id']}/skip-next")).json()
+    first, second = stored["next_due_at"], skipping["next_due_at"]
+    assert first < second
+    later = second.replace(second[:4], str(int(second[:4]) + 1))
+    for instant, expected in ((first, []), (second, [other]), (later, [skipping, other])):
+        found = (await client.get(SCHEDULES, params={"due_before": instant})).json()["items"]
+        shown = [(await client.get(f"{SCHEDULES}/{one['schedule_id']}")).json() for one in expected]
+        assert found == shown, instant
+        assert all(one["next_due_at"] < instant for one in found)
+
+
 async def test_the_schedules_of_a_workflow_are_listed(client: httpx.AsyncClient) -> None:
     stored = await create(client)
     await create(client, workflow_id=UNKNOWN_ID)

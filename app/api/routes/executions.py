@@ -46,7 +46,9 @@ Status = Annotated[ExecutionStatus | None, Query(description="Only those with th
 From = Annotated[
     str | None,
     Query(
-        alias="from", description="Only those due at this instant or later.", json_schema_extra={"format": "date-time"}
+        alias="from",
+        description="Only those scheduled for this instant or later.",
+        json_schema_extra={"format": "date-time"},
     ),
 ]
 To = Annotated[
@@ -77,7 +79,9 @@ async def list_executions_of_schedule(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Newest first, also those of a removed schedule. `from` is inclusive, `to` exclusive, by `scheduled_for`."""
+    """Newest first, also those of a removed schedule. `from` is inclusive, `to` exclusive, by `scheduled_for`. The runs
+    of one backfill (`backfill_id`) are in the order of `scheduled_for`, the latest first.
+    """
     wanted = ExecutionFilter(schedule_id, status, instant(from_, "from"), instant(to, "to"), backfill_id, trigger)
     return await _page(request, caller, wanted, limit, cursor)
 

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
+from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id
 from app.core.queries import ExecutionFilter, ScheduleFilter
@@ -172,6 +173,18 @@ async def test_a_page_of_a_history_passes_over_the_days_after_it(filled: Databas
             window=10,
         )
     assert explain.relations() <= {"executions_20261123", "executions_20261124", "executions_default"}
+
+
+async def test_the_runs_of_a_backfill_are_found_by_the_index_of_their_history(filled: Database) -> None:
+    backfill_id = new_id(to_ms(START + timedelta(hours=13)))
+    asked = ExecutionFilter(schedule_id=OWNER, backfill_id=backfill_id)
+    async with explaining(filled) as explain:
+        await history.look_at_backfilled(as_connection(explain), 0, asked, before=None, limit=51)
+        at = START + timedelta(hours=13)
+        before = execution_id(OWNER, at, at)
+        await history.look_at_backfilled(as_connection(explain), 0, asked, before=before, limit=51)
+    assert len(explain.relations()) == 1
+    assert explain.scanned_whole() == set()
 
 
 async def test_the_dead_letters_of_a_community_are_found_by_their_index(filled: Database) -> None:
