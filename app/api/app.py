@@ -169,10 +169,12 @@ async def _answer_unrouted(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
+    """The methods of a path; where GET is, `Edge` answers HEAD too."""
     routes = (*_routes(), *(route for route in documentation.router.routes if isinstance(route, APIRoute)))
-    return {
+    methods = {
         method
         for route in routes
         if route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+    return methods | {"HEAD"} if "GET" in methods else methods

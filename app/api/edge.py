@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import BodyTooLargeException, InternalException, problem_response
 from app.core.clock import Clock
+from app.core.errors import NotFoundException
 from app.metrics import Metrics
 
 MAX_BODY_BYTES = 1 << 20
@@ -63,7 +64,7 @@ class Edge:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 bounded = BoundedBody(receive, _limit(scope["path"]))
-                refused = bounded.refusal(scope)
+                refused = bounded.refusal(scope) or _no_such_path(scope["path"])
                 if refused is not None:
                     await problem_response(refused, request_id)(scope, receive, send_with_id)
                 else:
@@ -129,6 +130,11 @@ class BoundedBody:
 
 def _limit(path: str) -> int:
     return MAX_BATCH_BODY_BYTES if path.endswith(BATCH_PATH) else MAX_BODY_BYTES
+
+
+def _no_such_path(path: str) -> NotFoundException | None:
+    # The router's patterns end in a $, which lets one newline by.
+    return NotFoundException("There is nothing at this path.") if path.endswith("\n") else None
 
 
 def _request_id(scope: Scope) -> str:

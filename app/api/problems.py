@@ -41,6 +41,12 @@ class BrokenRequestException(ScheduleServiceException):
     code = "BROKEN_REQUEST"
 
 
+class UrlTooLongException(ScheduleServiceException):
+    """The request's URL is too long"""
+
+    code = "URL_TOO_LONG"
+
+
 class HeadTooLargeException(ScheduleServiceException):
     """The request's headers are too large"""
 
@@ -88,6 +94,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (ConflictException, 409),
     (StaleRevisionException, 412),
     (BodyTooLargeException, 413),
+    (UrlTooLongException, 414),
     (UnsupportedMediaTypeException, 415),
     (TooManyAtOnceException, 429),
     (HeadTooLargeException, 431),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from app.core.clock import MILLISECOND, to_ms
+from app.core.clock import MILLISECOND, to_ms, utc
 from app.core.errors import InvalidScheduleException, StateForbidsException
 from app.core.ids import execution_id, new_id
 from app.core.occurrences import next_occurrence, occurrences_after
@@ -100,6 +100,6 @@ def _instants(schedule: Schedule, request: BackfillRequest) -> list[datetime]:
     instants = [instant for instant in found if instant <= last]
     if len(instants) > MOST_RUNS:
         raise InvalidScheduleException.of(
-            "to", f"to: more than {MOST_RUNS} occurrences lie before it; go up to {instants[-1].isoformat()} first"
+            "to", f"to: more than {MOST_RUNS} occurrences lie before it; go up to {utc(instants[-1])} first"
         )
     return instants

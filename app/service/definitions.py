@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.core.clock import truncate_to_ms
+from app.core.clock import truncate_to_ms, utc
 from app.core.errors import InvalidScheduleException
 from app.core.occurrences import (
     OnDayOff,
@@ -59,7 +59,7 @@ def check_days(timing: Timing) -> None:
     if asked is not None and instant_of(timing) is None:
         skipped = timing.days is not None and timing.days.on_day_off is OnDayOff.SKIP
         why = "and on_day_off is 'skip'" if skipped else "and there is no business day that it could move to"
-        said = f"scheduled_time '{asked.isoformat()}': its day is off in the calendars, {why}"
+        said = f"scheduled_time '{utc(asked)}': its day is off in the calendars, {why}"
         raise InvalidScheduleException.of("scheduled_time", said)
 
 
@@ -72,9 +72,9 @@ def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
     asked = timing.scheduled_time
     instant = None if asked is None else instant_of(timing)
     if asked is not None and instant is not None and new and instant < now - LATE_ACCEPTANCE:
-        moved = "" if instant == asked else f" moves to '{instant.isoformat()}', which"
+        moved = "" if instant == asked else f" moves to '{utc(instant)}', which"
         raise InvalidScheduleException.of(
-            "scheduled_time", f"scheduled_time '{asked.isoformat()}'{moved} is in the past"
+            "scheduled_time", f"scheduled_time '{utc(asked)}'{moved} is in the past"
         )
 
 
@@ -91,7 +91,7 @@ def nothing_left(definition: Definition, timing: Timing, now: datetime) -> Inval
         lost = next(lost_times(on_all_days, max(now, definition.start_at or now), last), None)
         why = "" if lost is None else f": {lost.text}"
         return InvalidScheduleException.of(
-            "end_at", f"end_at '{definition.end_at.isoformat()}': no occurrence is left up to it{why}"
+            "end_at", f"end_at '{utc(definition.end_at)}': no occurrence is left up to it{why}"
         )
     field = "cron_expression" if definition.schedule_type is ScheduleType.CRON else "start_at"
     return InvalidScheduleException.of(field, f"{field}: no occurrence is left before the year 10000")

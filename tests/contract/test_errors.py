@@ -70,6 +70,24 @@ async def test_a_refused_value_is_400_with_its_field_value_and_range(client: htt
     assert fields_of(problem) == ["cron_expression"]
 
 
+async def test_an_instant_in_a_problem_is_written_as_in_answers(client: httpx.AsyncClient) -> None:
+    stored = await create(client, cron_expression="* * * * *")
+    span = {"from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}
+    once = {"schedule_type": "one_time", "cron_expression": None}
+    for path, body, said in (
+        (f"{SCHEDULES}/{stored['schedule_id']}/backfill", span, "go up to 2026-01-01T16:40:00Z first"),
+        (SCHEDULES, cron(**once, scheduled_time="2020-01-01T01:00:00.5+01:00"), "'2020-01-01T00:00:00.500Z' is in the"),
+        (SCHEDULES, cron(end_at="2020-01-01T01:00:00+01:00"), "end_at '2020-01-01T00:00:00Z': no occurrence"),
+        (
+            SCHEDULES,
+            cron(start_at="2027-01-01T01:00:00+01:00", end_at="2026-12-31T00:00:00-01:00"),
+            "end_at '2026-12-31T01:00:00Z' is before start_at '2027-01-01T00:00:00Z'",
+        ),
+    ):
+        problem = assert_problem(await client.post(path, json=body), 400, "INVALID_SCHEDULE")
+        assert said in problem["detail"]
+
+
 async def test_every_refused_field_is_named_at_once(client: httpx.AsyncClient) -> None:
     body = cron(
         timezone="Nowhere", cron_expression="x", jitter_seconds=-1, end_at="soon", retry={"max_backoff_seconds": 1}
@@ -160,18 +178,33 @@ async def test_an_unknown_path_is_404(client: httpx.AsyncClient, path: str) -> N
     assert (await client.get(path)).status_code == 404
 
 
+async def test_a_path_with_a_newline_behind_it_is_another_path(client: httpx.AsyncClient, records: Records) -> None:
+    stored = f"{SCHEDULES}/{(await create(client))['schedule_id']}"
+    before = await records()
+    for method, path in (
+        ("GET", stored),
+        ("DELETE", stored),
+        ("POST", f"{stored}/pause"),
+        ("GET", SCHEDULES),
+        ("GET", "/api/v1/calendars/firm"),
+        ("GET", "/livez"),
+    ):
+        assert_problem(await client.request(method, f"{path}%0A"), 404, "NOT_FOUND")
+    assert await records() == before
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", SCHEDULES, {"GET", "POST"}),
-        ("POST", f"{SCHEDULES}/{UNKNOWN_ID}", {"GET", "PUT", "PATCH", "DELETE"}),
+        ("DELETE", SCHEDULES, {"GET", "HEAD", "POST"}),
+        ("POST", f"{SCHEDULES}/{UNKNOWN_ID}", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
         ("GET", f"{SCHEDULES}/{UNKNOWN_ID}/pause", {"POST"}),
-        ("PUT", f"{EXECUTIONS}/{UNKNOWN_ID}", {"GET"}),
-        ("POST", "/livez", {"GET"}),
-        ("OPTIONS", SCHEDULES, {"GET", "POST"}),
-        ("TRACE", SCHEDULES, {"GET", "POST"}),
-        ("BREW", SCHEDULES, {"GET", "POST"}),
-        ("POST", "/docs", {"GET"}),
+        ("PUT", f"{EXECUTIONS}/{UNKNOWN_ID}", {"GET", "HEAD"}),
+        ("POST", "/livez", {"GET", "HEAD"}),
+        ("OPTIONS", SCHEDULES, {"GET", "HEAD", "POST"}),
+        ("TRACE", SCHEDULES, {"GET", "HEAD", "POST"}),
+        ("BREW", SCHEDULES, {"GET", "HEAD", "POST"}),
+        ("POST", "/docs", {"GET", "HEAD"}),
         ("PUT", f"{SCHEDULES}/preview", {"POST"}),
         ("GET", f"{SCHEDULES}/batch", {"POST"}),
     ],
@@ -292,7 +325,8 @@ async def test_while_the_database_is_away_everything_is_503_with_retry_after(cut
         assert health.status_code == 503
         assert health.json()["status"] == "unavailable"
         assert health.json()["database_connected"] is False
-        assert (await caller.get("/readyz")).status_code == 503
+        ready = await caller.get("/readyz")
+        assert (ready.status_code, int(ready.headers["retry-after"]) > 0) == (503, True)
         assert (await caller.get("/livez")).status_code == 200
         assert (await caller.get("/metrics")).status_code == 200
 

@@ -56,6 +56,54 @@ async def test_what_is_no_http_is_answered_with_a_problem_too(served: str, sent:
     assert refused(await exchange(served, sent)) == (400, "BROKEN_REQUEST")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"", b"X: y\r\n", b"Host: x\r\nHost: x\r\n", b"Host: x\r\nhost: y\r\n", b"Host: a b\r\n", b"Host: a/b\r\n",
+        b"Host: user@x\r\n", b"Host: \xe9\r\n",
+    ],
+)  # fmt: skip
+async def test_a_request_without_one_host_is_broken(served: str, headers: bytes) -> None:
+    assert refused(await exchange(served, b"GET /livez HTTP/1.1\r\n" + headers + b"\r\n")) == (400, "BROKEN_REQUEST")
+
+
+@pytest.mark.parametrize(
+    "host", [b"Host: x:80", b"Host:", b"host: [::1]:8000", b"HOST: my_host.corp.", b"Host: %C3%A9"]
+)
+async def test_a_host_is_whatever_the_caller_calls_it(served: str, host: bytes) -> None:
+    request = b"GET /livez HTTP/1.1\r\n" + host + b"\r\nConnection: close\r\n\r\n"
+    assert (await exchange(served, request)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_before_http_1_1_there_was_no_host(served: str) -> None:
+    assert (await exchange(served, b"GET /livez HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    assert refused(await exchange(served, b"GET /livez HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n"))[0] == 400
+
+
+async def test_each_request_of_a_connection_needs_its_own_host(served: str) -> None:
+    answer = await exchange(served, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 2 + b"GET /livez HTTP/1.1\r\n\r\n")
+    assert b" 400 " in answer
+
+
+async def test_a_url_that_is_too_long_is_414_and_a_long_one_is_read(served: str) -> None:
+    request = b"GET /livez?%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    for length in (HEAD_LIMIT_BYTES - 7, 66_000, 100_000):
+        assert refused(await exchange(served, request % (b"a" * length))) == (414, "URL_TOO_LONG")
+    assert (await exchange(served, request % (b"a" * 60_000))).startswith(b"HTTP/1.1 422 ")
+    large = request.replace(b"Host: x", b"Host: x\r\nX: " + b"x" * 30_000)
+    assert refused(await exchange(served, large % (b"a" * 60_000))) == (431, "HEAD_TOO_LARGE")
+
+
+async def test_a_url_without_an_end_is_refused_before_much_of_it_is_kept(served: str) -> None:
+    reader, writer = await connect(served)
+    writer.write(b"GET /livez?")
+    for _ in range(70):
+        writer.write(b"a" * 1000)
+        await writer.drain()
+    assert refused(await reader.read()) == (414, "URL_TOO_LONG")
+    writer.close()
+
+
 @pytest.mark.parametrize("begun", [b"", b"X: "], ids=["a name", "a value"])
 @pytest.mark.parametrize("part", [b"x" * 1000, b"x: y\r\n" * 200], ids=["one header", "many headers"])
 async def test_a_head_without_an_end_is_refused_before_much_of_it_is_kept(

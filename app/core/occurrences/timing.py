@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from enum import StrEnum
 
+from app.core.clock import utc
 from app.core.errors import FieldProblem, InvalidScheduleException
 from app.core.occurrences.business_days import FIRST_LISTED_YEAR, LAST_LISTED_YEAR, BusinessDays
 from app.core.occurrences.cron_fields import parse_cron
@@ -121,7 +122,7 @@ def _bounds(timing: Timing) -> Iterator[FieldProblem]:
     elif aware and timing.start_at is not None and timing.end_at is not None and timing.end_at < timing.start_at:
         yield FieldProblem(
             "end_at",
-            f"end_at {quoted(timing.end_at.isoformat())} is before start_at {quoted(timing.start_at.isoformat())}; "
+            f"end_at {quoted(utc(timing.end_at))} is before start_at {quoted(utc(timing.start_at))}; "
             "it is the same instant or a later one",
         )
 

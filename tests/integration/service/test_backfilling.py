@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.core.clock import utc
 from app.core.errors import InvalidScheduleException, ScheduleNotFoundException
 from app.core.execution import ExecutionStatus, Trigger
 from app.core.queries import Answer, ExecutionFilter
@@ -77,7 +78,7 @@ async def test_more_than_a_thousand_are_refused_with_where_to_stop(world: World)
     with pytest.raises(InvalidScheduleException, match="more than 1000") as refused:
         await backfill(world, schedule, DAY_BEFORE)
     told = refused.value.detail.split("go up to ")[1].split(" ")[0]
-    assert told == (START - 24 * HOUR + timedelta(minutes=1000)).isoformat()
+    assert told == utc(START - 24 * HOUR + timedelta(minutes=1000))
     assert await world.rows("SELECT FROM executions") == []
 
 
