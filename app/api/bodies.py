@@ -1,6 +1,5 @@
 """Reading a request's body: media type, JSON, and what no stored value may hold. Sizes are bounded in `edge.py`."""
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -8,14 +7,16 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from app.api.problems import BrokenJsonException, UnsupportedMediaTypeException, refusal
+from app.core.clock import give_way, in_turns
 from app.core.errors import FieldProblem, ScheduleServiceException
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 # What is read back as it was written: a float from 2^63 on comes back from Postgres as an integer, up to 2^64 exactly.
 _EXACT = range(-(1 << 63), 1 << 64)
-# A cheap look at the bytes: only a body with an escaped NUL, a number of 19 digits or a three-digit exponent is walked.
-_MAYBE_UNSTORABLE = re.compile(rb"\\u0000|\d{19}|\d[eE]\+?\d{3}")
+# Every digit is a 0 and E is e: what is looked for is then found by its bytes, in a tenth of the time of a pattern.
+_DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
+_LONG_NUMBERS = (b"0" * 19, b"0e000", b"0e+000")
 
 
 async def read_json(request: Request, *, media_types: tuple[str, ...] = (JSON,)) -> Any:
@@ -32,14 +33,19 @@ async def read_json(request: Request, *, media_types: tuple[str, ...] = (JSON,))
 async def read_json_of_many(request: Request) -> Any:
     """As `read_json`, but for what cannot be stored: `unstorable` tells of each part whether it can."""
     _check_media_type(request, (JSON,))
-    return _parsed(await request.body())
+    parsed = _parsed(await request.body())
+    # Of a body of many megabytes each look takes some hundredths of a second.
+    await give_way()
+    return parsed
 
 
 async def unstorable(request: Request, parts: Sequence[Any]) -> list[ScheduleServiceException | None]:
     """Of each part of a body why it cannot be stored; null where it can."""
-    if not _MAYBE_UNSTORABLE.search(await request.body()):
+    suspicious = _may_be_unstorable(await request.body())
+    await give_way()
+    if not suspicious:
         return [None] * len(parts)
-    return [_refusal(part) for part in parts]
+    return [_refusal(part) async for part in in_turns(parts)]
 
 
 async def read_optional_json(request: Request) -> Any:
@@ -54,7 +60,7 @@ async def read_optional_json(request: Request) -> Any:
 def parse_json(raw: bytes) -> Any:
     """A JSON text, as `read_json` describes it."""
     parsed = _parsed(raw)
-    if _MAYBE_UNSTORABLE.search(raw) and (refused := _refusal(parsed)) is not None:
+    if _may_be_unstorable(raw) and (refused := _refusal(parsed)) is not None:
         raise refused
     return parsed
 
@@ -87,6 +93,14 @@ def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
         raise UnsupportedMediaTypeException(
             f"The body's Content-Type must be {' or '.join(media_types)} in UTF-8; it is {shown}."
         )
+
+
+def _may_be_unstorable(raw: bytes) -> bool:
+    """A cheap look: only a body with an escaped NUL, a number of 19 digits or a three-digit exponent is walked."""
+    if b"\\u0000" in raw:
+        return True
+    alike = raw.translate(_DIGITS_ALIKE)
+    return any(number in alike for number in _LONG_NUMBERS)
 
 
 def _unstorable(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from app.api.timings import TimingReader, calendar_use, given_or
 from app.api.wire.base import Refused, require_object, try_model
 from app.api.wire.schedules import READ_ONLY, RetryPolicyInput, ScheduleInput
 from app.api.wire.targets import TargetInput
+from app.core.clock import in_turns
 from app.core.errors import FieldProblem, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import (
     Timing,
@@ -68,7 +69,8 @@ class Definitions:
     async def read_all(self, bodies: Sequence[Any]) -> list[Definition | ScheduleServiceException]:
         """New schedules, each a definition or why it is refused, in order; their addresses are looked up at once."""
         results: list[Definition | ScheduleServiceException] = []
-        for body, problems in zip(bodies, await self._targets.address_problems(bodies), strict=True):
+        found = await self._targets.address_problems(bodies)
+        async for body, problems in in_turns(zip(bodies, found, strict=True)):
             try:
                 definition = self.read(body)
                 results.append(InvalidScheduleException.of_all(problems) if problems else definition)

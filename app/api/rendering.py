@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response
 
 from app.api.target_rendering import target_json
-from app.core.clock import utc
+from app.core.clock import in_turns, utc
 from app.core.errors import ScheduleServiceException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.occurrences import ScheduleType
@@ -212,21 +212,22 @@ def retried(result: RetryResult) -> Answer:
     return Answer(200 if result.dry_run else 202, {"content-type": _JSON}, _encode(content))
 
 
-def batch_answer(
+async def batch_answer(
     results: Sequence[Schedule | ScheduleServiceException],
     *,
     atomic: bool,
     refused: Callable[[ScheduleServiceException], dict[str, Any]],
 ) -> Answer:
     """The answer to a batch: 201 when it was all or nothing, else 207; `refused` makes the problem of one."""
-    rendered: list[dict[str, Any]] = []
-    for result in results:
+    rendered: list[bytes] = []
+    async for result in in_turns(results):
         if isinstance(result, Schedule):
-            rendered.append({"status": 201, "schedule": schedule_json(result)})
+            rendered.append(_encode({"status": 201, "schedule": schedule_json(result)}))
         else:
             problem = refused(result)
-            rendered.append({"status": problem["status"], "error": problem})
-    return Answer(201 if atomic else 207, {"content-type": _JSON}, _encode({"results": rendered}))
+            rendered.append(_encode({"status": problem["status"], "error": problem}))
+    body = b'{"results":[' + b",".join(rendered) + b"]}"
+    return Answer(201 if atomic else 207, {"content-type": _JSON}, body)
 
 
 def answer_response(answer: Answer) -> Response:

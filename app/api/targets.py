@@ -2,24 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from app.api.wire.base import Refused
 from app.api.wire.targets import TargetInput
 from app.core import notices
+from app.core.clock import give_way, in_turns
 from app.core.errors import FieldProblem
 from app.core.schedule import Completion, Definition
 from app.core.sealing import MASK, Sealed, SecretBox, UnknownKeyException
 from app.core.target import Method, Target, bound_to, header_problem, template_problems, url_problem
 from app.delivery.composing import fields_of, fields_of_notice, is_form
-from app.delivery.guard import Guard
+from app.delivery.guard import STORING_SECONDS, Guard
 from app.delivery.sample import sample_body
 from app.settings import Settings
 
 FIELDS = ("target", "failure_target")
 """The members of a schedule's definition that are targets."""
 _URLS = ("url", "cancel_url")
+_AT_ONCE = 64
+"""Hosts that one request looks up at once: a batch may name four thousand, and each costs a thread."""
 
 
 class TargetReader:
@@ -102,16 +106,32 @@ class TargetReader:
     async def address_problems(self, bodies: Sequence[Any]) -> list[list[FieldProblem]]:
         """For each schedule that a caller wrote, which of its targets are at addresses where none may be.
 
-        Names are looked up, all at once and for two seconds at most. One that cannot be is no problem here: whatever
+        Names are looked up, many at once and for two seconds in all. One that cannot be is no problem here: whatever
         it resolves to is judged at every delivery.
         """
-        urls = [_urls(body) for body in bodies]
-        hosts = sorted({_host(url) for found in urls for url in found.values()})
-        refusals = dict(zip(hosts, await asyncio.gather(*map(self._guard.check_storable, hosts)), strict=True))
+        hosts = [{field: _host(url) for field, url in _urls(body).items()} async for body in in_turns(bodies)]
+        refusals = await self._refusals(sorted({host for found in hosts for host in found.values()}))
         return [
-            [FieldProblem(field, f"{field}: {why}") for field, url in found.items() if (why := refusals[_host(url)])]
-            for found in urls
+            [FieldProblem(field, f"{field}: {why}") for field, host in found.items() if (why := refusals.get(host))]
+            for found in hosts
         ]
+
+    async def _refusals(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Why hosts are refused, as far as that is known within two seconds."""
+        refused: dict[str, str] = {}
+        left = iter(hosts)
+
+        async def look_up() -> None:
+            for host in left:
+                if (why := await self._guard.check_storable(host)) is not None:
+                    refused[host] = why
+                # An address, and a name that is refused as it stands, are not waited for.
+                await give_way()
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORING_SECONDS):
+                await asyncio.gather(*(look_up() for _ in range(min(_AT_ONCE, len(hosts)))))
+        return refused
 
     def _headers(
         self, wire: TargetInput, field: str, known: Mapping[str, Any], stored: Target | None, refused: Refused

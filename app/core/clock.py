@@ -11,12 +11,12 @@ one machine's own, a stepped wall clock never moves it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from app.core.alarms import alarm
 
@@ -24,6 +24,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 _SLEW_LIMIT_SECONDS = 1.0
 _PRECISION_SECONDS = 0.001
+_TURN_SECONDS = 0.005
+
+T = TypeVar("T")
 
 WaitUntil = Callable[[int], Coroutine[Any, Any, None]]
 """Waits for an event, or until an instant in milliseconds since the epoch."""
@@ -56,6 +59,21 @@ def utc(instant: datetime) -> str:
 def utc_of_ms(milliseconds: int) -> str:
     """The same of milliseconds since the epoch; what is sent within one millisecond asks for the same."""
     return utc(from_ms(milliseconds))
+
+
+async def give_way() -> None:
+    """Let everybody else of this event loop have a turn who waits for one."""
+    await asyncio.sleep(0)
+
+
+async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """Items of which there may be a thousand: whenever some milliseconds have gone by, others have a turn."""
+    began = time.monotonic()
+    for item in items:
+        yield item
+        if time.monotonic() - began > _TURN_SECONDS:
+            await give_way()
+            began = time.monotonic()
 
 
 class Clock(Protocol):

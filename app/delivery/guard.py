@@ -9,7 +9,8 @@ from app.core.hosts import HostPatterns, read_host, stands_for
 from app.delivery.reply import TransportFailure
 from app.delivery.resolver import Resolver, SystemResolver
 
-_STORING_SECONDS = 2.0
+STORING_SECONDS = 2.0
+"""How long the addresses of a name are waited for where a target is stored."""
 _ONLY_ALLOWED = "only TARGET_ALLOWED_HOSTS or TARGET_ALLOWED_NETWORKS would allow it"
 
 
@@ -79,7 +80,7 @@ class Guard:
         One whose addresses cannot be had, or not soon, may be: it is judged when it is dialled.
         """
         try:
-            async with asyncio.timeout(_STORING_SECONDS):
+            async with asyncio.timeout(STORING_SECONDS):
                 await self.resolve(host)
         except Forbidden as refused:
             return str(refused)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from app.core.clock import MILLISECOND, to_ms
+from app.core.clock import MILLISECOND, in_turns, to_ms
 from app.core.errors import ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
 from app.core.ids import new_id
@@ -43,7 +43,7 @@ async def create_all(
     uses = [one.calendars for one in definitions if isinstance(one, Definition)]
     calendars = await shared_calendars(work, uses)
     results: list[Schedule | ScheduleServiceException] = []
-    for schedule_id, definition in zip(ids, definitions, strict=True):
+    async for schedule_id, definition in in_turns(zip(ids, definitions, strict=True)):
         if isinstance(definition, ScheduleServiceException):
             results.append(definition)
             continue

@@ -73,9 +73,7 @@ def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
     instant = None if asked is None else instant_of(timing)
     if asked is not None and instant is not None and new and instant < now - LATE_ACCEPTANCE:
         moved = "" if instant == asked else f" moves to '{utc(instant)}', which"
-        raise InvalidScheduleException.of(
-            "scheduled_time", f"scheduled_time '{utc(asked)}'{moved} is in the past"
-        )
+        raise InvalidScheduleException.of("scheduled_time", f"scheduled_time '{utc(asked)}'{moved} is in the past")
 
 
 def nothing_left(definition: Definition, timing: Timing, now: datetime) -> InvalidScheduleException:

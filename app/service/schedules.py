@@ -1,6 +1,6 @@
 """What callers can ask of schedules."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -61,10 +61,10 @@ class ScheduleService:
         definitions: Sequence[Definition | ScheduleServiceException],
         *,
         atomic: bool,
-        answer: Callable[[Sequence[Schedule | ScheduleServiceException]], Answer],
+        answer: Callable[[Sequence[Schedule | ScheduleServiceException]], Awaitable[Answer]],
         idempotency: Idempotency | None,
     ) -> Answer:
-        """Store up to a thousand schedules by one statement. What was refused before takes its place as it is.
+        """Store up to a thousand schedules in one transaction. What was refused before takes its place as it is.
 
         With `atomic` all or nothing, and the first refusal is raised; else one result each, in order.
         """
@@ -78,7 +78,7 @@ class ScheduleService:
                 for result in results:
                     if isinstance(result, ScheduleServiceException):
                         raise result
-            return answer(results)
+            return await answer(results)
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
 

@@ -10,6 +10,7 @@ import orjson
 
 from app.core.sealing import MASK, Sealed
 from app.core.values import value
+from app.store.columns import parts_of
 from app.store.database import Connection
 
 _RECORD = """
@@ -48,20 +49,21 @@ async def record(
     connection: Connection, actor: Actor, action: str, changes: Sequence[Change], *, reason: str | None, at: datetime
 ) -> None:
     """Write one row for each change of one action."""
-    await connection.execute(
-        _RECORD,
-        at,
-        actor.community_id,
-        actor.user,
-        actor.role,
-        action,
-        reason,
-        actor.request_id,
-        [change.schedule_id for change in changes],
-        [change.execution_id for change in changes],
-        [_text(change.before) for change in changes],
-        [_text(change.after) for change in changes],
-    )
+    for part in parts_of(changes):
+        await connection.execute(
+            _RECORD,
+            at,
+            actor.community_id,
+            actor.user,
+            actor.role,
+            action,
+            reason,
+            actor.request_id,
+            [change.schedule_id for change in part],
+            [change.execution_id for change in part],
+            [_text(change.before) for change in part],
+            [_text(change.after) for change in part],
+        )
 
 
 def _text(value: Any) -> str | None:

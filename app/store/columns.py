@@ -1,7 +1,17 @@
 """Rows as the arrays that a statement unnests."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+PART = 100
+"""Rows of a caller's that one statement takes: with as much as they may hold, encoding more stops everybody else."""
+
+T = TypeVar("T")
+
+
+def parts_of(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The rows of a batch in parts, each for a statement of its own; all of them are of one transaction."""
+    return (rows[start : start + PART] for start in range(0, len(rows), PART))
 
 
 def columns_of(rows: Sequence[tuple[Any, ...]]) -> list[list[Any] | None]:

@@ -1,15 +1,15 @@
-"""The statement that stores new schedules: one, or a thousand at once."""
+"""The statement that stores new schedules: one, or a part of a thousand."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from app.core.occurrences import tzdata_version
 from app.core.schedule import Schedule
-from app.store.columns import columns_of
+from app.store.columns import columns_of, parts_of
 from app.store.database import Connection
 from app.store.schedules import definition_columns
 
-# A name that is taken, by a stored schedule or by an earlier one of the same statement, passes its row over and leaves
+# A name that is taken, by a stored schedule or by an earlier one of the same call, passes its row over and leaves
 # the transaction usable. Tags come as array literals, because unnest() would flatten an array of arrays.
 _INSERT = """
     INSERT INTO workflow_schedules (
@@ -46,12 +46,13 @@ async def insert(connection: Connection, schedules: Sequence[Schedule]) -> set[U
 
     Raises InvalidScheduleException for `context_data` that cannot be stored.
     """
-    if not schedules:
-        return set()
+    stored: set[UUID] = set()
     # In the order of their names (stable: of two that are alike the first one gets it), so that two batches wait for
     # each other's names in one order and do not deadlock.
-    rows = [_row(schedule) for schedule in sorted(schedules, key=_name)]
-    return {row[0] for row in await connection.fetch(_INSERT, tzdata_version(), *columns_of(rows))}
+    for part in parts_of(sorted(schedules, key=_name)):
+        rows = [_row(schedule) for schedule in part]
+        stored |= {row[0] for row in await connection.fetch(_INSERT, tzdata_version(), *columns_of(rows))}
+    return stored
 
 
 def _name(schedule: Schedule) -> str:

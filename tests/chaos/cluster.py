@@ -69,7 +69,7 @@ class Cluster:
         """Schedules, a thousand at a time as callers may."""
         created: list[Schedule] = []
 
-        def keep(results: object) -> Answer:
+        async def keep(results: object) -> Answer:
             assert isinstance(results, list | tuple)
             created.extend(results)
             return Answer(201, {}, b"")

@@ -17,6 +17,7 @@ from app.api.problems import problem
 from app.api.rendering import PREFIX, answer_response, batch_answer
 from app.api.wire.base import read_model
 from app.api.wire.batches import BatchInput, BatchResults, BatchShape
+from app.core.clock import give_way
 from app.core.errors import FieldProblem, ScheduleServiceException
 from app.core.queries import Answer
 from app.core.schedule import Definition, Schedule
@@ -61,6 +62,7 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
     parts = parts_of(request)
     body = await read_json_of_many(request)
     repeatable = idempotency(request, body)
+    await give_way()
     shape = read_model(BatchShape, body)
     unread = await unstorable(request, shape.schedules)
     given = [None if error else schedule for error, schedule in zip(unread, shape.schedules, strict=True)]
@@ -70,9 +72,9 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
     if shape.atomic:
         definitions = [_placed(each, f"schedules.{place}.") for place, each in enumerate(definitions)]
 
-    def answer(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
+    async def answer(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
         request_id = request_id_of(request)
-        return batch_answer(results, atomic=shape.atomic, refused=lambda error: problem(error, request_id))
+        return await batch_answer(results, atomic=shape.atomic, refused=lambda error: problem(error, request_id))
 
     schedules = parts.services.schedules
     return answer_response(

@@ -101,10 +101,10 @@ async def test_in_a_batch_each_unknown_calendar_is_its_own_refusal(world: World)
     definitions = [cron(NINE, **keeps()), cron(NINE, **keeps("other")), cron(NINE), cron(NINE, **keeps())]
     results: list[object] = []
 
-    def answer(found: object) -> Answer:
+    async def answer(found: object) -> Answer:
         assert isinstance(found, list)
         results[:] = found
-        return listed(found)
+        return await listed(found)
 
     await world.schedules.create_batch(CALLER, definitions, atomic=False, answer=answer, idempotency=None)
     first, second, third, fourth = results

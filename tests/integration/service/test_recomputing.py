@@ -45,9 +45,9 @@ async def many(world: World, count: int, definition: Definition) -> list[Schedul
     """That many schedules, in the order of their ids."""
     made: list[Schedule] = []
 
-    def answer(results: Sequence[object]) -> Answer:
+    async def answer(results: Sequence[object]) -> Answer:
         made[:] = [one for one in results if isinstance(one, Schedule)]
-        return listed(made)
+        return await listed(made)
 
     await world.schedules.create_batch(CALLER, [definition] * count, atomic=True, answer=answer, idempotency=None)
     assert len(made) == count

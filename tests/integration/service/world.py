@@ -44,7 +44,7 @@ def accepted(execution: Execution) -> Answer:
     return Answer(202, {}, str(execution.execution_id).encode())
 
 
-def listed(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
+async def listed(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
     """An answer with an id or an error's code for each result."""
     codes = [str(one.schedule_id) if isinstance(one, Schedule) else one.code for one in results]
     return Answer(207, {}, orjson.dumps(codes))

@@ -203,7 +203,7 @@ async def test_two_workers_share_what_is_due_and_none_looks_in_vain(rig: Rig) ->
 
 
 async def test_one_community_with_much_due_does_not_stand_before_another_with_little(rig: Rig, worker: Worker) -> None:
-    def keep(_schedule: object) -> Answer:
+    async def keep(_schedule: object) -> Answer:
         return Answer(201, {}, b"")
 
     for principal, number in ((CALLER, 300), (OTHER, 3)):

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.clock import DatabaseClock, SystemClock, from_ms, to_ms, truncate_to_ms
+from app.core.clock import DatabaseClock, SystemClock, from_ms, in_turns, to_ms, truncate_to_ms
+from app.core.tasks import end
 from tests.clocks import START, ManualClock
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm is the loop's timer")
@@ -46,6 +47,26 @@ class HandMovedDatabaseClock(DatabaseClock):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> HandMovedDatabaseClock:
     return HandMovedDatabaseClock(monkeypatch)
+
+
+async def test_a_thousand_items_that_take_long_let_others_have_turns_in_between() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(other())
+    seen = []
+    async for item in in_turns(range(6)):
+        until = time.monotonic() + 0.006
+        while time.monotonic() < until:
+            pass
+        seen.append((item, turns))
+    await end(waiting)
+    assert seen == [(item, item) for item in range(6)]
 
 
 def test_it_is_ready_after_the_first_measurement(clock: HandMovedDatabaseClock) -> None:
