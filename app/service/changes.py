@@ -147,7 +147,7 @@ async def resume(work: Work, schedule_id: UUID, reason: str | None, expected_rev
                 work, current, timing, searched_to, now, passed=Reason.PAUSED, late=False
             )
             if waiting is None:
-                because = await end_on_days_off(work, current, timing, searched_to, now)
+                because = await end_on_days_off(work.connection, current, timing, searched_to, now)
         except InvalidScheduleException as refused:
             raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
     return await _move(work, "schedule_resume", current, _started(waiting, searched_to, now, because), reason)
@@ -195,7 +195,7 @@ async def _life_after_change(
     if ended:
         return _started(None, max(now, searched_to) if retimed else searched_to, now)
     waiting, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.REPLACED, late=True)
-    because = None if waiting is not None else await end_on_days_off(work, current, timing, searched_to, now)
+    because = None if waiting is not None else await end_on_days_off(work.connection, current, timing, searched_to, now)
     return _started(waiting, searched_to, now, because)
 
 

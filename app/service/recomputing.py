@@ -240,7 +240,7 @@ async def _recomputed(work: Work, schedule: Schedule, days: BusinessDays, now: d
         else:
             waiting = anew(schedule, timing, waiting, now)
         if waiting is None:
-            because = await end_on_days_off(work, schedule, timing, searched_to, now)
+            because = await end_on_days_off(work.connection, schedule, timing, searched_to, now)
     except InvalidScheduleException as refused:
         # Its zone vanished: the worker that looks at it next says so, in its status.
         log.warning("recompute_refused", category="ERROR", schedule_id=str(schedule.schedule_id), error=refused.detail)

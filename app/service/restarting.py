@@ -25,6 +25,7 @@ from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.service.definitions import LATE_ACCEPTANCE, instant_of
 from app.service.transactions import Work
 from app.store import executions
+from app.store.database import Connection
 from app.store.executions import CallerRecord
 
 
@@ -56,7 +57,7 @@ async def begin(
         return Waiting(instant, due_at(timing, schedule.schedule_id, instant)), start
     if late and instant >= now - LATE_ACCEPTANCE:
         return Waiting(instant, now), max(searched_to, instant - MILLISECOND)
-    await _record(work, schedule, Recording(instant, instant, None, 1, ExecutionStatus.SKIPPED, passed), now)
+    await _record(work.connection, schedule, Recording(instant, instant, None, 1, ExecutionStatus.SKIPPED, passed), now)
     return None, start
 
 
@@ -71,13 +72,13 @@ async def record_superseded(work: Work, schedule: Schedule, reason: Reason, now:
         if waiting is not None and waiting.occurrence <= now:
             recordings = (record(waiting, waiting, 1, ExecutionStatus.SKIPPED, reason),)
     for recording in recordings:
-        await _record(work, schedule, recording, now)
+        await _record(work.connection, schedule, recording, now)
         searched_to = max(searched_to, recording.scheduled_for)
     return searched_to
 
 
 async def end_on_days_off(
-    work: Work, schedule: Schedule, timing: Timing, searched_to: datetime, now: datetime
+    connection: Connection, schedule: Schedule, timing: Timing, searched_to: datetime, now: datetime
 ) -> str | None:
     """Say whether a timing for which nothing is left would have fired but for its days off: its reason to be completed.
 
@@ -92,7 +93,7 @@ async def end_on_days_off(
     if ended is None:
         return None
     if ended.recording is not None:
-        await _record(work, schedule, ended.recording, now)
+        await _record(connection, schedule, ended.recording, now)
     return ENDED_BY_DAYS
 
 
@@ -107,7 +108,7 @@ async def take_back(work: Work, schedule: Schedule, now: datetime) -> datetime:
         return searched_to
     passed = left_on_days_off(replace(schedule.timing, end_at=now), searched_to) if _recurs(schedule) else None
     if await executions.remove_ahead(work.connection, schedule, after=max(now, searched_to)) and passed is not None:
-        await _record(work, schedule, passed, now)
+        await _record(work.connection, schedule, passed, now)
     return max(now, searched_to)
 
 
@@ -139,9 +140,9 @@ async def _recorded(work: Work, schedule: Schedule, instant: datetime, now: date
     return await executions.exists(work.connection, work.community_id, own)
 
 
-async def _record(work: Work, schedule: Schedule, recording: Recording, now: datetime) -> None:
+async def _record(connection: Connection, schedule: Schedule, recording: Recording, now: datetime) -> None:
     await executions.insert(
-        work.connection,
+        connection,
         CallerRecord(
             execution_id=execution_id(schedule.schedule_id, recording.scheduled_for, recording.scheduled_for),
             recorded_for=recording.scheduled_for,

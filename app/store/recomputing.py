@@ -58,10 +58,11 @@ _REZONE = """
     UPDATE workflow_schedules s
        SET next_execution_at = u.occurrence, next_due_at = u.due_at, tzdata_version = $6,
            status = CASE WHEN u.due_at IS NULL THEN 'completed' ELSE s.status END,
-           status_reason = CASE WHEN u.due_at IS NULL THEN $4 ELSE s.status_reason END,
+           status_reason = CASE WHEN u.due_at IS NULL THEN u.reason ELSE s.status_reason END,
            completed_at = CASE WHEN u.due_at IS NULL THEN $5::timestamptz ELSE s.completed_at END,
            skip_next = CASE WHEN u.due_at IS NOT NULL THEN s.skip_next END
-      FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS u(schedule_id, occurrence, due_at)
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[])
+        AS u(schedule_id, occurrence, due_at, reason)
      WHERE s.schedule_id = u.schedule_id
 """
 
@@ -140,18 +141,18 @@ async def lock_at(connection: Connection, schedule_ids: Sequence[UUID], versions
 
 
 async def rezone(
-    connection: Connection, waiting: Sequence[tuple[UUID, Waiting | None]], *, reason: str, now: datetime
+    connection: Connection, waiting: Sequence[tuple[UUID, Waiting | None, str | None]], *, now: datetime
 ) -> None:
     """Write what locked schedules wait for under this process's zone rules.
 
-    Those that wait for nothing any more are completed, for that reason.
+    Those that wait for nothing any more are completed, each for its reason.
     """
     if waiting:
         rows = [
-            (schedule_id, None if one is None else one.occurrence, None if one is None else one.due_at)
-            for schedule_id, one in waiting
+            (schedule_id, None if one is None else one.occurrence, None if one is None else one.due_at, reason)
+            for schedule_id, one, reason in waiting
         ]
-        await connection.execute(_REZONE, *columns_of(rows), reason, now, tzdata_version())
+        await connection.execute(_REZONE, *columns_of(rows), now, tzdata_version())
 
 
 def _read(rows: Sequence["asyncpg.Record"], newer: set[UUID]) -> Locked:

@@ -6,7 +6,7 @@ side by side. A calendar's change computes its schedules itself; what it left un
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from app.core.recomputing import anew, is_older
 from app.core.schedule import Schedule
 from app.metrics import Metrics
 from app.service.recomputing import FIRST_ID, Recomputer, Rescheduled, note_moved, note_unreadable
-from app.service.restarting import waiting_of
+from app.service.restarting import end_on_days_off, waiting_of
 from app.store import calendars, recomputing, upkeep
 from app.store.database import Connection, Database, blames_the_row
 from app.wheel.entries import Entry, schedule_entry
@@ -163,23 +163,30 @@ class Zones:
                 assert before is not None, "an active schedule waits"
                 try:
                     after = anew(schedule, schedule.timing, before, until)
+                    because = None if after is not None else await self._completed_by(connection, schedule, now)
                 except InvalidScheduleException as refused:
                     # Its zone is gone: the worker that looks at it next says so, in its status.
                     _log_refused(schedule, refused)
                     continue
-                written.append((schedule.schedule_id, after))
+                written.append((schedule.schedule_id, after, because))
                 if after is None or after.occurrence != before.occurrence:
                     occurrence = None if after is None else after.occurrence
                     moves.append(Rescheduled(schedule.schedule_id, before.occurrence, occurrence))
                 if after is not None and after.due_at != before.due_at:
                     entries.append(schedule_entry(schedule.community_id, schedule.schedule_id, after.due_at))
-            await recomputing.rezone(connection, written, reason=_COMPLETED.format(tzdata_version()), now=now)
+            await recomputing.rezone(connection, written, now=now)
             # What cannot be read, or computed, is not looked at again before the next look through all.
             return len(found.schedules) + len(found.unreadable)
 
         locked = await self._database.run(bring)
         await self._wheel.put(entries)
         return moves, locked
+
+    @staticmethod
+    async def _completed_by(connection: Connection, schedule: Schedule, now: datetime) -> str:
+        """Why nothing is left of a schedule; what its days off keep from firing is recorded ahead of its time."""
+        by_days = await end_on_days_off(connection, schedule, schedule.timing, schedule.searched_to, now)
+        return by_days or _COMPLETED.format(tzdata_version())
 
 
 def _log_refused(schedule: Schedule, refused: InvalidScheduleException) -> None:

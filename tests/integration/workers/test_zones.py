@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.execution import ExecutionStatus
+from app.core.firing import ENDED_BY_DAYS
 from app.core.occurrences import ScheduleType, tzdata_version
 from app.core.schedule import Schedule, ScheduleStatus
 from app.metrics import Metrics
@@ -197,6 +198,28 @@ async def test_a_schedule_without_an_occurrence_under_the_newer_rules_is_complet
     row = await row_of(rig, schedule)
     assert (row["status"], row["next_due_at"], row["completed_at"]) == ("completed", None, rig.clock.now())
     assert row["status_reason"] == f"no occurrence is left under the zone rules of {tzdata_version()}"
+
+
+async def test_what_its_days_off_keep_from_firing_is_recorded_where_the_newer_rules_leave_nothing_else(
+    rig: Rig,
+) -> None:
+    calendars = CalendarService(rig.database, rig.wheel, rig.clock, rig.metrics)
+    await stored(calendars, CALLER, calendar("firm", "2026-11-24/2026-11-30"))
+    last = TOMORROW + timedelta(days=7)
+    schedule = await daily(rig, end_at=last, **keeps("firm"))
+    assert schedule.next_execution_at == last
+    # By the older rules it fired an hour sooner, and so before its end.
+    await computed_by(rig, schedule, OLDER, last - HOUR)
+    await rig.execute("UPDATE workflow_schedules SET end_at = $1", last - 30 * MINUTE)
+    worker = await rig.worker()
+    assert await worker.keepers.zones.run_once() == 1
+    row = await row_of(rig, schedule)
+    assert (row["status"], row["status_reason"], row["searched_to"]) == ("completed", ENDED_BY_DAYS, START)
+    (skipped,) = await rig.history(schedule)
+    assert (skipped.covers_from, skipped.scheduled_for, skipped.coalesced_count, skipped.reason) == (
+        *(TOMORROW, last - timedelta(days=1)),
+        *(7, "calendar"),
+    )
 
 
 async def test_what_does_not_fire_is_left_alone(rig: Rig) -> None:
