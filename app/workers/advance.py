@@ -10,7 +10,7 @@ from app.core.clock import Clock
 from app.core.errors import StoreUnavailableException
 from app.core.execution import ExecutionStatus
 from app.metrics import Metrics
-from app.store import firing, notices, taking
+from app.store import firing, notices, queueing, taking
 from app.store.database import Database, blames_the_row
 from app.store.firing import NewExecution
 from app.store.outage import Outage
@@ -126,8 +126,9 @@ class Advancer:
                     await firing.fail(connection, {schedule_id: reason}, now=now)
                     look.failed_schedules[schedule_id] = reason
                 elif execution_id is not None:
-                    await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=now)
+                    made_room = await taking.end(connection, {execution_id: reason}, ExecutionStatus.FAILED, now=now)
                     look.wakes += await notices.tell_of(connection, [execution_id], now=now)
+                    look.wakes += await queueing.wake_oldest(connection, made_room, now=now)
                     look.failed_executions[execution_id] = reason
         except Exception:
             self._set_back(member, look)

@@ -121,11 +121,11 @@ class Rig:
         async with self.database.connection() as connection:
             return await connection.fetch(statement, *arguments)
 
-    async def refuse_updates(self, table: str, when: str) -> None:
+    async def refuse_updates(self, table: str, when: str, *, errcode: str = "P0001") -> None:
         """Have Postgres refuse to write rows of which a condition on `OLD` and `NEW` holds, by the trigger `refuse`."""
-        await self.execute("""
+        await self.execute(f"""
             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN RAISE EXCEPTION 'not this one'; END $$""")
+            $$ BEGIN RAISE EXCEPTION 'not this one' USING ERRCODE = '{errcode}'; END $$""")
         await self.execute(f"""
             CREATE TRIGGER refuse BEFORE UPDATE ON {table}
             FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()""")

@@ -13,8 +13,10 @@ from app.core.schedule import Completion, OverlapPolicy, Schedule
 from app.service.backfilling import BackfillRequest, BackfillResult
 from app.store import queueing
 from app.store.queueing import Group
+from app.wheel.entries import execution_entry
 from app.workers.loop import Worker
 from app.workers.signals import Signals
+from tests.integration.store.rows import add_execution
 from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.stages import delivering, look_again, look_and_send, settled, turn
 
@@ -103,6 +105,26 @@ async def test_whatever_ends_a_run_starts_the_one_that_waits(rig: Rig, how: str)
         await look_and_send(rig, worker)
     assert (await rig.history(schedule))[0].status == how
     assert (await statuses(rig, schedule))[1] is RUNNING
+
+
+async def test_a_run_that_is_set_aside_starts_the_one_that_waits(rig: Rig) -> None:
+    """Postgres itself refuses to have it taken."""
+    worker = await rig.worker()
+    schedule = await rig.create(**QUEUEING)
+    soon = rig.clock.now() + timedelta(seconds=1)
+    async with rig.database.transaction() as connection:
+        poisoned = await add_execution(
+            connection, schedule_id=schedule.schedule_id, status="retrying", wake_at=soon, attempt=1, awaited=True
+        )
+        waits = await add_execution(
+            connection, schedule_id=schedule.schedule_id, status="queued", wake_at=soon + queueing.OTHERS_LOOK_AFTER
+        )
+    await rig.refuse_updates("executions", "NEW.owner IS NOT NULL AND OLD.status = 'retrying'", errcode="22003")
+    rig.clock.move_to(soon)
+    await rig.wheel.put([execution_entry(CALLER.community_id, poisoned, soon)])
+    assert (await look_again(rig, worker)).failed_executions.keys() == {poisoned}
+    # No time passes: it was woken, and did not look by itself.
+    assert [one.execution_id for one in (await look_again(rig, worker)).assignments] == [waits]
 
 
 async def test_a_run_that_waits_is_not_overtaken_where_there_is_room(rig: Rig) -> None:
