@@ -1,5 +1,6 @@
 """What the wheel answers."""
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 
@@ -27,6 +28,10 @@ class Claimed:
             replace(self, members=self.members[:parts], passing=0),
             replace(self, members=self.members[parts:], passing=0),
         )
+
+    def among(self, wanted: Container[str]) -> "Claimed":
+        """Those of its members that are wanted, under the same lease."""
+        return replace(self, members=tuple(member for member in self.members if member in wanted), passing=0)
 
 
 @dataclass(frozen=True, slots=True)

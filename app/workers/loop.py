@@ -133,7 +133,7 @@ class Worker:
             shard_lost=self.keepers.load_soon,
             signals=signals,
         )
-        self.early = Early(clock, self.quick, again=self.claimer.again)
+        self.early = Early(clock, wheel, self.quick, again=self.claimer.again)
         self.fallback = Fallback(
             database,
             wheel,
@@ -188,6 +188,7 @@ class Worker:
             await self._stopping.begun.wait()
             self._metrics.running.set(0)
             self.claiming.stop()
+            self.early.stop()
             await self._shut_down(claiming)
         finally:
             await end(claiming, *tasks, beating)
@@ -283,8 +284,8 @@ class Worker:
                 # First: a claim that is under way is in no queue yet.
                 await asyncio.wait((claiming,))
                 await self.line.join()
-                await self.early.join()
                 await self.quick.join()
+                await self.early.join()
         await self._release(self.deliverer.stop())
         if not await self.deliverer.drained(until - self._clock.monotonic()):
             log.warning("shutdown_grace_over", category="SYSTEM", grace_seconds=grace_seconds)
