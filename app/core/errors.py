@@ -17,16 +17,17 @@
     ├── CredentialsException            who is calling is not known
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
-    ├── StoreUnavailableException       Postgres is away
+    ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
     └── ConfigurationException          a setting that stops the start
 
 A class's docstring is its title towards callers, its `code` the stable name that clients match on. What HTTP
 status it answers with is decided in `app.api` alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,15 @@ class StoreUnavailableException(ScheduleServiceException):
     """The database is unavailable"""
 
     code = "DATABASE_UNAVAILABLE"
+    waited_for: frozenset[UUID] = frozenset()
+    """The schedules or executions on whose behalf it was waited for rows that another has locked for too long."""
+
+    @classmethod
+    def locked(cls, detail: str, waited_for: Iterable[UUID]) -> "StoreUnavailableException":
+        """Postgres is there, and who is named here waited for locks in vain."""
+        error = cls(detail)
+        error.waited_for = frozenset(waited_for)
+        return error
 
 
 class ConfigurationException(ScheduleServiceException):

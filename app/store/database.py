@@ -1,10 +1,11 @@
 """Connections to Postgres: the pool, transactions that are repeated where that is safe, and what counts as away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TypeAlias, TypeVar
+from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -182,6 +183,25 @@ class Database:
                 continue
             if step:
                 stepped(step)
+
+
+async def wait_briefly(connection: Connection, milliseconds: int) -> None:
+    """Have the rest of a transaction wait for each lock no longer than that."""
+    await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
+
+
+@contextmanager
+def on_behalf_of(rows: Iterable[UUID]) -> Iterator[None]:
+    """Say of a wait for locks that took too long for which schedules or executions it was.
+
+    Raises StoreUnavailableException, with who they are.
+    """
+    try:
+        yield
+    except asyncpg.LockNotAvailableError as locked:
+        raise StoreUnavailableException.locked(f"rows are locked: {_first_line(locked)}", rows) from locked
+    except StoreUnavailableException as locked:
+        raise StoreUnavailableException.locked(locked.detail, rows) if locked.waited_for else locked from locked
 
 
 def blames_the_row(error: Exception) -> bool:

@@ -14,7 +14,7 @@ import asyncpg
 
 from app.core.execution import Wake
 from app.core.ids import recorded_between
-from app.store.database import Connection
+from app.store.database import Connection, on_behalf_of
 from app.store.these import UNFINISHED
 
 HEAD_LOOKS_AFTER = timedelta(seconds=5)
@@ -124,9 +124,11 @@ async def await_room(connection: Connection, groups: Collection[Group]) -> dict[
     """Mark every unfinished run of the groups as awaited. Answers how many each has: those that ended are not among
     them, so that fewer than its limit means room.
 
-    The schedules are locked, so that no run is added meanwhile.
+    The schedules are locked, so that no run is added meanwhile. Raises StoreUnavailableException where a run is locked
+    for too long.
     """
-    standing = {_group(row): row["count"] for row in await connection.fetch(_AWAIT, *_columns(groups))}
+    with on_behalf_of(group.schedule_id for group in groups):
+        standing = {_group(row): row["count"] for row in await connection.fetch(_AWAIT, *_columns(groups))}
     return {group: standing.get(group, 0) for group in groups}
 
 
@@ -167,8 +169,12 @@ async def look_later(connection: Connection, execution_ids: Sequence[UUID], *, a
 
 
 async def make_way(connection: Connection, kept: dict[UUID, int], *, now: datetime) -> list[UUID]:
-    """Cancel each locked schedule's unfinished runs but so many, the newest. Answers which they were."""
-    rows = await connection.fetch(_MAKE_WAY, list(kept), list(kept.values()), now)
+    """Cancel each locked schedule's unfinished runs but so many, the newest. Answers which they were.
+
+    Raises StoreUnavailableException where a run is locked for too long.
+    """
+    with on_behalf_of(kept):
+        rows = await connection.fetch(_MAKE_WAY, list(kept), list(kept.values()), now)
     return [row[0] for row in rows]
 
 

@@ -44,6 +44,11 @@ def execution_in(member: str) -> UUID | None:
     return None if row_id is None or recorded_for(row_id) is None else row_id
 
 
+def row_in(member: str) -> UUID | None:
+    """Whichever of the two it names; null where it names neither."""
+    return schedule_in(member) or execution_in(member)
+
+
 def _id_in(member: str) -> UUID | None:
     try:
         return UUID(member[2:])

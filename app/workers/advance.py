@@ -16,8 +16,9 @@ from app.store.firing import NewExecution
 from app.store.outage import Outage
 from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
-from app.wheel.members import execution_in, schedule_in
+from app.wheel.members import execution_in, row_in, schedule_in
 from app.wheel.wheel import Wheel
+from app.workers.locked import Locked
 from app.workers.look import Look, reason_of
 from app.workers.looker import Looker
 from app.workers.presence import Presence
@@ -25,7 +26,7 @@ from app.workers.released import put_wakes
 from app.workers.signals import Point, Signals
 
 _RETRY_SECONDS = 0.25
-SET_BACK_MS = 5_000
+_SET_BACK_MS = 5_000
 """When an entry that could not even be set aside is looked at again."""
 _UNSENT = {
     ExecutionStatus.QUEUED: ("execution_queued", logging.INFO),
@@ -34,6 +35,10 @@ _UNSENT = {
     ExecutionStatus.CANCELLED: ("schedule_cancelled", logging.WARNING),
 }
 """As what is logged that is recorded and not sent."""
+_LOCKED_AGAIN_MS = 500
+"""The same for one that waits for rows that another has locked."""
+_LOCKS_SECONDS = 1.0
+"""For all of a batch that wait for locks, one after the other: the rest of them are looked at the next time."""
 
 log = structlog.get_logger()
 
@@ -60,19 +65,53 @@ class Advancer:
         self._deliver = deliver
         self._signals = signals
         self._outage = Outage(clock, "advance_waits")
+        self._locked = Locked(clock)
         self._looker = Looker(clock, claim_ahead_ms=wheel.claim_ahead_ms, reach_ms=wheel.reach_ms)
 
     async def run_once(self, claims: Sequence[Claimed]) -> Look:
         """Record, hand over for delivery, ack.
 
         An outage of Postgres is waited out: the leases may expire meanwhile, and the rows then say what is to be done.
+        Who has to wait for rows that another has locked is looked at by itself, after all others.
         """
         members = list(dict.fromkeys(member for claim in claims for member in claim.members))
+        together, apart = self._locked.parted(members)
+        whole = Look()
+        while together:
+            try:
+                whole.add(await self._advance(claims, together))
+                break
+            except StoreUnavailableException as locked:
+                waits = {one for one in together if row_in(one) in locked.waited_for} or set(together)
+                apart += [one for one in together if one in waits]
+                together = [one for one in together if one not in waits]
+        until = self._clock.monotonic() + _LOCKS_SECONDS
+        for member in apart:
+            whole.add(await self._advance_alone(claims, member, until))
+        return whole
+
+    async def _advance(self, claims: Sequence[Claimed], members: list[str]) -> Look:
         began = self._clock.monotonic()
         look = await self._look_until_done(members)
         self._metrics.advance_seconds.observe(self._clock.monotonic() - began)
         self._metrics.advance_batch.observe(len(members))
-        await self.carry_out(claims, look)
+        await self.carry_out(_among(claims, members), look)
+        return look
+
+    async def _advance_alone(self, claims: Sequence[Claimed], member: str, until: float) -> Look:
+        """The same for one that waits for rows that another has locked; where it does so in vain, it is handed back."""
+        look = Look()
+        try:
+            if self._clock.monotonic() < until:
+                look = await self._advance(claims, [member])
+                self._locked.remove(member)
+                return look
+        except StoreUnavailableException as locked:
+            if self._locked.add(member):
+                log.warning("advance_locked", category="ERROR", entry=member, error=locked.detail)
+        look.in_vain += 1
+        self._set_back(member, look, _LOCKED_AGAIN_MS)
+        await self.carry_out(_among(claims, [member]), look)
         return look
 
     async def carry_out(self, claims: Sequence[Claimed], look: Look) -> None:
@@ -86,11 +125,14 @@ class Advancer:
         self._note(look)
 
     async def _look_until_done(self, members: list[str]) -> Look:
+        """Raises StoreUnavailableException for no outage, but where some wait for rows that another has locked."""
         failures = 0
         while True:
             try:
                 return await self._look(members)
             except StoreUnavailableException as away:
+                if away.waited_for:
+                    raise
                 self._outage.waits(away, entries=len(members))
                 await self._clock.sleep(_RETRY_SECONDS)
             except Exception:
@@ -134,9 +176,9 @@ class Advancer:
             self._set_back(member, look)
             log.exception("set_aside_failed", category="ERROR", entry=member)
 
-    def _set_back(self, member: str, look: Look) -> None:
+    def _set_back(self, member: str, look: Look, by_ms: int = _SET_BACK_MS) -> None:
         look.set_back.add(member)
-        look.next_due_ms[member] = self._clock.now_ms() + SET_BACK_MS
+        look.next_due_ms[member] = self._clock.now_ms() + by_ms
 
     async def _ack(self, claims: Sequence[Claimed], look: Look) -> None:
         done = [
@@ -170,6 +212,11 @@ class Advancer:
         for execution_id, reason in look.failed_executions.items():
             self._metrics.executions.labels(ExecutionStatus.FAILED.value).inc()
             log.error("execution_failed", category="ERROR", execution_id=str(execution_id), reason=reason)
+
+
+def _among(claims: Sequence[Claimed], members: Sequence[str]) -> list[Claimed]:
+    wanted = set(members)
+    return [part for claim in claims if (part := claim.among(wanted)).members]
 
 
 def _log_unsent(execution: NewExecution) -> None:

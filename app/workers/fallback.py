@@ -20,9 +20,9 @@ from app.store.due import Claimable
 from app.store.outage import Outage
 from app.wheel.answers import Claimed
 from app.wheel.entries import shard_of
-from app.wheel.members import Kind, execution_in, member_of, schedule_in
+from app.wheel.members import Kind, member_of, row_in
 from app.wheel.wheel import UNLEASED, Wheel
-from app.workers.advance import SET_BACK_MS, Advancer
+from app.workers.advance import Advancer
 from app.workers.look import Look
 from app.workers.looker import Looker
 from app.workers.presence import Presence
@@ -106,8 +106,12 @@ class Fallback:
         began = self._clock.monotonic()
         try:
             look = await self._look(kind, limit)
-        except StoreUnavailableException:
-            raise
+        except StoreUnavailableException as away:
+            if not away.waited_for:
+                raise
+            # By the advancer's rules, as from the wheel: those who wait for locks are looked at by themselves.
+            self._note_set_back(await self._advancer.run_once(self._claimed))
+            return sum(len(claim.members) for claim in self._claimed)
         except Exception:
             if not self._claimed:
                 # It is the claiming that fails, and no row's fault.
@@ -160,12 +164,14 @@ class Fallback:
     async def _take_apart(self) -> Look:
         """Look at each entry by itself, and let those alone for a while that do not go even so."""
         look = await self._advancer.take_apart([member for claim in self._claimed for member in claim.members])
-        until = self._clock.now_ms() + SET_BACK_MS
-        for member in look.set_back:
-            row_id = schedule_in(member) or execution_in(member)
-            if row_id is not None:
-                self._set_back[row_id] = until
+        self._note_set_back(look)
         return look
+
+    def _note_set_back(self, look: Look) -> None:
+        for member in look.set_back:
+            row_id, until = row_in(member), look.next_due_ms[member]
+            if row_id is not None and until is not None:
+                self._set_back[row_id] = until
 
 
 def _has_come(at: datetime | None, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 from app.core.clock import Clock, to_ms
 from app.core.execution import ExecutionStatus
 from app.store import notices, queueing, taking
-from app.store.database import Connection
+from app.store.database import Connection, on_behalf_of, wait_briefly
 from app.wheel.members import execution_in, execution_member, schedule_in
 from app.workers.look import Look, reason_of
 from app.workers.queue import Queue
@@ -18,6 +18,8 @@ from app.workers.recorder import Recorder
 
 _LOCKED_AGAIN_MS = 20
 """How long after the claim-ahead a row that another has locked is looked at again."""
+_PATIENCE_MS = 100
+"""For a run that makes way, is waited for or is woken, and that another has locked: a whole batch waits with it."""
 
 
 class Looker:
@@ -33,7 +35,11 @@ class Looker:
         self._queue = Queue(clock, back_after_ms=self._back_after_ms)
 
     async def look(self, connection: Connection, members: Sequence[str], owner: UUID) -> Look:
-        """Record what is due, take what waits, and say when each entry is due next; within the caller's transaction."""
+        """Record what is due, take what waits, and say when each entry is due next; within the caller's transaction.
+
+        Raises StoreUnavailableException, with whose they are, where another has runs locked that are to be waited for.
+        """
+        await wait_briefly(connection, _PATIENCE_MS)
         look = Look(next_due_ms=dict.fromkeys(members))
         schedules = [row_id for member in members if (row_id := schedule_in(member)) is not None]
         executions = [row_id for member in members if (row_id := execution_in(member)) is not None]
@@ -43,7 +49,8 @@ class Looker:
         if executions:
             await self._look_at_executions(connection, executions, owner, look)
         if look.made_room:
-            look.wakes += await queueing.wake_oldest(connection, look.made_room, now=self._clock.now())
+            with on_behalf_of([*look.timed_out, *look.failed_executions, *(one.schedule_id for one in look.made_room)]):
+                look.wakes += await queueing.wake_oldest(connection, look.made_room, now=self._clock.now())
         return look
 
     async def _look_at_executions(

@@ -8,7 +8,7 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock, to_ms
 from app.core.execution import Wake
 from app.store import queueing, taking
-from app.store.database import Connection
+from app.store.database import Connection, on_behalf_of
 from app.store.queueing import HEAD_LOOKS_AFTER, OTHERS_LOOK_AFTER, Group, Queued
 from app.wheel.members import execution_member
 from app.workers.look import Look, reason_of
@@ -22,7 +22,10 @@ class Queue:
         self._back_after_ms = back_after_ms
 
     async def look(self, connection: Connection, queued: Sequence[Queued], owner: UUID, look: Look) -> None:
-        """Start what there is room for in the groups of these runs, also where another of the group comes first."""
+        """Start what there is room for in the groups of these runs, also where another of the group comes first.
+
+        Raises StoreUnavailableException, with these runs, where another has locked what they wait for.
+        """
         now = self._clock.now()
         due = [one for one in queued if one.wake_at <= now]
         for one in queued:
@@ -39,7 +42,8 @@ class Queue:
                 limits[one.group] = one.max_parallel or locked[one.group.schedule_id]
         if limits:
             looked_at = [one.execution_id for one in due if one.group in limits]
-            await self._start(connection, limits, looked_at, owner, look)
+            with on_behalf_of(looked_at):
+                await self._start(connection, limits, looked_at, owner, look)
 
     async def _start(
         self, connection: Connection, limits: dict[Group, int], looked_at: list[UUID], owner: UUID, look: Look
