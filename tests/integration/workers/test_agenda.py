@@ -108,6 +108,15 @@ async def test_a_clock_that_is_set_back_after_a_find_keeps_nothing_waiting(rig: 
     assert worker.claimer.next_round(crowd=True) <= soon.due_ms - 50
 
 
+@pytest.mark.fault("14")
+async def test_a_shard_that_was_put_off_before_the_clock_was_set_back_is_looked_at(rig: Rig) -> None:
+    worker = await knowing(rig, [])
+    rig.clock.step_back(3_600)
+    (entry,) = entries(rig, 1, rig.clock.now(), apart=CADENCE)
+    await rig.wheel.put([entry])
+    assert await looked(worker) == [entry.member]
+
+
 async def test_each_shard_comes_first_in_its_turn(rig: Rig) -> None:
     due = rig.clock.now()
     worker = await rig.worker()

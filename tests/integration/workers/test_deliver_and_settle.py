@@ -7,10 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
+from app.core.clock import to_ms
 from app.core.execution import Execution, ExecutionStatus
 from app.core.queries import Answer
 from app.core.schedule import Completion, RetryPolicy, Schedule, ScheduleStatus
 from app.core.tasks import end
+from app.wheel.entries import shard_of
 from app.workers import settle
 from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
@@ -198,6 +200,26 @@ async def test_an_outcome_that_cannot_be_written_as_it_came_is_written_without_w
     assert dead.error == dead.attempts[0].error == "what the target said could not be written"
     assert dead.attempts[0].status_code == 422
     assert other.error == "HTTP 422: no"
+
+
+async def test_the_retries_of_what_is_settled_beside_such_a_one_stand_in_the_wheel(rig: Rig) -> None:
+    async def broken(request: Received) -> web.StreamResponse:
+        return web.Response(status=503, text="a curse" if str(cursed) in request.path else "not today")
+
+    rig.receiver.behaviour = broken
+    worker, cursed = await rig.worker(), uuid4()
+    schedules = [await rig.create(workflow_id=one, max_executions=1) for one in (uuid4(), cursed, uuid4())]
+    await rig.refuse_updates("executions", "NEW.error LIKE '%a curse%'")
+    rig.clock.move_to(next_of(schedules[-1])[0])
+    assignments = {one.schedule_id: one for one in (await look_again(rig, worker)).assignments}
+    for schedule in schedules:
+        worker.settler.add(await worker.deliverer.senders.sender.send(assignments[schedule.schedule_id]))
+    assert await worker.settler.run_once() == 3
+    (due,) = rig.wheel._keys(shard_of(CALLER.community_id, rig.wheel.shards), "due")
+    for schedule in schedules:
+        waiting = await only(rig, schedule)
+        assert waiting.wake_at is not None
+        assert await rig.wheel.client.zscore(due, f"x:{waiting.execution_id}") == to_ms(waiting.wake_at) + 50
 
 
 @pytest.mark.fault("18")

@@ -105,6 +105,21 @@ async def test_one_that_is_locked_for_long_is_left_and_the_others_are_paused(rig
     assert sorted(await _statuses(rig, schedules)) == [ScheduleStatus.ACTIVE, *2 * [ScheduleStatus.PAUSED]]
 
 
+async def test_what_was_cancelled_before_its_target_said_that_it_is_gone_pauses_nothing(rig: Rig) -> None:
+    rig.receiver.behaviour = _gone
+    worker = await rig.worker()
+    schedule = await rig.create()
+    rig.clock.move_to(next_of(schedule)[0])
+    (assignment,) = (await look_again(rig, worker)).assignments
+    delivered = await worker.deliverer.senders.sender.send(assignment)
+    await rig.executions.cancel(CALLER, assignment.execution_id, reason=None)
+    worker.settler.add(delivered)
+    assert await worker.settler.run_once() == 0
+    assert not worker.pausing.busy
+    await worker.pausing.run_once()
+    assert await _statuses(rig, [schedule]) == [ScheduleStatus.ACTIVE]
+
+
 async def test_of_what_a_schedule_was_told_the_newest_revision_counts(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await rig.create()

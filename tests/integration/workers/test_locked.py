@@ -131,19 +131,23 @@ async def test_of_many_that_are_locked_those_have_their_turn_for_whom_there_is_t
 
 
 @pytest.mark.fault("12")
-async def test_a_queued_run_whose_group_is_locked_keeps_no_other_waiting(rig: Rig) -> None:
+async def test_a_queued_run_whose_group_is_locked_keeps_no_other_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = await rig.worker()
-    (other,) = await of_communities(rig, 1)
+    others = await of_communities(rig, 2)
     held = await rig.create(max_instances=1, overlap_policy=OverlapPolicy.QUEUE, interval_seconds=86_400)
-    due = next_of(other)[0]
+    due = next_of(others[1])[0]
     run = await standing(rig, held)
     queued = await standing(rig, held, status="queued", attempt=0, wake_at=due)
     await rig.wheel.put([execution_entry(CALLER.community_id, queued, due)])
     rig.clock.move_to(due)
+    looked_at = watched(worker, monkeypatch)
     async with locked(rig, run):
         look = await asyncio.wait_for(look_again(rig, worker), 20)
-    assert [one.schedule_id for one in look.assignments] == [other.schedule_id]
+    assert {one.schedule_id for one in look.assignments} == {one.schedule_id for one in others}
     assert look.set_back == {f"x:{queued}"}
+    assert [len(members) for members in looked_at] == [3, 2, 1]
 
 
 @pytest.mark.fault("12")
@@ -178,6 +182,13 @@ async def test_without_redis_nobody_waits_for_it_either(rig: Rig) -> None:
         assert {one.json["schedule_id"] for one in rig.receiver.received} == {str(one.schedule_id) for one in others}
         rig.clock.move(0.5)
         assert (await worker.fallback.run_once(20))[0] == 1
+
+
+async def test_a_look_waits_for_locks_for_a_moment_only(rig: Rig) -> None:
+    worker = await rig.worker()
+    async with rig.database.transaction() as connection:
+        await worker.advancer._looker.look(connection, [], worker.presence.worker_id)
+        assert await connection.fetchval("SHOW lock_timeout") == "100ms"
 
 
 async def test_a_lock_that_is_held_for_a_moment_is_waited_for(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

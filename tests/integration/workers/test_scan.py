@@ -120,13 +120,14 @@ async def test_what_a_worker_owns_and_does_not_know_is_found_by_its_second_pass(
         {"status": "retrying"},
         {"status": "running"},
         {"status": "pending", "owner": "mine", "wake_at": START + timedelta(days=1)},
+        {"status": "pending", "owner": "nobody", "wake_at": START + timedelta(days=1)},
         {"status": "running", "owner": "mine"},
     ],
 )
 async def test_an_execution_that_nothing_looks_at_or_two_do_is_found(rig: Rig, fields: dict[str, Any]) -> None:
     worker = await _worker(rig)
     if "owner" in fields:
-        fields = fields | {"owner": worker.presence.worker_id}
+        fields = fields | {"owner": worker.presence.worker_id if fields["owner"] == "mine" else uuid4()}
     async with rig.database.transaction() as connection:
         await add_execution(connection, **fields)
     assert await worker.keepers.scan.run_once() == _NOTHING | {Kind.UNWATCHED: 1}

@@ -1,4 +1,4 @@
-"""Runs that make way for others, whatever ends meanwhile."""
+"""Runs that make way for others, or are woken, whatever ends or starts meanwhile."""
 
 import asyncio
 from datetime import timedelta
@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 from app.core.ids import new_id
 from app.store import queueing
-from app.store.database import Database
+from app.store.database import Connection, Database
+from app.store.queueing import Group
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, execution
 
@@ -53,7 +54,31 @@ async def test_who_ends_while_it_is_looked_makes_room(database: Database) -> Non
                 "UPDATE executions SET finished_at = $2, status = 'succeeded' WHERE execution_id = $1", runs[2], START
             )
             making_way = asyncio.create_task(queueing.make_way(making, {schedule_id: 2}, now=START))
-            async with asyncio.timeout(10):
-                while not await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-                    await asyncio.sleep(0.005)
+            await _somebody_waits(watching)
         assert await making_way == []
+
+
+async def test_what_is_started_while_it_is_woken_has_an_owner_and_waits_for_no_time(database: Database) -> None:
+    schedule_id, owner = new_id(1), uuid4()
+    async with database.transaction() as connection:
+        queued = await add_execution(connection, schedule_id=schedule_id, status="queued", wake_at=START + 5 * SECOND)
+    async with database.transaction() as waking, database.connection() as watching:
+        async with database.transaction() as starting:
+            await starting.execute(
+                "UPDATE executions SET status = 'pending', owner = $2, attempt = 1, wake_at = NULL"
+                " WHERE execution_id = $1",
+                queued,
+                owner,
+            )
+            woken = asyncio.create_task(queueing.wake_oldest(waking, [Group(schedule_id, None)], now=START))
+            await _somebody_waits(watching)
+        assert await woken == []
+    async with database.connection() as connection:
+        row = await execution(connection, queued)
+    assert (row["status"], row["owner"], row["wake_at"]) == ("pending", owner, None)
+
+
+async def _somebody_waits(watching: Connection) -> None:
+    async with asyncio.timeout(10):
+        while not await watching.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.005)
