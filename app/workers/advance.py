@@ -28,6 +28,10 @@ from app.workers.signals import Point, Signals
 _RETRY_SECONDS = 0.25
 _SET_BACK_MS = 5_000
 """When an entry that could not even be set aside is looked at again."""
+_LOCKED_AGAIN_MS = 500
+"""The same for one that waits for rows that another has locked."""
+_LOCKS_SECONDS = 1.0
+"""For all of a batch that wait for locks, one after the other: the rest of them are looked at the next time."""
 _UNSENT = {
     ExecutionStatus.QUEUED: ("execution_queued", logging.INFO),
     ExecutionStatus.MISSED: ("schedule_missed", logging.WARNING),
@@ -35,10 +39,6 @@ _UNSENT = {
     ExecutionStatus.CANCELLED: ("schedule_cancelled", logging.WARNING),
 }
 """As what is logged that is recorded and not sent."""
-_LOCKED_AGAIN_MS = 500
-"""The same for one that waits for rows that another has locked."""
-_LOCKS_SECONDS = 1.0
-"""For all of a batch that wait for locks, one after the other: the rest of them are looked at the next time."""
 
 log = structlog.get_logger()
 

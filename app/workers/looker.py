@@ -18,8 +18,6 @@ from app.workers.recorder import Recorder
 
 _LOCKED_AGAIN_MS = 20
 """How long after the claim-ahead a row that another has locked is looked at again."""
-_PATIENCE_MS = 100
-"""For a run that makes way, is waited for or is woken, and that another has locked: a whole batch waits with it."""
 
 
 class Looker:
@@ -39,7 +37,6 @@ class Looker:
 
         Raises StoreUnavailableException, with whose they are, where another has runs locked that are to be waited for.
         """
-        await wait_briefly(connection, _PATIENCE_MS)
         look = Look(next_due_ms=dict.fromkeys(members))
         schedules = [row_id for member in members if (row_id := schedule_in(member)) is not None]
         executions = [row_id for member in members if (row_id := execution_in(member)) is not None]
@@ -49,6 +46,7 @@ class Looker:
         if executions:
             await self._look_at_executions(connection, executions, owner, look)
         if look.made_room:
+            await wait_briefly(connection)
             with on_behalf_of([*look.timed_out, *look.failed_executions, *(one.schedule_id for one in look.made_room)]):
                 look.wakes += await queueing.wake_oldest(connection, look.made_room, now=self._clock.now())
         return look

@@ -8,7 +8,7 @@ from app.core.assignment import Assignment
 from app.core.clock import Clock, to_ms
 from app.core.execution import Wake
 from app.store import queueing, taking
-from app.store.database import Connection, on_behalf_of
+from app.store.database import Connection, on_behalf_of, wait_briefly
 from app.store.queueing import HEAD_LOOKS_AFTER, OTHERS_LOOK_AFTER, Group, Queued
 from app.wheel.members import execution_member
 from app.workers.look import Look, reason_of
@@ -42,6 +42,7 @@ class Queue:
                 limits[one.group] = one.max_parallel or locked[one.group.schedule_id]
         if limits:
             looked_at = [one.execution_id for one in due if one.group in limits]
+            await wait_briefly(connection)
             with on_behalf_of(looked_at):
                 await self._start(connection, limits, looked_at, owner, look)
 

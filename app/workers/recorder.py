@@ -9,7 +9,7 @@ from app.core.execution import ExecutionStatus, Wake
 from app.core.firing import NOTHING_STANDS, Decision, counts_unfinished, decide
 from app.core.ids import execution_id
 from app.store import firing, notices, queueing
-from app.store.database import Connection
+from app.store.database import Connection, wait_briefly
 from app.store.firing import LockedSchedule, Moved, NewExecution
 from app.store.queueing import HEAD_LOOKS_AFTER, Group
 from app.wheel.members import schedule_member
@@ -116,6 +116,7 @@ class Recorder:
     async def _await_room(connection: Connection, queued: list[NewExecution], now: datetime, look: Look) -> None:
         """Mark what the queued runs wait for; where that has ended meanwhile, there is room already."""
         groups = {Group(one.schedule.due.schedule_id, None): one.schedule.due.max_instances for one in queued}
+        await wait_briefly(connection)
         standing = await queueing.await_room(connection, groups)
         look.made_room |= {group for group, limit in groups.items() if standing[group] < limit}
         look.wakes += [Wake(one.schedule.community_id, one.execution_id, now + HEAD_LOOKS_AFTER) for one in queued]
@@ -129,6 +130,7 @@ class Recorder:
             if decision.older_kept is not None
         }
         if kept:
+            await wait_briefly(connection)
             now = self._clock.now()
             cancelled = await queueing.make_way(connection, kept, now=now)
             look.wakes += await notices.tell_of(connection, cancelled, now=now)
