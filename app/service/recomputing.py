@@ -35,6 +35,7 @@ from app.store.audit import Actor
 from app.store.calendar_uses import Use
 from app.store.database import Database, blames_the_row
 from app.store.recomputing import Recomputed
+from app.store.upkeep import FIRST_ID
 from app.wheel.wheel import Wheel
 
 CHUNK = 50
@@ -42,7 +43,6 @@ CHUNK = 50
 
 Also where each row holds the days of as many calendars, with as many ranges, as may be."""
 
-FIRST_ID = UUID(int=0)
 _NOTHING_LEFT = "a calendar was changed, and no occurrence is left"
 
 log = structlog.get_logger()
@@ -163,7 +163,7 @@ async def _chunk(work: Work, calendar: Calendar, after: UUID, only: UUID | None 
     Schedules are locked before calendars, as always.
     """
     connection = work.connection
-    await calendar_uses.take_turn(connection, calendar.calendar_id)
+    await calendar_uses.await_turn(connection, calendar.calendar_id)
     if only is None:
         stale = await calendar_uses.stale(connection, calendar.calendar_id, calendar.days_revision, after, CHUNK)
     else:

@@ -80,7 +80,7 @@ async def some(connection: Connection, calendar_id: UUID, limit: int) -> list[tu
     return [(row["schedule_id"], row["name"]) for row in await connection.fetch(_SOME, calendar_id, limit)]
 
 
-async def take_turn(connection: Connection, calendar_id: UUID) -> None:
+async def await_turn(connection: Connection, calendar_id: UUID) -> None:
     """Wait until no other transaction computes schedules of this calendar; held until this one ends."""
     await connection.execute(_TURN, calendar_id)
 

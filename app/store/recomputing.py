@@ -89,7 +89,7 @@ class Locked:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RulesPage:
     """Active schedules that were computed by other zone rules, by version; `reached` is null at the table's end."""
 
     reached: int | None
@@ -125,14 +125,14 @@ async def write(connection: Connection, recomputed: Sequence[Recomputed], *, now
     await connection.execute(_WRITE, *columns_of(rows), now, tzdata_version())
 
 
-async def page_of_other_rules(connection: Connection, after: int, size: int) -> Page:
+async def page_of_other_rules(connection: Connection, after: int, size: int) -> RulesPage:
     """Look through a page of all schedules for those that were computed by other zone rules than this process has."""
     row = await connection.fetchrow(_PAGE, after, size, tzdata_version())
     assert row is not None, "it always answers one row"
     by_version: dict[str, list[UUID]] = {}
     for schedule_id, version in zip(row[1] or (), row[2] or (), strict=True):
         by_version.setdefault(version, []).append(schedule_id)
-    return Page(row[0], by_version)
+    return RulesPage(row[0], by_version)
 
 
 async def lock_at(connection: Connection, schedule_ids: Sequence[UUID], versions: Sequence[str]) -> Locked:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from uuid import UUID
 
 from app.core.ids import recorded_between
@@ -30,6 +31,17 @@ _EXECUTIONS_STILL_DUE = """
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(7305613092000 + $1::bigint)"
 
 FIRST_ID = UUID(int=0)
+
+
+class Keeper(IntEnum):
+    """Whose turn it is: of all workers one at a time makes a keeper's pass. The numbers are those of advisory locks."""
+
+    WINDOW = 1
+    SWEEP = 2
+    BURY = 3
+    RETENTION = 4
+    ZONES = 5
+    SCAN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ async def executions_still_due(connection: Connection, ids: Sequence[UUID], unti
     return {row[0] for row in await connection.fetch(_EXECUTIONS_STILL_DUE, ids, until, *recorded_between(ids))}
 
 
-async def take_turn(connection: Connection, keeper: int) -> bool:
+async def try_turn(connection: Connection, keeper: Keeper) -> bool:
     """Whether this transaction is the one that does a keeper's pass; held until it ends."""
-    taken: bool = await connection.fetchval(_TRY_LOCK, keeper)
+    taken: bool = await connection.fetchval(_TRY_LOCK, keeper.value)
     return taken

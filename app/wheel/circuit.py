@@ -62,7 +62,7 @@ class _Patience:
             self.end()
 
 
-class Circuit:
+class RedisCircuit:
     """Open while Redis is away; closed by `mend`, which does first what must be done before Redis is used again.
 
     `mend` raises one of `AWAY` while Redis is away, and answers false when it has to be done once more.

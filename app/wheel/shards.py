@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from app.core.clock import Clock
 from app.wheel.answers import Mark
-from app.wheel.circuit import Circuit
+from app.wheel.circuit import RedisCircuit
 from app.wheel.members import is_execution
 from app.wheel.script import Script
 
@@ -52,11 +52,11 @@ class Shards:
         self._deployment = deployment.encode()
         self.shards = shards
         self.claim_ahead_ms = claim_ahead_ms
-        self._circuit = Circuit(clock, mend)
+        self._circuit = RedisCircuit(clock, mend)
         self._offer, self._raise = Script(client, "offer"), Script(client, "raise")
 
     def command(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """One exchange with Redis, behind the circuit; `Circuit.command`."""
+        """One exchange with Redis, behind the circuit; `RedisCircuit.command`."""
         return self._circuit.command(seconds)
 
     async def marks(self) -> list[Mark | None]:

@@ -10,13 +10,13 @@ from app.core.liveness import DEAD_AFTER_SECONDS
 from app.metrics import Metrics
 from app.store import upkeep, workers
 from app.store.database import Database
+from app.store.upkeep import Keeper
 from app.wheel.wheel import Wheel
 from app.workers.released import put_wakes
 
 PASS_SECONDS = 1.0
 _BLIND_AFTER_SECONDS = 3.0
 _LIMIT = 500
-_KEEPER = 3
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class Bury:
         silent = self._watch(beats)
         released = []
         async with self._database.transaction() as connection:
-            if not await upkeep.take_turn(connection, _KEEPER):
+            if not await upkeep.try_turn(connection, Keeper.BURY):
                 return 0
             dead = await workers.declare_dead(connection, silent) if silent else []
             released = list(await workers.release_ownerless(connection, now=self._clock.now(), limit=_LIMIT))

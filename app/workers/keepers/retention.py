@@ -7,11 +7,11 @@ import structlog
 from app.core.clock import Clock
 from app.store import partitions, retention, upkeep
 from app.store.database import Database
+from app.store.upkeep import Keeper
 
 PASS_SECONDS = 10.0
 _LIMIT = 500
 _ROUNDS = 20
-_KEEPER = 4
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Retention:
         """
         today = self._clock.now().date()
         async with self._database.transaction() as connection:
-            if not await upkeep.take_turn(connection, _KEEPER):
+            if not await upkeep.try_turn(connection, Keeper.RETENTION):
                 return 0, 0
             missing = await partitions.missing_days(connection, today)
             expired = await partitions.expired(connection, today, self._execution_days)

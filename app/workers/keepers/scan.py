@@ -22,7 +22,7 @@ from app.core.clock import EPOCH, Clock, to_ms
 from app.metrics import Metrics
 from app.store import partitions, scanning, upkeep, workers
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, WaitingRow
+from app.store.upkeep import FIRST_ID, Keeper, WaitingRow
 from app.wheel.connection import AWAY
 from app.wheel.entries import shard_of
 from app.wheel.members import execution_member, schedule_member
@@ -36,7 +36,6 @@ WAKE_OVERDUE_SECONDS = 60.0
 SHOWN_SECONDS = 90.0
 WINDOW = 10_000
 _OLDEST = 1_000
-KEEPER = 6
 
 T = TypeVar("T")
 Missing = frozenset[tuple[str, int]]
@@ -119,7 +118,7 @@ class Scan:
         """
         counted = {Kind.UNKNOWN_TO_OWNER: await self._count_unknown()}
         async with self._database.transaction() as connection:
-            if await upkeep.take_turn(connection, KEEPER):
+            if await upkeep.try_turn(connection, Keeper.SCAN):
                 overdue = await self._overdue(connection)
                 counted |= await self._count(connection)
             else:

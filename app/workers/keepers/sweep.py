@@ -11,7 +11,7 @@ from app.core.clock import EPOCH, Clock, to_ms
 from app.metrics import Metrics
 from app.store import upkeep
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, WaitingRow
+from app.store.upkeep import FIRST_ID, Keeper, WaitingRow
 from app.wheel.entries import shard_of
 from app.wheel.members import Kind, member_of
 from app.wheel.wheel import Wheel
@@ -23,7 +23,6 @@ _PAGES = 20
 """What one pass reads of each kind at most; the next goes on there. Behind a crowd a lost entry is found the later.
 
 Pages are short, because a long one holds up what is due meanwhile."""
-_KEEPER = 2
 
 log = structlog.get_logger()
 
@@ -63,7 +62,7 @@ class Sweep:
         until = self._clock.now() - timedelta(seconds=OVERDUE_SECONDS)
         async with self._database.transaction() as connection:
             # Ends before Redis is asked. Two that sweep at once offer the same, and an offer is idempotent.
-            if not await upkeep.take_turn(connection, _KEEPER):
+            if not await upkeep.try_turn(connection, Keeper.SWEEP):
                 return 0
         mended = sum([await self._sweep(part, until) for part in self._parts])
         if mended:

@@ -15,7 +15,7 @@ from app.core.clock import EPOCH, Clock, from_ms, to_ms
 from app.metrics import Metrics
 from app.store import upkeep
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, WaitingRow
+from app.store.upkeep import FIRST_ID, Keeper, WaitingRow
 from app.wheel.answers import Mark
 from app.wheel.entries import shard_of
 from app.wheel.members import Kind, member_of
@@ -25,7 +25,6 @@ PASS_SECONDS = 60.0
 UNFINISHED_SECONDS = 5.0
 """When to look again after a load that another has begun, and may not live to finish."""
 _PAGE = 2_000
-_KEEPER = 1
 
 log = structlog.get_logger()
 
@@ -90,7 +89,7 @@ class WindowKeeper:
     async def _my_turn(self) -> bool:
         # Released at once: two that then offer at the same time only repeat each other.
         async with self._database.transaction() as connection:
-            return await upkeep.take_turn(connection, _KEEPER)
+            return await upkeep.try_turn(connection, Keeper.WINDOW)
 
     async def _offer_all(
         self, kind: Kind, read: Read, lowest_ms: int, until_ms: int, shards: dict[int, _Shard]

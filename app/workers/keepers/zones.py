@@ -18,10 +18,11 @@ from app.core.occurrences import tzdata_version
 from app.core.recomputing import anew, is_older
 from app.core.schedule import Schedule
 from app.metrics import Metrics
-from app.service.recomputing import FIRST_ID, Recomputer, Rescheduled, note_moved, note_unreadable
+from app.service.recomputing import Recomputer, Rescheduled, note_moved, note_unreadable
 from app.service.restarting import end_on_days_off, waiting_of
 from app.store import calendars, recomputing, upkeep
 from app.store.database import Connection, Database, blames_the_row
+from app.store.upkeep import FIRST_ID, Keeper
 from app.wheel.entries import Entry, schedule_entry
 from app.wheel.wheel import Wheel
 
@@ -35,7 +36,6 @@ _CHUNK = 200
 """Schedules in one transaction: a worker that comes for one of them has to come again, so it must be over soon."""
 _RECOMPUTE_SECONDS = 30.0
 _COMPLETED = "no occurrence is left under the zone rules of {}"
-KEEPER = 5
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ class Zones:
         reached, moved, finished = 0, 0, True
         while True:
             async with self._database.transaction() as connection:
-                if not await upkeep.take_turn(connection, KEEPER):
+                if not await upkeep.try_turn(connection, Keeper.ZONES):
                     return moved, False
                 page = await recomputing.page_of_other_rules(connection, reached, _PAGE)
             versions = [version for version in page.by_version if is_older(version, tzdata_version())]

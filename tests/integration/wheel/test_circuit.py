@@ -7,7 +7,7 @@ import pytest
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
-from app.wheel.circuit import Circuit, RedisAwayException
+from app.wheel.circuit import RedisAwayException, RedisCircuit
 from tests.clocks import ManualClock
 
 
@@ -31,11 +31,11 @@ def mending() -> Mending:
 
 
 @pytest.fixture
-async def circuit(clock: ManualClock, mending: Mending) -> Circuit:
-    return Circuit(clock, mending)
+async def circuit(clock: ManualClock, mending: Mending) -> RedisCircuit:
+    return RedisCircuit(clock, mending)
 
 
-async def _fail(circuit: Circuit) -> None:
+async def _fail(circuit: RedisCircuit) -> None:
     with pytest.raises(ConnectionError):
         async with circuit.command(5):
             raise ConnectionResetError("cut")
@@ -53,7 +53,7 @@ async def _pass(clock: ManualClock, seconds: float) -> None:
         await _turns()
 
 
-async def test_it_is_closed_until_a_command_fails(circuit: Circuit, mending: Mending) -> None:
+async def test_it_is_closed_until_a_command_fails(circuit: RedisCircuit, mending: Mending) -> None:
     async with circuit.command(5):
         pass
     assert circuit.error is None
@@ -66,7 +66,7 @@ async def test_it_is_closed_until_a_command_fails(circuit: Circuit, mending: Men
     assert mending.asked == 0
 
 
-async def test_what_is_wrong_with_the_caller_does_not_open_it(circuit: Circuit) -> None:
+async def test_what_is_wrong_with_the_caller_does_not_open_it(circuit: RedisCircuit) -> None:
     with pytest.raises(LookupError):
         async with circuit.command(5):
             raise LookupError
@@ -77,13 +77,13 @@ async def test_what_is_wrong_with_the_caller_does_not_open_it(circuit: Circuit) 
     assert circuit.error is None
 
 
-async def _for_ever(circuit: Circuit) -> None:
+async def _for_ever(circuit: RedisCircuit) -> None:
     async with circuit.command(60):
         await asyncio.Event().wait()
 
 
 @pytest.mark.fault("8")
-async def test_a_command_that_takes_too_long_opens_it_and_ends_all_that_wait(circuit: Circuit) -> None:
+async def test_a_command_that_takes_too_long_opens_it_and_ends_all_that_wait(circuit: RedisCircuit) -> None:
     patient = [asyncio.create_task(_for_ever(circuit)) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(TimeoutError):
@@ -96,7 +96,7 @@ async def test_a_command_that_takes_too_long_opens_it_and_ends_all_that_wait(cir
     await circuit.close()
 
 
-async def test_time_in_which_the_process_itself_stood_still_does_not_count(circuit: Circuit) -> None:
+async def test_time_in_which_the_process_itself_stood_still_does_not_count(circuit: RedisCircuit) -> None:
     answer = asyncio.get_running_loop().create_future()
     # What came over the socket meanwhile is read only after the timers that have run out.
     asyncio.get_running_loop().call_later(0.02, lambda: answer.get_loop().call_soon(answer.set_result, None))
@@ -107,7 +107,7 @@ async def test_time_in_which_the_process_itself_stood_still_does_not_count(circu
 
 
 async def test_one_asks_five_times_a_second_until_it_is_mended(
-    circuit: Circuit, clock: ManualClock, mending: Mending
+    circuit: RedisCircuit, clock: ManualClock, mending: Mending
 ) -> None:
     for _ in range(3):
         await _fail(circuit)
@@ -126,7 +126,7 @@ async def test_one_asks_five_times_a_second_until_it_is_mended(
 
 
 async def test_a_redis_that_comes_and_goes_is_believed_more_slowly_each_time(
-    circuit: Circuit, clock: ManualClock, mending: Mending
+    circuit: RedisCircuit, clock: ManualClock, mending: Mending
 ) -> None:
     mending.answer = True
     waited = []
@@ -144,7 +144,7 @@ async def test_a_redis_that_comes_and_goes_is_believed_more_slowly_each_time(
 
 
 async def test_what_is_told_of_it_names_no_request_that_happened_to_find_out(
-    circuit: Circuit, clock: ManualClock, mending: Mending
+    circuit: RedisCircuit, clock: ManualClock, mending: Mending
 ) -> None:
     mending.answer = True
     with capture_logs(processors=[merge_contextvars]) as logs:

@@ -16,6 +16,7 @@ from app.core.errors import StateForbidsException
 from app.core.execution import Execution, ExecutionStatus
 from app.core.schedule import OverlapPolicy, RetryPolicy, Schedule
 from app.store import upkeep
+from app.store.upkeep import Keeper
 from app.wheel.answers import Mark
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
@@ -305,7 +306,7 @@ async def test_a_keeper_talks_to_redis_after_its_turn_has_ended(rig: Rig, watche
 
     async def probe() -> None:
         async with rig.database.transaction() as other:
-            turns.extend([await upkeep.take_turn(other, keeper) for keeper in (1, 2)])
+            turns.extend([await upkeep.try_turn(other, keeper) for keeper in (Keeper.WINDOW, Keeper.SWEEP)])
 
     await _stored(rig, rig.clock.now())
     watched.on_offer = probe

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from app.store import upkeep
-from app.store.upkeep import FIRST_ID
+from app.store.upkeep import FIRST_ID, Keeper
 from app.wheel.entries import Entry, shard_of
 from app.wheel.wheel import Wheel
-from app.workers.keepers import scan, window
+from app.workers.keepers import window
 from app.workers.keepers.scan import Kind
 from app.workers.loop import Worker
 from tests.clocks import ManualClock
@@ -48,11 +48,18 @@ async def _scan(worker: Worker) -> bool:
 
 @pytest.mark.parametrize(
     ("keeper", "pass_once"),
-    [(1, _window), (2, _sweep), (3, _bury), (4, _retention), (5, _zones), (scan.KEEPER, _scan)],
+    [
+        (Keeper.WINDOW, _window),
+        (Keeper.SWEEP, _sweep),
+        (Keeper.BURY, _bury),
+        (Keeper.RETENTION, _retention),
+        (Keeper.ZONES, _zones),
+        (Keeper.SCAN, _scan),
+    ],
     ids=["window", "sweep", "bury", "retention", "zones", "scan"],
 )
 async def test_a_pass_is_left_to_who_has_the_turn(
-    rig: Rig, keeper: int, pass_once: Callable[[Worker], Awaitable[bool]]
+    rig: Rig, keeper: Keeper, pass_once: Callable[[Worker], Awaitable[bool]]
 ) -> None:
     worker = await rig.worker()
     if keeper != 1:
@@ -63,18 +70,18 @@ async def test_a_pass_is_left_to_who_has_the_turn(
         await connection.execute("UPDATE executions SET owner = gen_random_uuid()")
     rig.clock.move(3)
     async with rig.database.transaction() as another:
-        assert await upkeep.take_turn(another, keeper)
+        assert await upkeep.try_turn(another, keeper)
         assert not await pass_once(worker)
     assert await pass_once(worker)
 
 
 @pytest.mark.parametrize(
     ("keeper", "talk", "pass_once"),
-    [(3, "put", _bury), (5, "put", _zones), (scan.KEEPER, "missing", _scan)],
+    [(Keeper.BURY, "put", _bury), (Keeper.ZONES, "put", _zones), (Keeper.SCAN, "missing", _scan)],
     ids=["bury", "zones", "scan"],
 )
 async def test_a_pass_has_committed_before_it_talks_to_redis(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, keeper: int, talk: str, pass_once: Callable[[Worker], Awaitable[bool]]
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, keeper: Keeper, talk: str, pass_once: Callable[[Worker], Awaitable[bool]]
 ) -> None:
     worker = await rig.worker()
     async with rig.database.transaction() as connection:
@@ -85,7 +92,7 @@ async def test_a_pass_has_committed_before_it_talks_to_redis(
 
     async def watched(*arguments: Any) -> Any:
         async with rig.database.transaction() as another:
-            free.append(await upkeep.take_turn(another, keeper))
+            free.append(await upkeep.try_turn(another, keeper))
             # Nor does it hold a row.
             await another.execute("SELECT FROM workflow_schedules FOR UPDATE NOWAIT")
             await another.execute("SELECT FROM executions FOR UPDATE NOWAIT")
@@ -140,7 +147,7 @@ async def test_a_load_that_another_may_not_live_to_finish_is_looked_at_again_soo
     await rig.create()
     await rig.wheel.client.flushall()
     async with rig.database.transaction() as another:
-        assert await upkeep.take_turn(another, 1)
+        assert await upkeep.try_turn(another, Keeper.WINDOW)
         assert await worker.keepers.window.run_once() == 0
         assert worker.keepers.window.unfinished
     # It had come no further than this.

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
 from app.store import upkeep
+from app.store.upkeep import Keeper
 from app.wheel.connection import connect
 from app.wheel.wheel import Wheel
 from app.workers.keepers import scan
@@ -194,7 +195,7 @@ async def test_who_has_not_the_turn_counts_its_own_and_shows_no_old_figure(rig: 
     await keeper.run_once()
     assert _shown(metrics) == {kind.value: 0 for kind in Kind}
     async with rig.database.transaction() as connection:
-        assert await upkeep.take_turn(connection, scan.KEEPER)
+        assert await upkeep.try_turn(connection, Keeper.SCAN)
         assert await keeper.run_once() == {Kind.UNKNOWN_TO_OWNER: 0}
         rig.clock.move(80)
         assert await keeper.run_once() == {Kind.UNKNOWN_TO_OWNER: 0}

@@ -16,6 +16,7 @@ from app.core.schedule import Schedule, ScheduleStatus
 from app.metrics import Metrics
 from app.service.calendars import CalendarService
 from app.store import firing, recomputing, upkeep
+from app.store.upkeep import Keeper
 from app.workers.keepers import zones
 from tests.clocks import START
 from tests.integration.calendars import calendar, keeps, stored
@@ -335,7 +336,7 @@ async def test_while_another_worker_has_the_turn_it_waits_for_its_own(rig: Rig) 
     schedule = await daily(rig)
     await computed_by(rig, schedule, OLDER, TOMORROW + HOUR)
     async with rig.database.transaction() as connection:
-        assert await upkeep.take_turn(connection, zones.KEEPER)
+        assert await upkeep.try_turn(connection, Keeper.ZONES)
         assert await worker.keepers.zones.run_once() == 0
     rig.clock.move(zones.UNFINISHED_SECONDS)
     assert await worker.keepers.zones.run_once() == 1

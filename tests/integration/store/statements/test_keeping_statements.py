@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from app.store import retention, upkeep, workers
 from app.store.database import Connection, Database
-from app.store.upkeep import FIRST_ID, WaitingRow
+from app.store.upkeep import FIRST_ID, Keeper, WaitingRow
 from tests.clocks import START
 from tests.integration.store.rows import add_execution, add_schedule, execution
 
@@ -100,11 +100,11 @@ async def test_pages_of_what_is_due_neither_repeat_nor_leave_out_what_is_due_tog
 
 async def test_a_keepers_pass_is_one_at_a_time_until_its_transaction_ends(database: Database) -> None:
     async with database.transaction() as first, database.transaction() as second:
-        assert await upkeep.take_turn(first, 1)
-        assert not await upkeep.take_turn(second, 1)
-        assert await upkeep.take_turn(second, 2)
+        assert await upkeep.try_turn(first, Keeper.WINDOW)
+        assert not await upkeep.try_turn(second, Keeper.WINDOW)
+        assert await upkeep.try_turn(second, Keeper.SWEEP)
     async with database.transaction() as third:
-        assert await upkeep.take_turn(third, 1)
+        assert await upkeep.try_turn(third, Keeper.WINDOW)
 
 
 async def _remove(connection: Connection, *, before: datetime = START - DAY, limit: int = 100) -> int:
