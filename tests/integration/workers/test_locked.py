@@ -184,10 +184,14 @@ async def test_without_redis_nobody_waits_for_it_either(rig: Rig) -> None:
         assert (await worker.fallback.run_once(20))[0] == 1
 
 
-async def test_a_look_waits_for_locks_for_a_moment_only(rig: Rig) -> None:
+@pytest.mark.parametrize("policy", [OverlapPolicy.CANCEL_RUNNING, OverlapPolicy.QUEUE])
+async def test_a_look_waits_for_locks_for_a_moment_only(rig: Rig, policy: OverlapPolicy) -> None:
     worker = await rig.worker()
+    schedule = await rig.create(max_instances=1, overlap_policy=policy)
+    await standing(rig, schedule)
+    rig.clock.move_to(next_of(schedule)[0])
     async with rig.database.transaction() as connection:
-        await worker.advancer._looker.look(connection, [], worker.presence.worker_id)
+        await worker.advancer._looker.look(connection, [f"s:{schedule.schedule_id}"], worker.presence.worker_id)
         assert await connection.fetchval("SHOW lock_timeout") == "100ms"
 
 
