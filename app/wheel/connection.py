@@ -19,7 +19,7 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
 
     A command that fails is not repeated here: redis-py's own defaults would wait for most of a minute, and each caller
     of the wheel knows better whether a repeat is safe. Nor does the client limit how long an answer may take: each
-    exchange has a limit of its own (`RedisCircuit.command`), and redis-py's would make a task of every command it sends.
+    exchange has a limit of its own (`RedisCircuit.command`), and redis-py's would make a task of each command it sends.
 
     Raises ConfigurationException where the URL's query holds what a connection does not take.
     """

@@ -149,7 +149,7 @@ async def test_what_another_has_done_between_the_look_and_the_lock_stays(
     look = recomputing.page_of_other_rules
     then: list[asyncpg.Record] = []
 
-    async def overtaken(*arguments: Any) -> recomputing.Page:
+    async def overtaken(*arguments: Any) -> recomputing.RulesPage:
         page = await look(*arguments)
         if not then:
             await meanwhile(rig, schedule)
