@@ -196,9 +196,12 @@ async def test_one_that_failed_says_what_cannot_be_computed(rig: Rig, asking: As
         await asking.fire(worker, START + timedelta(hours=2))
     assert (await asking.at(schedule, START + timedelta(hours=1))).verdict is Verdict.FIRED
     found = await asking.at(schedule, START + timedelta(hours=2))
-    assert found.verdict is Verdict.FAILED
-    assert "it cannot be computed any more" in found.summary
+    assert found.verdict is Verdict.SKIPPED
+    assert ": the schedule could not be computed when it was due, and failed (" in found.summary
     assert "Mars/Base" in found.summary
+    later = await asking.at(schedule, START + timedelta(hours=3))
+    assert later.verdict is Verdict.FAILED
+    assert "it cannot be computed any more" in later.summary
     ahead = await asking.at(schedule, START + timedelta(days=2))
     assert ahead.verdict is Verdict.FAILED
     assert ahead.summary.startswith("It will not fire on Wednesday 2026-11-25 at 12:00 (UTC)")
