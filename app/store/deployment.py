@@ -8,9 +8,9 @@ _DEPLOYMENT = "SELECT system_identifier || '/' || current_database() FROM pg_con
 
 
 async def deployment_of(connection: Connection) -> str:
-    """The cluster's identifier, which its replicas share, and the database's name; empty where it may not be asked."""
+    """The cluster's identifier, which its replicas share, and the database's name; empty where it is not told."""
     try:
         name: str = await connection.fetchval(_DEPLOYMENT)
-    except asyncpg.InsufficientPrivilegeError:
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedFunctionError):
         return ""
     return name

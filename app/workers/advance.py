@@ -79,7 +79,7 @@ class Advancer:
         whole = Look()
         while together:
             try:
-                whole.add(await self._advance(claims, together))
+                whole.add(await self._advance(_among(claims, together) if apart else claims, together))
                 break
             except StoreUnavailableException as locked:
                 waits = {one for one in together if row_in(one) in locked.waited_for} or set(together)
@@ -95,12 +95,12 @@ class Advancer:
         look = await self._look_until_done(members)
         self._metrics.advance_seconds.observe(self._clock.monotonic() - began)
         self._metrics.advance_batch.observe(len(members))
-        await self.carry_out(_among(claims, members), look)
+        await self.carry_out(claims, look)
         return look
 
     async def _advance_alone(self, claims: Sequence[Claimed], member: str, until: float) -> Look:
         """The same for one that waits for rows that another has locked; where it does so in vain, it is handed back."""
-        look = Look()
+        look, claims = Look(), _among(claims, [member])
         try:
             if self._clock.monotonic() < until:
                 look = await self._advance(claims, [member])
@@ -111,7 +111,7 @@ class Advancer:
                 log.warning("advance_locked", category="ERROR", entry=member, error=locked.detail)
         look.in_vain += 1
         self._set_back(member, look, _LOCKED_AGAIN_MS)
-        await self.carry_out(_among(claims, [member]), look)
+        await self.carry_out(claims, look)
         return look
 
     async def carry_out(self, claims: Sequence[Claimed], look: Look) -> None:

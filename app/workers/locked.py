@@ -27,9 +27,10 @@ class Locked:
 
     def parted(self, members: Sequence[str]) -> tuple[list[str], list[str]]:
         """Those that are not remembered, and those that are."""
-        if self._until:
-            now = self._clock.monotonic()
-            self._until = {member: until for member, until in self._until.items() if until > now}
+        if not self._until:
+            return list(members), []
+        now = self._clock.monotonic()
+        self._until = {member: until for member, until in self._until.items() if until > now}
         return (
             [member for member in members if member not in self._until],
             [member for member in members if member in self._until],
