@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import structlog
 
 from app.core.clock import DatabaseClock
-from app.core.errors import StoreUnavailableException
 from app.core.tasks import end
 from app.metrics import Metrics
 from app.settings import Settings
-from app.store.database import Database, wait_until_up
+from app.store.database import Database, patiently, wait_until_up
 from app.store.deployment import deployment_of
 from app.store.outage import Outage
 from app.store.schema import refuse_older
@@ -23,7 +22,6 @@ from app.wheel.wheel import Wheel
 
 CLOCK_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
-_AGAIN_SECONDS = 0.2
 
 log = structlog.get_logger()
 
@@ -114,16 +112,12 @@ async def _begin(database: Database, clock: DatabaseClock, outage: Outage, *, un
     Raises ConfigurationException where the schema is old, and StoreUnavailableException where Postgres went away again
     since, and until then: a process that comes up in the middle of an outage waits like any other.
     """
-    while True:
-        try:
-            async with database.connection() as connection:
-                await refuse_older(connection)
-                deployment = await deployment_of(connection)
-            await database.measure(clock)
-        except StoreUnavailableException as away:
-            if clock.monotonic() >= until:
-                raise
-            outage.waits(away)
-            await clock.sleep(_AGAIN_SECONDS)
-        else:
-            return deployment
+
+    async def begin() -> str:
+        async with database.connection() as connection:
+            await refuse_older(connection)
+            deployment = await deployment_of(connection)
+        await database.measure(clock)
+        return deployment
+
+    return await patiently(begin, clock, outage, until=until)

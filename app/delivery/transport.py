@@ -5,25 +5,20 @@ biggest cost of a firing, and a POST through it costs a third of what the fastes
 """
 
 import asyncio
-import errno
-import random
-import ssl
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
-from socket import AF_INET, AF_INET6, AI_NUMERICHOST, AddressFamily
 from time import monotonic
 from typing import Protocol
 
 from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
-from app.delivery.guard import Forbidden, Guard
+from app.delivery.dialling import Dialler
+from app.delivery.guard import Guard
 from app.delivery.origin import Origin, split_url
 from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
-from app.delivery.resolver import NoRoom, Resolver, SystemResolver
+from app.delivery.resolver import Resolver, SystemResolver
 
 _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE": False}
 """The methods, and whether one without a body says so: where a body could be expected (RFC 9110, 8.6).
@@ -31,23 +26,13 @@ _SAYS_LENGTH = {"POST": True, "PUT": True, "PATCH": True, "GET": False, "DELETE"
 HEAD is not one of them: the parser would wait for the body that its answer announces and does not have.
 """
 _IDLE_SECONDS = 60.0
-_AGE_SECONDS = 300.0
-"""So long a connection is used, or a little less by chance: a target that is sent something all the time would never be
-looked for where its name has moved to.
-"""
 _FRESH_SECONDS = 0.001
 """So soon after its answer a connection is used again unseen: what comes unasked in that time may as well come while
 the next request is on its way, which nobody can see. In a crowd that saves each request a call of the system.
 """
-_CONNECT_SECONDS = 10.0
 _CLOSING_SECONDS = 1.0
-_ADDRESSES = 8
-"""Of the addresses of a name so many are tried: more would each have too little time."""
 _IDLE_AT_MOST = 500
 """To all origins together: where very many are sent to, each would keep one, and a process has only so many files."""
-_NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
-"""What this machine has no more of: it says nothing of the host that was to be asked."""
-_CLOSED_AT_ONCE = "the target closed the connection at once"
 _PREPARED = 32
 """Connections that are made ahead at most: what is due after the first of a crowd makes its own on the way."""
 _WATCH_SECONDS = 0.25
@@ -140,21 +125,18 @@ class PooledTransport:
     ) -> None:
         """Without a guard of its own, what is not trusted may only be where the whole Internet can reach it.
 
-        The resolver is asked for the addresses of what is trusted. It is another than the guard's: names of users that
-        hang do not hold up the workflow engine.
+        The resolver is asked for the addresses of what is trusted.
         """
         # Kept: to ask for the running loop is a call of the system in Python 3.11.
         self._loop = asyncio.get_running_loop()
         self._timeout_seconds = timeout_seconds
         self._connections = connections
-        self._guard = guard or Guard()
-        self._resolver = resolver or SystemResolver()
+        self._dialler = Dialler(guard or Guard(), resolver or SystemResolver())
         self._always = f"\r\nUser-Agent: {user_agent}"
         self._idle: dict[Origin, deque[Connection]] = {}
         self._kept = 0
         self._open: dict[Connection, Origin] = {}
         self._preparing: dict[asyncio.Task[None], Origin] = {}
-        self._tls: ssl.SSLContext | None = None
         self._trimming: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._watch_seconds = min(timeout_seconds / _WATCHES, _WATCH_SECONDS)
@@ -176,7 +158,7 @@ class PooledTransport:
                 if self._loop.time() - exchange.written_at > _CLOSING_SECONDS:
                     # Whoever closes it after that has read the request, and may have worked on it.
                     raise
-        self._write(exchange, await self._connect(exchange.origin, exchange.deadline))
+        self._write(exchange, await self._dialler.connect(exchange.origin, exchange.deadline))
         return await self._answer(exchange)
 
     def abandon(self, exchange: Exchange) -> None:
@@ -268,7 +250,7 @@ class PooledTransport:
 
     async def _connect_ahead(self, origin: Origin) -> None:
         with suppress(TransportFailure):
-            self._keep(origin, await self._connect(origin, self._loop.time() + self._timeout_seconds))
+            self._keep(origin, await self._dialler.connect(origin, self._loop.time() + self._timeout_seconds))
 
     def _watch(self) -> None:
         """End what is past its deadline: one timer for all costs less than one for each."""
@@ -277,84 +259,6 @@ class PooledTransport:
             if connection.deadline <= now:
                 connection.fail(TransportFailure(f"no whole answer within {self._timeout_seconds:g} s"))
         self._watching = self._loop.call_later(self._watch_seconds, self._watch) if self._open else None
-
-    async def _connect(self, origin: Origin, deadline: float) -> Connection:
-        patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
-        try:
-            async with asyncio.timeout(patience_seconds) as patience:
-                return await self._dial_each(origin, await self._addresses(origin), patience)
-        except TimeoutError as late:
-            if NoRoom.caused(late):
-                raise Unsendable(f"no room within {patience_seconds:.3g} s to look up a name: too many hang") from None
-            raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
-        except (OSError, ssl.SSLError, UnicodeError) as refused:
-            if isinstance(refused, OSError) and refused.errno in _NONE_LEFT:
-                raise Unsendable(f"no connection from here: {_one_line(refused)}") from refused
-            raise TransportFailure(f"no connection: {_one_line(refused)}") from refused
-
-    async def _addresses(self, origin: Origin) -> Sequence[tuple[AddressFamily, str]]:
-        """Where to dial: what the guard has judged, and nothing else; what is trusted is where the machine finds it."""
-        if not origin.trusted:
-            return await self._guard.resolve(origin.host)
-        addresses = [origin.host] if _is_address(origin.host) else await self._resolver(origin.host)
-        return [(AF_INET6 if ":" in address else AF_INET, address) for address in addresses]
-
-    async def _dial_each(
-        self, origin: Origin, addresses: Sequence[tuple[AddressFamily, str]], patience: asyncio.Timeout
-    ) -> Connection:
-        """The connection to the first address that has one; each has its share of the time that is left."""
-        until = patience.when()
-        assert until is not None
-        failed: OSError | None = None
-        addresses = addresses[:_ADDRESSES]
-        for position, (family, address) in enumerate(addresses):
-            share_seconds = (until - self._loop.time()) / (len(addresses) - position)
-            try:
-                async with asyncio.timeout(share_seconds):
-                    transport, connection = await self._dial(origin, address, family)
-            except OSError as refused:
-                if family is AF_INET6 and refused.errno == errno.EADDRNOTAVAIL:
-                    # No port that is lacking, as for IPv4: to this machine the host is nowhere.
-                    refused = OSError(errno.ENETUNREACH, f"no IPv6 from here to {address}")
-                if failed is None or refused.errno in _NONE_LEFT:
-                    failed = refused
-                continue
-            peer = transport.get_extra_info("peername")
-            if peer is None:
-                # It was reset in the moment in which it was made: nobody is there, and nothing will be sent.
-                connection.abort()
-                failed = failed or ConnectionResetError(_CLOSED_AT_ONCE)
-                continue
-            if not origin.trusted and ip_address(peer[0]) != ip_address(address):
-                connection.abort()
-                raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
-            return connection
-        raise failed or OSError("no address")
-
-    async def _dial(
-        self, origin: Origin, address: str, family: AddressFamily
-    ) -> tuple[asyncio.BaseTransport, Connection]:
-        """A connection to an address; no name is asked for."""
-        transport, connection = await self._loop.create_connection(
-            lambda: Connection(self._loop), address, origin.port, family=family, flags=AI_NUMERICHOST
-        )
-        if origin.scheme == "https":
-            # As a second step, because only the transport below knows whether all that TLS wrote has left.
-            # Certificates have no dot at the end of a name.
-            name = origin.host.removesuffix(".")
-            secured = await self._loop.start_tls(transport, connection, self._context(), server_hostname=name)
-            if secured is None:
-                raise ConnectionResetError(_CLOSED_AT_ONCE)
-            connection.secure(secured)
-        spread = random.uniform(0.8, 1)  # noqa: S311 - not all that were made at one instant end at one
-        connection.use_until = monotonic() + _AGE_SECONDS * spread
-        return transport, connection
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
 
     def _take_idle(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin)
@@ -406,15 +310,3 @@ class PooledTransport:
         self._kept -= 1
         if not idle:
             del self._idle[origin]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _one_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -244,18 +244,26 @@ async def wait_until_up(url: str, clock: Clock, outage: Outage, *, patience_seco
     Raises StoreUnavailableException after `patience_seconds` without, and ConfigurationException at once where waiting
     mends nothing.
     """
-    until = clock.monotonic() + patience_seconds
+
+    async def knock() -> None:
+        await (await connect(url)).close()
+
+    await patiently(knock, clock, outage, until=clock.monotonic() + patience_seconds)
+
+
+async def patiently(work: Callable[[], Awaitable[T]], clock: Clock, outage: Outage, *, until: float) -> T:
+    """Do it again and again as long as Postgres is away; `outage` says that it is waited for.
+
+    Raises StoreUnavailableException where it is away still, and `until` has come by the monotonic clock.
+    """
     while True:
         try:
-            connection = await connect(url)
+            return await work()
         except StoreUnavailableException as away:
             if clock.monotonic() >= until:
                 raise
             outage.waits(away)
             await clock.sleep(_AGAIN_SECONDS)
-        else:
-            await connection.close()
-            return
 
 
 async def _keep(_connection: Connection) -> None:

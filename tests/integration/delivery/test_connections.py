@@ -565,7 +565,7 @@ async def test_a_connection_that_is_old_is_not_used_again_nor_counted_as_ready(t
 async def test_a_connection_that_grew_old_over_its_answer_is_not_kept(
     transport: PooledTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.delivery.transport._AGE_SECONDS", 0.0)
+    monkeypatch.setattr("app.delivery.dialling._AGE_SECONDS", 0.0)
     async with target(answers(ANSWER, ANSWER)) as here:
         assert await post(transport, here.url, HEADERS, b"{}") == OK
         assert (here.connections, transport.idle) == (1, [])

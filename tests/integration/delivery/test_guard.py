@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.delivery.connection import Connection
+from app.delivery.dialling import Dialler
 from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin
 from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
+from app.delivery.resolver import SystemResolver
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import Target, hangs, post, read_request, sends, target
 from tests.integration.delivery.name_server import Records, name_server
@@ -107,7 +109,7 @@ async def test_what_is_dialled_is_what_was_judged_and_the_name_is_asked_for_once
 
 
 async def test_a_name_that_moves_is_followed_when_its_connection_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.delivery.transport._AGE_SECONDS", 0.0)
+    monkeypatch.setattr("app.delivery.dialling._AGE_SECONDS", 0.0)
     async with target(answer) as here, name_server(host=[["127.0.0.1"], ["127.0.0.2"]]) as names:
         async with transport(Guard(allowed_networks="127.0.0.1", resolver=names)) as sending:
             assert await sending.send(user_request(at(here, "host.test"))) == OK
@@ -288,9 +290,16 @@ async def test_a_silent_name_server_holds_up_neither_another_target_nor_storing(
         assert here.connections == 1
 
 
+def dialling_by(dialler: Dialler, *, timeout_seconds: float) -> PooledTransport:
+    """A transport whose connections are made by this one."""
+    sending = PooledTransport(timeout_seconds=timeout_seconds, connections=4, user_agent="test")
+    sending._dialler = dialler
+    return sending
+
+
 @pytest.mark.parametrize("trusted", [True, False], ids=["the engine", "a target"])
 async def test_every_address_has_its_share_of_the_time(trusted: bool) -> None:
-    class Blackhole(PooledTransport):
+    class Blackhole(Dialler):
         """Never connects to 127.0.0.2 or 127.0.0.3, as where packets are dropped."""
 
         async def _dial(
@@ -302,7 +311,7 @@ async def test_every_address_has_its_share_of_the_time(trusted: bool) -> None:
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.2", "127.0.0.3", "127.0.0.1"]]) as names:
         guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
-        sending = Blackhole(timeout_seconds=3, connections=4, user_agent="test", guard=guard, resolver=names)
+        sending = dialling_by(Blackhole(guard, names), timeout_seconds=3)
         assert await sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=trusted)) == OK
         await sending.close()
 
@@ -350,7 +359,7 @@ async def test_the_machines_own_names_of_what_is_trusted_are_known() -> None:
 async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_ports_says_nothing_of_it(
     addresses: list[str], of_the_host: bool
 ) -> None:
-    class Lacking(PooledTransport):
+    class Lacking(Dialler):
         """Has no address of the sixth version, and no port left for 127.0.0.8."""
 
         async def _dial(
@@ -364,7 +373,7 @@ async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_po
         return addresses
 
     guard = Guard(allowed_hosts="host.test", resolver=addressed)
-    sending = Lacking(timeout_seconds=2, connections=4, user_agent="test", guard=guard)
+    sending = dialling_by(Lacking(guard, SystemResolver()), timeout_seconds=2)
     with pytest.raises(TransportFailure, match="no IPv6 from here" if of_the_host else "from here: .*assign") as failed:
         # Nobody listens at port 1 of 127.0.0.9.
         await sending.send(user_request("http://host.test:1"))
@@ -373,7 +382,7 @@ async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_po
 
 
 async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() -> None:
-    class Astray(PooledTransport):
+    class Astray(Dialler):
         """Connects to somewhere else, as no machine should."""
 
         async def _dial(
@@ -383,7 +392,7 @@ async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() 
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.9"]]) as names:
         guard = Guard(allowed_networks="127.0.0.9", resolver=names)
-        sending = Astray(timeout_seconds=2, connections=4, user_agent="test", guard=guard)
+        sending = dialling_by(Astray(guard, SystemResolver()), timeout_seconds=2)
         with pytest.raises(Forbidden, match=r"was to be dialled at 127\.0\.0\.9"):
             await sending.send(user_request(at(here, "host.test")))
         await sending.close()
@@ -391,7 +400,7 @@ async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() 
 
 
 async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that_is_not_there() -> None:
-    class Slammed(PooledTransport):
+    class Slammed(Dialler):
         """Has lost each connection before anyone could ask for its other end."""
 
         async def _dial(
@@ -402,7 +411,7 @@ async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.1"]]) as names:
         guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
-        sending = Slammed(timeout_seconds=2, connections=4, user_agent="test", guard=guard)
+        sending = dialling_by(Slammed(guard, SystemResolver()), timeout_seconds=2)
         with pytest.raises(TransportFailure, match="no connection: the target closed the connection at once") as failed:
             await sending.send(user_request(at(here, "host.test")))
         assert not isinstance(failed.value, Forbidden)
