@@ -87,9 +87,10 @@ def test_a_secret_is_found_however_each_of_its_characters_is_escaped(secret: str
 
     # What is no escape in the secret itself: its escapes are undone as well.
     assume(not re.search(r"[\\%&]", secret) or len(redacting._Read(secret.encode()).plain) == len(secret))
-    # The escape of such an end begins with the end itself: that is found, and the rest of its escape is left.
-    assume(not secret.endswith(("\\", "%", "&")))
     said = "".join(map(escaped, secret))
+    # Where its end is how the escape of that begins, as with `%2`, it is found as it is; the rest of the escape, which
+    # says no more of it, is left.
+    assume(said == secret or secret not in said)
     assert redacted(f"<{said}>é".encode(), [secret]) == f"<{MASK}>é".encode()
 
 
