@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
+from app.core.clock import give_way
 from app.core.tasks import end
 from app.delivery.connection import Connection, Unanswered
 from app.delivery.dialling import Dialler
@@ -202,7 +203,7 @@ class PooledTransport:
         self._idle.clear()
         self._kept = 0
         # The loop closes their sockets on its next turn.
-        await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, no time
+        await give_way()
 
     @property
     def idle(self) -> list[Connection]:

@@ -65,13 +65,19 @@ def watched(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return looked_at
 
 
-@pytest.mark.fault("12")
-async def test_of_six_communities_five_are_sent_while_a_run_of_the_sixth_is_locked(rig: Rig) -> None:
+async def six_due(rig: Rig) -> tuple[Worker, Sequence[Schedule], Schedule, UUID]:
+    """A worker, five schedules of five communities, a sixth of another that cancels its run, and that run; all due."""
     worker = await rig.worker()
     others = await of_communities(rig, 5)
     held = await rig.create(max_instances=1, overlap_policy=OverlapPolicy.CANCEL_RUNNING)
     run = await standing(rig, held)
     rig.clock.move_to(next_of(held)[0])
+    return worker, others, held, run
+
+
+@pytest.mark.fault("12")
+async def test_of_six_communities_five_are_sent_while_a_run_of_the_sixth_is_locked(rig: Rig) -> None:
+    worker, others, held, run = await six_due(rig)
     async with delivering(worker):
         async with locked(rig, run):
             look = await asyncio.wait_for(look_again(rig, worker), 20)
@@ -168,11 +174,7 @@ async def test_a_run_that_ends_where_the_one_to_be_woken_is_locked_keeps_no_othe
 
 @pytest.mark.fault("12")
 async def test_without_redis_nobody_waits_for_it_either(rig: Rig) -> None:
-    worker = await rig.worker()
-    others = await of_communities(rig, 5)
-    held = await rig.create(max_instances=1, overlap_policy=OverlapPolicy.CANCEL_RUNNING)
-    run = await standing(rig, held)
-    rig.clock.move_to(next_of(held)[0])
+    worker, others, _, run = await six_due(rig)
     async with delivering(worker):
         async with locked(rig, run):
             await worker.presence.run_once()
