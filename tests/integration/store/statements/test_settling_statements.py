@@ -253,3 +253,16 @@ async def test_what_is_given_back_waits_for_a_time_of_its_own_under_its_fence(da
         ("pending", None, 2, LATER + timedelta(seconds=1)),
     ]
     assert after == before
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_what_was_sent_before_it_was_had_delivered_again_is_noted_while_that_is_to_come(
+    database: Database, before: bool
+) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, attempt=1, retry_since=LATER, wake_at=LATER)
+        late = _outcome(wanted, started_at=START if before else LATER)
+        assert await settling.note(connection, [late]) == ({wanted} if before else set())
+        row = await execution(connection, wanted)
+    assert orjson.loads(row["attempts"]) == ([{"number": 1}] if before else [])
+    assert (row["status"], row["wake_at"], row["finished_at"]) == ("pending", LATER, None)
