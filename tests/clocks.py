@@ -25,6 +25,9 @@ class ManualClock:
     def now_ms(self) -> int:
         return self._now_ms
 
+    def surely(self) -> datetime:
+        return self.now()
+
     def monotonic(self) -> float:
         return self._monotonic
 

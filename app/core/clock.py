@@ -87,6 +87,10 @@ class Clock(Protocol):
         """The current instant in milliseconds since the epoch."""
         ...
 
+    def surely(self) -> datetime:
+        """An instant that has come by every clock that this process knows: what is thrown away for good goes by it."""
+        ...
+
     def monotonic(self) -> float:
         """Seconds on a clock that only runs forward; for intervals, never for instants."""
         ...
@@ -118,6 +122,9 @@ class SystemClock:
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def surely(self) -> datetime:
+        return self.now()
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -220,6 +227,10 @@ class DatabaseClock(SystemClock):
             return super().now_ms()
         self._last_ms = max(self._last_ms, int((time.monotonic() + self._offset) * 1000))
         return self._last_ms
+
+    def surely(self) -> datetime:
+        """The earlier of Postgres's time and this machine's: either may have been set weeks ahead."""
+        return from_ms(min(self.now_ms(), super().now_ms()))
 
     async def wait(self, event: asyncio.Event, until_ms: int) -> None:
         """As `Clock` has it; ends also when the clock is set, because the instant is then another time away."""

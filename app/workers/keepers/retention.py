@@ -1,4 +1,7 @@
-"""Partitions and retention: tomorrow's partitions are made days ahead, and what has served its time goes."""
+"""Partitions and retention: tomorrow's partitions are made days ahead, and what has served its time goes.
+
+What goes is gone for good: a Postgres whose clock was set ahead costs no history, unless this machine's was too.
+"""
 
 from datetime import timedelta
 
@@ -30,12 +33,11 @@ class Retention:
 
         Raises StoreUnavailableException.
         """
-        today = self._clock.now().date()
         async with self._database.transaction() as connection:
             if not await upkeep.try_turn(connection, Keeper.RETENTION):
                 return 0, 0
-            missing = await partitions.missing_days(connection, today)
-            expired = await partitions.expired(connection, today, self._execution_days)
+            missing = await partitions.missing_days(connection, self._clock.now().date())
+            expired = await partitions.expired(connection, self._clock.surely().date(), self._execution_days)
         # Partitions first: a deletion that takes too long must not keep tomorrow's from being made.
         made = [day.isoformat() for day in missing if await partitions.make(self._database, day)]
         dropped = [name for name in expired if await partitions.drop(self._database, name)]
@@ -46,21 +48,21 @@ class Retention:
 
     async def _let_go(self) -> int:
         """Delete what has served its time. Returns how many schedules were removed."""
-        now = self._clock.now()
-        completed_before = now - timedelta(days=self._completed_days)
+        surely = self._clock.surely()
+        completed_before = surely - timedelta(days=self._completed_days)
         removed = 0
         for _ in range(_ROUNDS):
             found = await self._database.run(
                 lambda connection: retention.remove_completed(
-                    connection, completed_before=completed_before, now=now, limit=_LIMIT
+                    connection, completed_before=completed_before, now=self._clock.now(), limit=_LIMIT
                 )
             )
             removed += found
             if found < _LIMIT:
                 break
-        superseded_before = now - timedelta(days=self._execution_days + partitions.DAYS_BEHIND + 1)
+        superseded_before = surely - timedelta(days=self._execution_days + partitions.DAYS_BEHIND + 1)
         async with self._database.transaction() as connection:
-            await retention.forget_idempotency_keys(connection, now=now)
+            await retention.forget_idempotency_keys(connection, now=surely)
             await retention.forget_revisions(connection, superseded_before=superseded_before, limit=_LIMIT)
-            await partitions.drop_expired_of_default(connection, now - timedelta(days=self._execution_days))
+            await partitions.drop_expired_of_default(connection, surely - timedelta(days=self._execution_days))
         return removed

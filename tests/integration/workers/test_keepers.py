@@ -1,5 +1,6 @@
 """The keepers: each closes a gap that a fault leaves."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,9 @@ from app.wheel.entries import shard_of
 from app.wheel.wheel import Wheel
 from app.workers.keepers import sweep
 from app.workers.keepers.reclaim import Reclaim
+from app.workers.keepers.retention import Retention
 from tests.integration.workers.rig import CALLER, Rig, next_of
+from tests.integration.workers.running import SettableClock
 
 
 @pytest.mark.fault("6")
@@ -221,6 +224,22 @@ async def test_partitions_are_made_ahead_and_dropped_when_their_retention_is_ove
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'executions'::regclass"
     )
     assert f"executions_{first_day:%Y%m%d}" not in {row[0] for row in days}
+
+
+@pytest.mark.fault("14")
+async def test_a_postgres_clock_that_was_set_ahead_costs_no_history(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SettableClock()
+    await rig.database.measure(clock)
+    keeper = Retention(rig.database, clock, execution_days=7, completed_days=30)
+    assert (await keeper.run_once())[1] == 0
+    clock.set_by = timedelta(days=60).total_seconds()
+    await rig.database.measure(clock)
+    made, dropped = await keeper.run_once()
+    assert made > 0, "by its clock there is no partition for what is recorded now"
+    assert dropped == 0
+    ahead_ns = time.time_ns() + round(clock.set_by * 1e9)
+    monkeypatch.setattr(time, "time_ns", lambda: ahead_ns)
+    assert (await keeper.run_once())[1] > 0, "the machine's own clock says the same"
 
 
 async def test_a_completed_schedule_that_asks_for_it_goes_once_its_executions_are_finished(rig: Rig) -> None:
