@@ -1,7 +1,6 @@
 """Keeping several parts running: what ends by itself is started again, until all is to stop."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -11,11 +10,9 @@ from typing import Any, Protocol
 
 from app.children import Child, StopStep
 from app.embedded.errors import EmbeddedServerException
+from app.restarts import Restarts, spoken
 
 _FIRST_DELAY_SECONDS = 0.5
-_LONGEST_DELAY_SECONDS = 10.0
-# Who ran that long has come up well, and is started again at once.
-_STABLE_SECONDS = 30.0
 
 
 class Part(Protocol):
@@ -154,31 +151,23 @@ class Supervisor:
             part.hurry()
 
     async def _keep(self, part: Part) -> None:
-        delay_seconds, started_at = 0.0, time.monotonic()
+        restarts, started_at = Restarts(first_delay_seconds=_FIRST_DELAY_SECONDS), time.monotonic()
         while True:
-            outcome = f"ended with {_spoken(await part.wait())}"
+            outcome = f"ended with {spoken(await part.wait())}"
             if not self._settled:
                 if not self._failure.done():
                     self._failure.set_exception(EmbeddedServerException(f"{part.name} {outcome} while starting."))
                     # Whoever waits for it may have gone already.
                     self._failure.exception()
                 return
-            if time.monotonic() - started_at > _STABLE_SECONDS:
-                delay_seconds = 0.0
+            ran_seconds = time.monotonic() - started_at
             while True:
-                delay_seconds = min(max(2 * delay_seconds, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
+                delay_seconds = restarts.delay_seconds(ran_seconds)
                 self._say(f"{part.name} {outcome}; starting it again in {delay_seconds:g} s.")
                 await asyncio.sleep(delay_seconds)
                 try:
                     await part.start()
                     break
                 except (EmbeddedServerException, OSError) as refused:
-                    outcome = f"did not start ({refused})"
+                    outcome, ran_seconds = f"did not start ({refused})", 0.0
             started_at = time.monotonic()
-
-
-def _spoken(status: int) -> str:
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-status).name
-    return f"status {status}"

@@ -20,13 +20,11 @@ from app.children import Child
 from app.core.clock import Clock
 from app.listening import EVERY_INTERFACE, bound
 from app.metrics import ParentMetrics
+from app.restarts import Restarts, spoken
 from app.settings import Settings
 from app.workers.gathering import Gathering
 
-_FIRST_DELAY_SECONDS = 0.5
-_LONGEST_DELAY_SECONDS = 10.0
-_STABLE_SECONDS = 30.0
-"""Who ran that long has come up well, and is started again without delay."""
+_AFTER_FAILURE_SECONDS = 10.0
 _READY_POLL_SECONDS = 0.1
 _START_SECONDS = 120.0
 """How long one may take to claim: it waits a minute for Postgres by itself."""
@@ -111,11 +109,11 @@ class _Processes:
                 if child is not None and child.exit_status is None:
                     child.send(signal.SIGKILL)
                     await child.wait()
-                await self._pause(_LONGEST_DELAY_SECONDS)
+                await self._pause(_AFTER_FAILURE_SECONDS)
 
     async def _run(self, number: int) -> None:
         """Run one process, again and again until all are to stop."""
-        delay_seconds, was_ready = 0.0, False
+        restarts, was_ready = Restarts(), False
         while not self._stopped.is_set():
             started_at = self._clock.monotonic()
             refuses = True
@@ -126,7 +124,7 @@ class _Processes:
             else:
                 was_ready = await self._ready_or_ended(number, child) or was_ready
                 status = await self._ended(number, child)
-                outcome = _spoken(status)
+                outcome = spoken(status)
                 # It said that it cannot start. One that was killed may do so the next time.
                 refuses = status > 0
                 if self._stopped.is_set():
@@ -138,14 +136,12 @@ class _Processes:
                 self._failed = True
                 self._on_signal()
                 return
-            if self._clock.monotonic() - started_at > _STABLE_SECONDS:
-                delay_seconds = 0.0
+            delay_seconds = restarts.delay_seconds(self._clock.monotonic() - started_at)
             self._metrics.restarts.inc()
             log.error(
                 "worker_process_ended", category="ERROR", process=number, outcome=outcome, again_seconds=delay_seconds
             )
             await self._pause(delay_seconds)
-            delay_seconds = min(max(2 * delay_seconds, _FIRST_DELAY_SECONDS), _LONGEST_DELAY_SECONDS)
 
     async def _start(self, number: int) -> Child:
         path = self._sockets[number]
@@ -194,10 +190,3 @@ class _Processes:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), seconds)
-
-
-def _spoken(status: int) -> str:
-    if status < 0:
-        with contextlib.suppress(ValueError):
-            return signal.Signals(-status).name
-    return f"status {status}"
