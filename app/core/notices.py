@@ -19,8 +19,8 @@ from app.core.ids import execution_id
 from app.core.schedule import Schedule, ScheduleStatus
 
 
-class Event(StrEnum):
-    """What has happened."""
+class Occasion(StrEnum):
+    """What a notice tells of."""
 
     FAILED = "execution.failed"
     TIMED_OUT = "execution.timed_out"
@@ -29,9 +29,9 @@ class Event(StrEnum):
 
 
 _EVENTS = {
-    ExecutionStatus.FAILED: Event.FAILED,
-    ExecutionStatus.TIMED_OUT: Event.TIMED_OUT,
-    ExecutionStatus.CANCELLED: Event.CANCELLED,
+    ExecutionStatus.FAILED: Occasion.FAILED,
+    ExecutionStatus.TIMED_OUT: Occasion.TIMED_OUT,
+    ExecutionStatus.CANCELLED: Occasion.CANCELLED,
 }
 
 
@@ -90,7 +90,7 @@ def of_execution(ended: Ended, now: datetime) -> Notice:
         "failures": ended.failures,
         "at": now,
     }
-    trigger = Trigger.CANCEL if event is Event.CANCELLED else Trigger.FAILURE
+    trigger = Trigger.CANCEL if event is Occasion.CANCELLED else Trigger.FAILURE
     return Notice(
         execution_id(ended.execution_id, now, now),
         now,
@@ -111,7 +111,7 @@ def of_pause(schedule: Schedule, context_json: str, gone_execution_id: UUID, rea
     workflow_id = schedule.definition.workflow_id
     said = {
         **dict.fromkeys(SAID_ONCE),
-        "event": Event.PAUSED,
+        "event": Occasion.PAUSED,
         "schedule_id": schedule.schedule_id,
         "schedule_name": schedule.definition.name,
         "workflow_id": workflow_id,

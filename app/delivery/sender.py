@@ -70,7 +70,7 @@ class Outgoing(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Sending:
+class BegunAttempt:
     """An attempt that has been begun, since when, and what is on its way; or why nothing is."""
 
     assignment: Assignment
@@ -105,36 +105,36 @@ class Sender:
         """Get ready for so many attempts that are about to be sent to the workflow engine at once."""
         self._transport.prepare(self._engine_url, requests, trusted=True)
 
-    def begin(self, assignment: Assignment) -> Sending:
+    def begin(self, assignment: Assignment) -> BegunAttempt:
         """Begin to send one attempt now: where a connection is idle it has left when this returns."""
-        sending = Sending(assignment, self._clock.now_ms(), self._clock.monotonic())
+        attempt = BegunAttempt(assignment, self._clock.now_ms(), self._clock.monotonic())
         try:
-            sending.outgoing = self.compose(assignment, sending.started_ms)
-            sending.exchange = self._transport.begin(sending.outgoing.request)
+            attempt.outgoing = self.compose(assignment, attempt.started_ms)
+            attempt.exchange = self._transport.begin(attempt.outgoing.request)
         except TransportFailure as failed:
-            sending.failed = failed
-        return sending
+            attempt.failed = failed
+        return attempt
 
-    async def finish(self, sending: Sending) -> Delivered:
+    async def finish(self, attempt: BegunAttempt) -> Delivered:
         """What comes of it. Whatever the target does, this answers."""
         status_code, asked = None, True
-        outgoing, exchange = sending.outgoing, sending.exchange
+        outgoing, exchange = attempt.outgoing, attempt.exchange
         try:
             if outgoing is None or exchange is None:
-                assert sending.failed is not None
-                raise sending.failed
+                assert attempt.failed is not None
+                raise attempt.failed
             reply = await self._transport.finish(exchange)
             status_code = reply.status
             verdict = read_answer(reply, self._clock.now(), outgoing.secrets)
         except TransportFailure as failed:
             verdict, asked = _unanswered(failed), not isinstance(failed, (Forbidden, Unsendable))
-        duration_ms = round((self._clock.monotonic() - sending.began) * 1000)
-        return Delivered(sending.assignment, sending.started_ms, duration_ms, status_code, verdict, asked)
+        duration_ms = round((self._clock.monotonic() - attempt.began) * 1000)
+        return Delivered(attempt.assignment, attempt.started_ms, duration_ms, status_code, verdict, asked)
 
-    def abandon(self, sending: Sending) -> None:
+    def abandon(self, attempt: BegunAttempt) -> None:
         """Nobody waits for what comes of it any more; instead of `finish`."""
-        if sending.exchange is not None:
-            self._transport.abandon(sending.exchange)
+        if attempt.exchange is not None:
+            self._transport.abandon(attempt.exchange)
 
     async def send(self, assignment: Assignment) -> Delivered:
         """Begin, and finish."""

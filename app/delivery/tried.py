@@ -9,7 +9,7 @@ from app.delivery.reply import Reply
 
 
 @value
-class Shown:
+class ShownRequest:
     """A request as it was written to the wire; the values of hidden headers are masked."""
 
     method: str
@@ -23,12 +23,12 @@ class Tried:
     """How it went. `request` is null where none could be put together, `reply` where no answer came."""
 
     duration_ms: int
-    request: Shown | None
+    request: ShownRequest | None
     reply: Reply | None
     verdict: Verdict
 
 
-def shown(url: str, written: bytes, hidden: frozenset[str]) -> Shown:
+def shown(url: str, written: bytes, hidden: frozenset[str]) -> ShownRequest:
     """The request to `url` that these bytes are."""
     head, _, body = written.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
@@ -36,4 +36,4 @@ def shown(url: str, written: bytes, hidden: frozenset[str]) -> Shown:
     headers = tuple((name, text) for name, _, text in (line.partition(": ") for line in lines))
     authority = next(text for name, text in headers if name == "Host")
     masked = tuple((name, MASK if name in hidden else text) for name, text in headers)
-    return Shown(method, f"{urlsplit(url).scheme}://{authority}{path}", masked, body)
+    return ShownRequest(method, f"{urlsplit(url).scheme}://{authority}{path}", masked, body)

@@ -9,7 +9,7 @@ import structlog
 
 from app.core.assignment import Assignment
 from app.core.clock import Clock
-from app.delivery.sender import Delivered, Sender, Sending
+from app.delivery.sender import BegunAttempt, Delivered, Sender
 from app.metrics import Metrics
 from app.workers.hold import Hold
 from app.workers.lane import Due
@@ -24,7 +24,7 @@ _HOLD_SECONDS = 1.0
 """What waited longer than this behind a limit may have been cancelled, and is read again before it is sent."""
 _RECHECK_BATCH = 100
 
-_Begun = tuple[Due, Sending]
+_Begun = tuple[Due, BegunAttempt]
 
 log = structlog.get_logger()
 
@@ -233,8 +233,8 @@ class Senders:
             return await waiter
         except asyncio.CancelledError as cancelled:
             if waiter.done() and not waiter.cancelled() and (begun := waiter.result()) is not None:
-                due, sending = begun
-                self.sender.abandon(sending)
+                due, attempt = begun
+                self.sender.abandon(attempt)
                 self._gave_up(due, cancelled)
             raise
 
@@ -264,10 +264,10 @@ class Senders:
             return None
 
     async def _finish(self, begun: _Begun) -> None:
-        due, sending = begun
+        due, attempt = begun
         delivered = None
         try:
-            delivered = await self.sender.finish(sending)
+            delivered = await self.sender.finish(attempt)
             self._lanes.ended(due, delivered)
             await self._signals.reached(Point.ANSWERED)
             self._count(delivered)

@@ -15,7 +15,7 @@ from app.core.ids import execution_id, new_id
 from app.core.target import Target
 from app.core.tasks import end
 from app.delivery.guard import Guard
-from app.delivery.sender import Sender, Sending
+from app.delivery.sender import BegunAttempt, Sender
 from app.delivery.signing import Signer
 from app.delivery.transport import PooledTransport
 from app.store.target_columns import target_text
@@ -38,7 +38,7 @@ class Noting(Sender):
     def prepare(self, requests: int) -> None:
         """No connections ahead: they would be counted."""
 
-    def begin(self, assignment: Assignment) -> Sending:
+    def begin(self, assignment: Assignment) -> BegunAttempt:
         self.sent.append(assignment)
         return super().begin(assignment)
 

@@ -11,7 +11,7 @@ from app.core.breaker import FAILURES
 from app.core.clock import from_ms
 from app.core.tasks import end
 from app.delivery.answer import Meaning, Verdict
-from app.delivery.sender import Delivered, Sending
+from app.delivery.sender import BegunAttempt, Delivered
 from app.workers.lane import Due
 from app.workers.loop import Worker
 from tests.integration.workers.hosts import Noting
@@ -28,18 +28,18 @@ class Busy(Noting):
         self.abandoned: list[Assignment] = []
         self.breaks: set[str | None] = set()
 
-    def begin(self, assignment: Assignment) -> Sending:
+    def begin(self, assignment: Assignment) -> BegunAttempt:
         if assignment.host in self.breaks:
             raise LookupError("nobody knows why")
         self.sent.append(assignment)
-        sending = Sending(assignment, self._clock.now_ms(), self._clock.monotonic())
+        sending = BegunAttempt(assignment, self._clock.now_ms(), self._clock.monotonic())
         self.rig.clock.move(0.001)
         return sending
 
-    async def finish(self, sending: Sending) -> Delivered:
+    async def finish(self, sending: BegunAttempt) -> Delivered:
         return Delivered(sending.assignment, sending.started_ms, 1, 202, Verdict(Meaning.TAKEN, None))
 
-    def abandon(self, sending: Sending) -> None:
+    def abandon(self, sending: BegunAttempt) -> None:
         self.abandoned.append(sending.assignment)
 
 
