@@ -44,14 +44,13 @@ class Pausing:
         self._clock = clock
         self._service = service
         self._waiting: dict[UUID, _Gone] = {}
-        self._under_way = False
         self._came = asyncio.Event()
         self.underway = Underway(clock)
 
     @property
     def busy(self) -> bool:
         """Whether a schedule is still to be paused."""
-        return self._under_way or bool(self._waiting)
+        return bool(self.underway) or bool(self._waiting)
 
     def add(self, delivered: Delivered) -> None:
         """An outcome was written: where its target is gone, pause its schedule soon. A notice pauses nothing."""
@@ -73,25 +72,22 @@ class Pausing:
             await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
             self._came.clear()
             while self._waiting:
-                with self.underway.this():
-                    await self.run_once()
+                await self.run_once()
 
     async def run_once(self) -> None:
         """Pause some of those that wait."""
         batch = [self._waiting.pop(key) for key in list(self._waiting)[:_LOOKED_AT_ONCE]]
         left: list[_Gone] = []
-        self._under_way = True
-        try:
-            active = await self._active(batch)
-            left = [gone for gone in batch if gone.assignment.schedule_id in active]
-            while left:
-                await self._pause(left.pop(0))
-        except StoreUnavailableException as away:
-            # One may be locked for long: the others have their turn, unless nothing answers at all.
-            log.warning("pause_left", category="ERROR", error=away.detail, others=len(left))
-            self._waiting = {gone.assignment.schedule_id: gone for gone in left} | self._waiting
-        finally:
-            self._under_way = False
+        with self.underway.this():
+            try:
+                active = await self._active(batch)
+                left = [gone for gone in batch if gone.assignment.schedule_id in active]
+                while left:
+                    await self._pause(left.pop(0))
+            except StoreUnavailableException as away:
+                # One may be locked for long: the others have their turn, unless nothing answers at all.
+                log.warning("pause_left", category="ERROR", error=away.detail, others=len(left))
+                self._waiting = {gone.assignment.schedule_id: gone for gone in left} | self._waiting
 
     async def _active(self, batch: Sequence[_Gone]) -> set[UUID]:
         """Most of a crowd may fire no more, as a one-time does not: one look spares each a transaction."""

@@ -23,6 +23,10 @@ class Underway:
         finally:
             del self._began[key]
 
+    def __bool__(self) -> bool:
+        """Whether anything is."""
+        return bool(self._began)
+
     def longest_seconds(self) -> float:
         """How long ago the one began that is under way longest; 0 where none is."""
         now = self._clock.monotonic()
