@@ -23,14 +23,14 @@ class Agenda:
         self._clock = clock
         self._look_at = [0] * wheel.shards
         self._named: set[int] = set()
-        self._backlogged: set[int] = set()
+        self._crowded: set[int] = set()
         self._first = 0
         self._found_at = 0
 
     @property
-    def backlogged(self) -> bool:
+    def crowded(self) -> bool:
         """Whether some shard had more due than its share when it was looked at last."""
-        return bool(self._backlogged)
+        return bool(self._crowded)
 
     def name(self, shard: int | None) -> None:
         """Look at a shard, or at all of them, at once."""
@@ -49,7 +49,7 @@ class Agenda:
             return []
         # One that is further ahead than any look is put off was set before the clock was set back.
         shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + POLL_MS]
-        return [shard for shard in shards if shard not in self._backlogged] if few else shards
+        return [shard for shard in shards if shard not in self._crowded] if few else shards
 
     def asked(self, shards: list[int]) -> None:
         """These are being looked at: what named them before is about what is found now."""
@@ -62,9 +62,9 @@ class Agenda:
         # A wake that came while the claim was under way is about what the claim did not see.
         self._look_at[claim.shard] = 0 if claim.shard in self._named else self._next_look(claim, now, full=full)
         if full:
-            self._backlogged.add(claim.shard)
+            self._crowded.add(claim.shard)
         else:
-            self._backlogged.discard(claim.shard)
+            self._crowded.discard(claim.shard)
 
     def next(self) -> int:
         """When the next look is."""
@@ -74,9 +74,9 @@ class Agenda:
     def next_of_few(self) -> int:
         """When the next is of a shard that had no more than its share; once in a while where there is no other."""
         now = self._clock.now_ms()
-        if not self._backlogged:
+        if not self._crowded:
             return now + POLL_MS
-        others = (at for shard, at in enumerate(self._look_at) if shard not in self._backlogged)
+        others = (at for shard, at in enumerate(self._look_at) if shard not in self._crowded)
         return max(min(others, default=now + POLL_MS), now + CADENCE_MS)
 
     def _rotation(self) -> list[int]:
@@ -92,6 +92,6 @@ class Agenda:
     def _next_look(self, claim: Claimed, now: int, *, full: bool) -> int:
         if full:
             return 0
-        ahead_ms = self._wheel.reach_ms if self._backlogged else self._wheel.claim_ahead_ms
+        ahead_ms = self._wheel.reach_ms if self._crowded else self._wheel.claim_ahead_ms
         nearest = now + POLL_MS if claim.next_ms is None else claim.next_ms - ahead_ms
         return max(min(nearest, now + POLL_MS), now + CADENCE_MS)

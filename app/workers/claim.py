@@ -48,9 +48,9 @@ class Claimer:
         self._shard_lost = shard_lost
         self._signals = signals
         self._agenda = Agenda(wheel, clock)
-        self._crowded: set[int] = set()
+        self._had_more: set[int] = set()
         self._on_the_way = 0
-        self._full = False
+        self._without_room = False
         self.complete = True
         """Whether each shard that was asked in the last round is loaded."""
         self.woken = asyncio.Event()
@@ -63,8 +63,8 @@ class Claimer:
 
     def room_came(self) -> None:
         """Something was delivered: whoever waits for room looks whether it is enough."""
-        if self._full and self._room() > self._on_the_way:
-            self._full = False
+        if self._without_room and self._room() > self._on_the_way:
+            self._without_room = False
             self.woken.set()
 
     def again(self, batch: Sequence[Claimed]) -> None:
@@ -82,13 +82,13 @@ class Claimer:
 
     def waits_for_room(self) -> bool:
         """Whether only a delivery helps; it is told by `room_came`."""
-        self._full = self._room() <= self._on_the_way
-        return self._full
+        self._without_room = self._room() <= self._on_the_way
+        return self._without_room
 
     @property
     def beside_crowd(self) -> bool:
         """Whether a shard had more than its share when it was looked at last."""
-        return self._agenda.backlogged
+        return self._agenda.crowded
 
     async def run_once(self, *, crowd: bool = True) -> Batch:
         """Claim what is due in the shards whose time has come; empty where nothing was.
@@ -104,7 +104,7 @@ class Claimer:
             room = min(self._room_for_few() - self._on_the_way, FEW)
         shards = self._agenda.due(few=few)
         found: Batch = []
-        self._crowded.clear()
+        self._had_more.clear()
         self.complete = True
         while room > 0 and shards:
             # Evenly first; what the others leave of the room then goes to the shards that have more.
@@ -125,7 +125,7 @@ class Claimer:
                 self._agenda.answered(claim, now, full=full)
                 if full:
                     shards.append(claim.shard)
-                    self._crowded.add(claim.shard)
+                    self._had_more.add(claim.shard)
                 if not claim.marked:
                     self._shard_lost()
                 self.complete = self.complete and claim.loaded
@@ -141,19 +141,19 @@ class Claimer:
         """What little is due beside a crowd, of what the last round found, and the crowd; where there is more than
         little beside it, all of it is one.
         """
-        little: Batch = []
+        few: Batch = []
         crowd: Batch = []
         for claim in found:
-            if claim.shard not in self._crowded:
-                little.append(claim)
+            if claim.shard not in self._had_more:
+                few.append(claim)
                 continue
             backlog, passing = claim.parted()
             crowd.append(backlog)
             if passing.members:
-                little.append(passing)
-        if crowd and sum(len(claim.members) for claim in little) > FEW:
+                few.append(passing)
+        if crowd and sum(len(claim.members) for claim in few) > FEW:
             return [], found
-        return little, crowd
+        return few, crowd
 
     def next_round(self, *, crowd: bool) -> int:
         """When to claim again, in ms since the epoch, unless woken before.

@@ -12,7 +12,7 @@ from app.wheel.wheel import Wheel
 from app.workers.agenda import CADENCE_MS, POLL_MS
 from app.workers.claim import Claimer
 from app.workers.fallback import Fallback
-from app.workers.lines import Line, QuickLine
+from app.workers.lines import Line, LineOfFew
 
 _ASK_WHEEL_MS = 100
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 class Claiming:
-    """Claims round after round, into `line`, and what little is due beside a crowd into `quick`.
+    """Claims round after round, into `line`, and what little is due beside a crowd into `few`.
 
     While Redis is away, and until a shard that was lost is loaded again, it claims from Postgres.
     """
@@ -34,7 +34,7 @@ class Claiming:
         metrics: Metrics,
         *,
         line: Line,
-        quick: QuickLine,
+        few: LineOfFew,
         shard_lost: Callable[[], None],
     ) -> None:
         self._claimer = claimer
@@ -43,7 +43,7 @@ class Claiming:
         self._clock = clock
         self._metrics = metrics
         self._line = line
-        self._quick = quick
+        self._few = few
         self._shard_lost = shard_lost
         self._ask_wheel_at = 0
         self._was_complete = False
@@ -79,12 +79,12 @@ class Claiming:
         except AWAY:
             self._turn_to(postgres=True)
             return None
-        little, crowd = self._claimer.parted(found)
-        if little:
+        few, crowd = self._claimer.parted(found)
+        if few:
             beside = bool(crowd) or self._claimer.beside_crowd or not place
-            (self._quick if beside else self._line).put_at_once(little)
+            (self._few if beside else self._line).put_at_once(few)
         if crowd:
-            (self._line if place else self._quick).put_at_once(crowd)
+            (self._line if place else self._few).put_at_once(crowd)
         if not self._claimer.complete:
             self._turn_to(postgres=True)
             return None

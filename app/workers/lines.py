@@ -47,7 +47,7 @@ class Line:
         await self._queue.join()
 
 
-class QuickLine(Line):
+class LineOfFew(Line):
     """The line of what little is due beside a crowd, which has no bound but the room for it."""
 
     def __init__(self) -> None:

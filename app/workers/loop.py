@@ -36,7 +36,7 @@ from app.workers.fallback import Fallback
 from app.workers.giving import GiveBack
 from app.workers.housekeeping import Keepers
 from app.workers.lanes import Lanes
-from app.workers.lines import Line, QuickLine
+from app.workers.lines import Line, LineOfFew
 from app.workers.pausing import Pausing
 from app.workers.presence import Presence
 from app.workers.released import hand_back
@@ -48,7 +48,7 @@ from app.workers.underway import Underway
 _BATCHES_WAITING = 1
 _BATCHES_AT_ONCE = 2
 """While one batch waits for Postgres, the other is computed: neither this worker nor Postgres stands still."""
-_QUICK_AT_ONCE = 2
+_FEW_AT_ONCE = 2
 """The same for what little is due beside a crowd: it waits for Postgres most of the time, and comes each 20 ms."""
 _AFTER_FAILURE_SECONDS = 1.0
 _SETTLE_PATIENCE_SECONDS = 1.5
@@ -121,7 +121,7 @@ class Worker:
         )
         self.advancing = Underway(clock)
         self.line = Line(places=_BATCHES_WAITING)
-        self.quick = QuickLine()
+        self.few = LineOfFew()
         self.claimer = Claimer(
             wheel,
             clock,
@@ -133,7 +133,7 @@ class Worker:
             shard_lost=self.keepers.load_soon,
             signals=signals,
         )
-        self.early = Early(clock, wheel, self.quick, again=self.claimer.again)
+        self.early = Early(clock, wheel, self.few, again=self.claimer.again)
         self.fallback = Fallback(
             database,
             wheel,
@@ -151,7 +151,7 @@ class Worker:
             clock,
             metrics,
             line=self.line,
-            quick=self.quick,
+            few=self.few,
             shard_lost=self.keepers.load_soon,
         )
         self._stopping = Stopping(settings.shutdown_grace_seconds, database.abandon)
@@ -219,7 +219,7 @@ class Worker:
         loops: dict[str, Callable[[], Awaitable[object]]] = {
             "wakes": lambda: listen(self._wheel, self._clock, self.claimer.wake),
             **{f"advance-{n}": lambda: self._advance_forever(self.line) for n in range(_BATCHES_AT_ONCE)},
-            **{f"advance-quick-{n}": lambda: self._advance_forever(self.quick) for n in range(_QUICK_AT_ONCE)},
+            **{f"advance-few-{n}": lambda: self._advance_forever(self.few) for n in range(_FEW_AT_ONCE)},
             "deliver": self.deliverer.run_forever,
             "lanes": self.lanes.run_forever,
             "give-back": self.giving.run_forever,
@@ -284,7 +284,7 @@ class Worker:
                 # First: a claim that is under way is in no queue yet.
                 await asyncio.wait((claiming,))
                 await self.line.join()
-                await self.quick.join()
+                await self.few.join()
                 await self.early.join()
         await self._release(self.deliverer.stop())
         if not await self.deliverer.drained(until - self._clock.monotonic()):

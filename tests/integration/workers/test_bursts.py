@@ -116,10 +116,10 @@ async def test_what_is_claimed_further_ahead_is_not_skipped_for_a_run_that_ends_
     worker.claimer.wake(None)
     assert not any(f"s:{schedule.schedule_id}" in one.members for one in await worker.claimer.run_once(crowd=False))
     await rig.executions.cancel(neighbour(rig), running.execution_id, reason=None)
-    assert worker.quick.empty
+    assert worker.few.empty
     rig.clock.move_to(decide_at)
     async with asyncio.timeout(10):
-        again = await worker.quick.get()
+        again = await worker.few.get()
     assert worker.claimer._on_the_way == on_the_way + 1
     look = await worker.advancer.run_once(again)
     assert [(one.schedule_id, one.due_ms) for one in look.assignments] == [(schedule.schedule_id, to_ms(second))]
@@ -138,21 +138,21 @@ async def test_a_burst_is_claimed_by_room_and_the_rest_is_left_to_others(rig: Ri
 
 
 async def first_claims(worker: Worker) -> tuple[Claimed, list[Claimed]]:
-    """What goes into the quick line first, and what beside it into the crowd's."""
+    """What goes into the line of few first, and what beside it into the crowd's."""
     claiming = asyncio.create_task(worker.claiming.run_forever(lambda: None))
     async with asyncio.timeout(10):
-        (little,) = await worker.quick.get()
+        (few,) = await worker.few.get()
         many = await worker.line.get()
     worker.claiming.stop()
     await end(claiming)
-    return little, many
+    return few, many
 
 
 async def test_what_little_is_due_beside_a_crowd_is_recorded_beside_it_and_not_behind(rig: Rig) -> None:
     worker = await rig.worker()
     schedule = await due_beside_a_crowd(rig)
-    little, many = await first_claims(worker)
-    assert little.members == (f"s:{schedule.schedule_id}",)
+    few, many = await first_claims(worker)
+    assert few.members == (f"s:{schedule.schedule_id}",)
     assert {claim.shard for claim in many} == {shard_of(CALLER.community_id, rig.wheel.shards)}
 
 
@@ -170,8 +170,8 @@ async def test_what_little_is_due_does_not_wait_until_there_is_place_for_more_of
         await rig.wheel.put([Entry(neighbour(rig).community_id, member, to_ms(rig.clock.now()))])
         worker.claimer.wake(None)
         async with asyncio.timeout(10):
-            (little,) = await worker.quick.get()
-        assert little.members == (member,)
+            (few,) = await worker.few.get()
+        assert few.members == (member,)
     assert worker.line.full
     many = await worker.line.get()
     worker.claiming.taken()
@@ -181,20 +181,20 @@ async def test_what_little_is_due_does_not_wait_until_there_is_place_for_more_of
     await end(claiming)
 
 
-async def test_what_little_came_while_a_quick_line_was_busy_shares_a_transaction(
+async def test_what_little_came_while_the_line_of_few_was_busy_shares_a_transaction(
     database_url: str, redis_url: str
 ) -> None:
     holds = Holds()
     async with running_worker(database_url, redis_url, holds) as running:
-        quick = running.worker.quick
+        few = running.worker.few
         for number in range(5):
             members = (f"s:00000000-0000-7000-8000-{number:012x}",)
-            quick.put_at_once([Claimed(0, number, None, True, True, members)])
+            few.put_at_once([Claimed(0, number, None, True, True, members)])
             await until(lambda number=number: holds.reached_by[Point.RECORDED] == min(number + 1, 2))  # type: ignore[misc]
-        assert not quick.empty
+        assert not few.empty
         holds.go_on.set()
         async with asyncio.timeout(10):
-            await quick.join()
+            await few.join()
         assert holds.reached_by[Point.RECORDED] == 3
 
 

@@ -104,10 +104,10 @@ async def test_what_is_early_is_looked_at_when_the_first_of_it_may_be_decided(ri
     worker.early.add(claims, look.early)
     rig.clock.move((decide_at(rig, schedules[0]) - 1 - rig.clock.now_ms()) / 1000)
     await turn()
-    assert worker.quick.empty
+    assert worker.few.empty
     rig.clock.move(0.001)
     async with asyncio.timeout(10):
-        again = await worker.quick.get()
+        again = await worker.few.get()
     look = await worker.advancer.run_once(again)
     assert [(one.schedule.due.schedule_id, one.recording.reason) for one in look.unsent] == [
         (schedules[0].schedule_id, Reason.OVERLAP)
@@ -126,12 +126,12 @@ async def test_a_worker_that_stops_gives_back_what_is_early(rig: Rig, found: str
     running = await started(worker)
     schedules, claims = await claimed_early(rig)
     worker.claimer.again(claims)
-    worker.quick.put_at_once(claims)
+    worker.few.put_at_once(claims)
     async with asyncio.timeout(20):
         await gate.came.wait()
         if found == "before":
             gate.opened.set()
-            await worker.quick.join()
+            await worker.few.join()
         worker.stop()
         while not worker.claiming.stopping:
             await turn()
@@ -156,9 +156,9 @@ async def test_what_is_early_does_not_wait_for_what_a_worker_that_stops_has_sent
     await rig.receiver.wait_for(1)
     schedules, claims = await claimed_early(rig)
     worker.claimer.again(claims)
-    worker.quick.put_at_once(claims)
+    worker.few.put_at_once(claims)
     async with asyncio.timeout(20):
-        await worker.quick.join()
+        await worker.few.join()
         worker.stop()
         while not worker.claiming.stopping:
             await turn()
@@ -197,12 +197,12 @@ async def test_what_is_early_stays_leased_where_redis_is_away_and_postgres_has_i
     worker, other = await rig.worker(), await rig.worker()
     schedules, claims = await claimed_early(rig)
     look = await worker.advancer.run_once(claims)
-    early = Early(rig.clock, unreachable, worker.quick, again=worker.claimer.again)
+    early = Early(rig.clock, unreachable, worker.few, again=worker.claimer.again)
     early.add(claims, look.early)
     early.stop()
     async with asyncio.timeout(10):
         await early.join()
-    assert worker.quick.empty
+    assert worker.few.empty
     for schedule in schedules:
         rig.clock.move((decide_at(rig, schedule) - rig.clock.now_ms()) / 1000)
         assert (await other.fallback.run_once(10))[0] == 1
