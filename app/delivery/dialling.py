@@ -1,4 +1,4 @@
-"""Making connections: to which addresses, in which order, and for how long each is tried."""
+"""Making connections: to which addresses, in which order, and when the next is tried beside one that is silent."""
 
 import asyncio
 import errno
@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, AI_NUMERICHOST, AddressFamily
 from time import monotonic
 
+from app.core.tasks import end
 from app.delivery.connection import Connection
 from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin
@@ -21,7 +22,9 @@ looked for where its name has moved to.
 """
 _CONNECT_SECONDS = 10.0
 _ADDRESSES = 8
-"""Of the addresses of a name so many are tried: more would each have too little time."""
+"""Of the addresses of a name so many are tried."""
+_APART_SECONDS = 0.25
+"""How long an address has to itself, before the next is tried beside it (RFC 8305, 5)."""
 _NONE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 """What this machine has no more of: it says nothing of the host that was to be asked."""
 _CLOSED_AT_ONCE = "the target closed the connection at once"
@@ -49,7 +52,7 @@ class Dialler:
         patience_seconds = min(deadline - self._loop.time(), _CONNECT_SECONDS)
         try:
             async with asyncio.timeout(patience_seconds) as patience:
-                return await self._dial_each(origin, await self._addresses(origin), patience)
+                return await self._connect_to_one(origin, await self._addresses(origin), patience)
         except TimeoutError as late:
             if NoRoom.caused(late):
                 raise Unsendable(f"no room within {patience_seconds:.3g} s to look up a name: too many hang") from None
@@ -66,62 +69,118 @@ class Dialler:
         addresses = [origin.host] if _is_address(origin.host) else await self._resolver(origin.host)
         return [(AF_INET6 if ":" in address else AF_INET, address) for address in addresses]
 
-    async def _dial_each(
+    async def _connect_to_one(
         self, origin: Origin, addresses: Sequence[tuple[AddressFamily, str]], patience: asyncio.Timeout
     ) -> Connection:
-        """The connection to the first address that has one; each has its share of the time that is left."""
+        """A connection to one of the addresses, over which TLS is spoken where it is to be.
+
+        TLS has its share of the time that is left: where it fails or hangs, the others have theirs.
+        """
         until = patience.when()
         assert until is not None
         failed: OSError | None = None
-        addresses = addresses[:_ADDRESSES]
-        for position, (family, address) in enumerate(addresses):
-            share_seconds = (until - self._loop.time()) / (len(addresses) - position)
+        left = list(addresses[:_ADDRESSES])
+        while left:
             try:
-                async with asyncio.timeout(share_seconds):
-                    transport, connection = await self._dial(origin, address, family)
+                reached, transport, connection = await self._reach_one(origin, left)
             except OSError as refused:
-                if family is AF_INET6 and refused.errno == errno.EADDRNOTAVAIL:
-                    # No port that is lacking, as for IPv4: to this machine the host is nowhere.
-                    refused = OSError(errno.ENETUNREACH, f"no IPv6 from here to {address}")
-                if failed is None or refused.errno in _NONE_LEFT:
-                    failed = refused
-                continue
-            peer = transport.get_extra_info("peername")
-            if peer is None:
-                # It was reset in the moment in which it was made: nobody is there, and nothing will be sent.
+                raise _more_telling(failed, refused) from None
+            left.remove(reached)
+            try:
+                self._check_peer(origin, reached[1], transport)
+                if origin.scheme == "https":
+                    async with asyncio.timeout((until - self._loop.time()) / (len(left) + 1)):
+                        await self._secure(origin, transport, connection)
+            except OSError as refused:
                 connection.abort()
-                failed = failed or ConnectionResetError(_CLOSED_AT_ONCE)
+                failed = failed or refused
                 continue
-            if not origin.trusted and ip_address(peer[0]) != ip_address(address):
+            except BaseException:
                 connection.abort()
-                raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
+                raise
+            spread = random.uniform(0.8, 1)  # noqa: S311 - not all that were made at one instant end at one
+            connection.use_until = monotonic() + _AGE_SECONDS * spread
             return connection
         raise failed or OSError("no address")
 
-    async def _dial(
-        self, origin: Origin, address: str, family: AddressFamily
-    ) -> tuple[asyncio.BaseTransport, Connection]:
+    async def _reach_one(
+        self, origin: Origin, addresses: Sequence[tuple[AddressFamily, str]]
+    ) -> tuple[tuple[AddressFamily, str], asyncio.Transport, Connection]:
+        """A connection to the first address that has one, and which that is.
+
+        An address that does not answer for a quarter of a second goes on being tried beside the next: one of a name's
+        machines that is gone, or a broken way of IPv6, costs a moment and not the request's time.
+        """
+        failed: OSError | None = None
+        starting = iter(addresses)
+        dials: dict[asyncio.Task[tuple[asyncio.Transport, Connection]], tuple[AddressFamily, str]] = {}
+        try:
+            while True:
+                address = next(starting, None)
+                if address is not None:
+                    dials[self._loop.create_task(self._dial(origin, address[1], address[0]), name="dial")] = address
+                elif not dials:
+                    raise failed or OSError("no address")
+                apart_seconds = None if address is None else _APART_SECONDS
+                done, _ = await asyncio.wait(dials, timeout=apart_seconds, return_when=asyncio.FIRST_COMPLETED)
+                for dial in done:
+                    address = dials.pop(dial)
+                    try:
+                        return address, *dial.result()
+                    except OSError as refused:
+                        failed = _more_telling(failed, _placed(refused, *address))
+        finally:
+            await end(*dials)
+            for dial in dials:
+                # Whoever lost may have arrived in the same moment.
+                if not dial.cancelled() and dial.exception() is None:
+                    dial.result()[1].abort()
+
+    async def _dial(self, origin: Origin, address: str, family: AddressFamily) -> tuple[asyncio.Transport, Connection]:
         """A connection to an address; no name is asked for."""
-        transport, connection = await self._loop.create_connection(
+        return await self._loop.create_connection(
             lambda: Connection(self._loop), address, origin.port, family=family, flags=AI_NUMERICHOST
         )
-        if origin.scheme == "https":
-            # As a second step, because only the transport below knows whether all that TLS wrote has left.
-            # Certificates have no dot at the end of a name.
-            name = origin.host.removesuffix(".")
-            secured = await self._loop.start_tls(transport, connection, self._context(), server_hostname=name)
-            if secured is None:
-                raise ConnectionResetError(_CLOSED_AT_ONCE)
-            connection.secure(secured)
-        spread = random.uniform(0.8, 1)  # noqa: S311 - not all that were made at one instant end at one
-        connection.use_until = monotonic() + _AGE_SECONDS * spread
-        return transport, connection
+
+    def _check_peer(self, origin: Origin, address: str, transport: asyncio.BaseTransport) -> None:
+        """Nothing is sent to anyone but to whom was dialled.
+
+        Raises Forbidden.
+        """
+        peer = transport.get_extra_info("peername")
+        if peer is None:
+            # It was reset in the moment in which it was made: nobody is there, and nothing will be sent.
+            raise ConnectionResetError(_CLOSED_AT_ONCE)
+        if not origin.trusted and ip_address(peer[0]) != ip_address(address):
+            raise Forbidden(f"{origin.host} was to be dialled at {address}, and {peer} answered")
+
+    async def _secure(self, origin: Origin, transport: asyncio.Transport, connection: Connection) -> None:
+        """Speak TLS from now on: as a second step, because only the transport below knows whether all has left."""
+        # Certificates have no dot at the end of a name.
+        name = origin.host.removesuffix(".")
+        secured = await self._loop.start_tls(transport, connection, self._context(), server_hostname=name)
+        if secured is None:
+            raise ConnectionResetError(_CLOSED_AT_ONCE)
+        connection.secure(secured)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = ssl.create_default_context()
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
+
+
+def _more_telling(before: OSError | None, refused: OSError) -> OSError:
+    """Of two failures the first, unless the other is this machine's own."""
+    return refused if before is None or refused.errno in _NONE_LEFT else before
+
+
+def _placed(refused: OSError, family: AddressFamily, address: str) -> OSError:
+    """What a failure to dial says of the host."""
+    if family is AF_INET6 and refused.errno == errno.EADDRNOTAVAIL:
+        # No port that is lacking, as for IPv4: to this machine the host is nowhere.
+        return OSError(errno.ENETUNREACH, f"no IPv6 from here to {address}")
+    return refused
 
 
 def _is_address(host: str) -> bool:

@@ -17,7 +17,7 @@ from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin
 from app.delivery.reply import Reply, TransportFailure, Unsendable
 from app.delivery.request import Request
-from app.delivery.resolver import SystemResolver
+from app.delivery.resolver import Resolver, SystemResolver
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import Target, hangs, post, read_request, sends, target
 from tests.integration.delivery.name_server import Records, name_server
@@ -297,22 +297,94 @@ def dialling_by(dialler: Dialler, *, timeout_seconds: float) -> PooledTransport:
     return sending
 
 
+class Held(Dialler):
+    """Reaches 127.0.0.2 and 127.0.0.3 only when `gate` is open, and notes of each address what became of it."""
+
+    def __init__(self, guard: Guard, names: Resolver) -> None:
+        super().__init__(guard, names)
+        self.gate = asyncio.Event()
+        self.dialled: list[str] = []
+        self.given_up: list[str] = []
+        self.made: list[Connection] = []
+
+    async def _dial(self, origin: Origin, address: str, family: AddressFamily) -> tuple[asyncio.Transport, Connection]:
+        self.dialled.append(address)
+        # Whatever its name, all of them are here.
+        made = await super()._dial(origin, "127.0.0.1", family)
+        self.made.append(made[1])
+        if address in ("127.0.0.2", "127.0.0.3"):
+            try:
+                await self.gate.wait()
+            except asyncio.CancelledError:
+                self.given_up.append(address)
+                made[1].abort()
+                raise
+        return made
+
+    def _check_peer(self, origin: Origin, address: str, transport: asyncio.BaseTransport) -> None:
+        """They are others than were dialled."""
+
+
 @pytest.mark.parametrize("trusted", [True, False], ids=["the engine", "a target"])
-async def test_every_address_has_its_share_of_the_time(trusted: bool) -> None:
-    class Blackhole(Dialler):
-        """Never connects to 127.0.0.2 or 127.0.0.3, as where packets are dropped."""
+async def test_the_next_address_is_tried_beside_one_that_is_silent(trusted: bool) -> None:
+    addresses = ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
 
-        async def _dial(
-            self, origin: Origin, address: str, family: AddressFamily
-        ) -> tuple[asyncio.BaseTransport, Connection]:
-            if address in ("127.0.0.2", "127.0.0.3"):
-                await asyncio.Event().wait()
-            return await super()._dial(origin, address, family)
+    async def names(_name: str) -> list[str]:
+        return addresses
 
-    async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.2", "127.0.0.3", "127.0.0.1"]]) as names:
-        guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
-        sending = dialling_by(Blackhole(guard, names), timeout_seconds=3)
-        assert await sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=trusted)) == OK
+    async with target(sends(ANSWER)) as here:
+        dialler = Held(Guard(allowed_networks="127.0.0.0/8", resolver=names), names)
+        sending = dialling_by(dialler, timeout_seconds=20)
+        # In turn they would have a third of ten seconds each.
+        async with asyncio.timeout(3):
+            assert await sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=trusted)) == OK
+        assert sorted(dialler.dialled) == sorted(addresses)
+        assert set(dialler.given_up) == set(dialler.dialled[:-1]), "who was tried beside it is let go"
+        await sending.close()
+
+
+async def test_of_two_that_are_reached_in_one_moment_one_is_closed() -> None:
+    async def names(_name: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.3"]
+
+    async with target(sends(ANSWER)) as here:
+        dialler = Held(Guard(), names)
+        sending = dialling_by(dialler, timeout_seconds=20)
+        request = Request("POST", at(here, "host.test"), {}, b"{}", trusted=True)
+        answered = asyncio.create_task(sending.send(request))
+        async with asyncio.timeout(10):
+            while len(dialler.made) < 2:
+                await asyncio.sleep(0)
+            dialler.gate.set()
+            assert await answered == OK
+            await here.gone.wait()
+        assert dialler.given_up == []
+        assert [one.reusable for one in dialler.made] == [False, False]
+        assert len(here.requests) == 1
+        await sending.close()
+
+
+async def test_where_tls_fails_at_one_address_the_next_is_tried() -> None:
+    secured: list[str] = []
+
+    class Unsecured(Held):
+        """Has TLS with 127.0.0.1 alone."""
+
+        async def _secure(self, origin: Origin, transport: asyncio.Transport, connection: Connection) -> None:
+            secured.append(self.dialled[-1])
+            if secured[-1] != "127.0.0.1":
+                raise ssl.SSLError("no TLS here")
+
+    async def names(_name: str) -> list[str]:
+        return ["127.0.0.9", "127.0.0.1"]
+
+    async with target(sends(ANSWER)) as here:
+        dialler = Unsecured(Guard(), names)
+        sending = dialling_by(dialler, timeout_seconds=5)
+        url = at(here, "host.test").replace("http:", "https:")
+        assert await sending.send(Request("POST", url, {}, b"{}", trusted=True)) == OK
+        assert secured == ["127.0.0.9", "127.0.0.1"]
+        assert not dialler.made[0].reusable
         await sending.close()
 
 
@@ -364,7 +436,7 @@ async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_po
 
         async def _dial(
             self, origin: Origin, address: str, family: AddressFamily
-        ) -> tuple[asyncio.BaseTransport, Connection]:
+        ) -> tuple[asyncio.Transport, Connection]:
             if family is AF_INET6 or address == "127.0.0.8":
                 raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
             return await super()._dial(origin, address, family)
@@ -387,7 +459,7 @@ async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() 
 
         async def _dial(
             self, origin: Origin, address: str, family: AddressFamily
-        ) -> tuple[asyncio.BaseTransport, Connection]:
+        ) -> tuple[asyncio.Transport, Connection]:
             return await super()._dial(origin, "127.0.0.1", AF_INET)
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.9"]]) as names:
@@ -405,9 +477,9 @@ async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that
 
         async def _dial(
             self, origin: Origin, address: str, family: AddressFamily
-        ) -> tuple[asyncio.BaseTransport, Connection]:
+        ) -> tuple[asyncio.Transport, Connection]:
             _, connection = await super()._dial(origin, address, family)
-            return asyncio.BaseTransport(), connection
+            return asyncio.Transport(), connection
 
     async with target(sends(ANSWER)) as here, name_server(host=[["127.0.0.1"]]) as names:
         guard = Guard(allowed_networks="127.0.0.0/8", resolver=names)
