@@ -20,6 +20,7 @@ from app.api.parameters import refused_parameters
 from app.api.parts import Parts, Services
 from app.api.problems import InternalException, MethodNotAllowedException, problem_response
 from app.api.routes import (
+    applying,
     backfills,
     batches,
     calendars,
@@ -78,7 +79,8 @@ from app.settings import Settings
 __all__ = ["Services", "create_app"]
 
 _RESOURCES = (
-    schedules, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars, operations
+    schedules, applying, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars,
+    operations,
 )  # fmt: skip
 _MODELS = (
     Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage, CalendarReplacement,

@@ -36,26 +36,29 @@ class Definitions:
         self._timing = TimingReader(settings.scheduler_timezone)
         self._targets = targets
 
-    def read(self, body: Any, current: Schedule | None = None) -> Definition:
+    def read(self, body: Any, current: Schedule | None = None, *, name: str | None = None) -> Definition:
         """A definition from a JSON value. Whether an instant is left is for the service to say, who knows the time.
 
         `current` is the schedule that it is to be the definition of: where it has secrets, masks stand for them.
+        `name` is that of the path, where one is there: the body has the same one, or none.
 
         Raises MalformedRequestException and InvalidScheduleException, each with every wrong field.
         """
         refused = Refused()
-        given = {name: value for name, value in require_object(body).items() if name not in READ_ONLY}
-        wire = try_model(ScheduleInput, given, refused)
-        if given.get("workflow_id") is None and given.get("target") is None:
-            refused.value("workflow_id", "workflow_id is required, except with a target of its own")
-        if wire is None:
-            raise _error(refused)
-        timing = self._timing.read(wire, refused)
-        if timing is None:
-            raise _error(refused)
+        wire, timing = self._timed(body, name, refused)
         definition = self._definition(wire, timing, current, refused)
         refused.raise_any()
         return definition
+
+    def check(self, body: Any, *, name: str) -> None:
+        """Refuse what `read` refuses whatever is stored; of `retry` and the targets, whose masks stand for that, only
+        what their types forbid.
+
+        Raises as `read` does.
+        """
+        refused = Refused()
+        self._timed(body, name, refused)
+        refused.raise_any()
 
     async def check_addresses(self, body: Any) -> None:
         """Look up where the targets of a schedule are. See `TargetReader.address_problems`.
@@ -96,6 +99,20 @@ class Definitions:
                     for why in dict.fromkeys(missing)
                 ]
             )
+
+    def _timed(self, body: Any, name: str | None, refused: Refused) -> tuple[ScheduleInput, Timing]:
+        given = {field: value for field, value in require_object(body).items() if field not in READ_ONLY}
+        if name is not None:
+            _take_name(given, name, refused)
+        wire = try_model(ScheduleInput, given, refused)
+        if given.get("workflow_id") is None and given.get("target") is None:
+            refused.value("workflow_id", "workflow_id is required, except with a target of its own")
+        if wire is None:
+            raise _error(refused)
+        timing = self._timing.read(wire, refused)
+        if timing is None:
+            raise _error(refused)
+        return wire, timing
 
     def _definition(
         self, wire: ScheduleInput, timing: Timing, current: Schedule | None, refused: Refused
@@ -154,6 +171,14 @@ class Definitions:
             multiplier=given_or(wire.multiplier, _RETRY.multiplier),
             max_age_seconds=given_or(wire.max_age_seconds, _RETRY.max_age_seconds),
         )
+
+
+def _take_name(given: dict[str, Any], name: str, refused: Refused) -> None:
+    said = given.get("name")
+    if isinstance(said, str) and said != name:
+        refused.value("name", f"name '{said}' is not that of the path, '{name}': write the same one, or none")
+    if said is None or isinstance(said, str):
+        given["name"] = name
 
 
 def _error(refused: Refused) -> ScheduleServiceException:

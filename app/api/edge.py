@@ -16,6 +16,8 @@ from app.metrics import Metrics
 MAX_BODY_BYTES = 1 << 20
 MAX_BATCH_BODY_BYTES = 16 << 20
 BATCH_PATH = "/schedules/batch"
+BY_NAME_PATH = "/schedules/by-name/"
+"""What follows it is a name, whatever characters it has."""
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -129,12 +131,13 @@ class BoundedBody:
 
 
 def _limit(path: str) -> int:
-    return MAX_BATCH_BODY_BYTES if path.endswith(BATCH_PATH) else MAX_BODY_BYTES
+    return MAX_BATCH_BODY_BYTES if path.endswith(BATCH_PATH) and BY_NAME_PATH not in path else MAX_BODY_BYTES
 
 
 def _no_such_path(path: str) -> NotFoundException | None:
     # The router's patterns end in a $, which lets one newline by.
-    return NotFoundException("There is nothing at this path.") if path.endswith("\n") else None
+    stray = path.endswith("\n") and BY_NAME_PATH not in path
+    return NotFoundException("There is nothing at this path.") if stray else None
 
 
 def _request_id(scope: Scope) -> str:

@@ -17,6 +17,7 @@ CREATE: dict[str, Any] = {
     "context_data": {"report": "daily"},
     "tags": ["reports"],
 }
+APPLY: dict[str, Any] = {field: value for field, value in CREATE.items() if field != "name"}
 PATCH: dict[str, Any] = {"cron_expression": "30 12 * * MON-FRI", "retry": {"max_retries": 5}}
 SCHEDULE: dict[str, Any] = {
     "schedule_id": SCHEDULE_ID,

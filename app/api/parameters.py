@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,21 @@ def check_parameters(request: Request) -> None:
     for name, value in request.query_params.multi_items():
         if "\0" in value:
             refused.value(name, "must not hold a NUL character")
+    refused.raise_any()
+
+
+def check_path(request: Request, field: str) -> None:
+    """Refuse a path that no text in a body could be: its last part is the parameter `field`.
+
+    Raises InvalidScheduleException for a NUL character, and for what is no UTF-8, of which the server makes U+FFFD.
+    """
+    refused = Refused()
+    if "\0" in request.scope["path"]:
+        refused.value(field, "must not hold a NUL character")
+    try:
+        unquote_to_bytes(request.scope["raw_path"]).decode()
+    except UnicodeDecodeError:
+        refused.value(field, "must be UTF-8, percent-encoded")
     refused.raise_any()
 
 

@@ -2,10 +2,16 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from app.core.errors import FieldProblem, InvalidScheduleException, StaleRevisionException
+from app.core.errors import (
+    FieldProblem,
+    InvalidScheduleException,
+    PreconditionFailedException,
+    StaleRevisionException,
+)
 
 _LIST = re.compile(r'\s*(?:(?:W/)?"[^"]*"\s*)?(?:,\s*(?:(?:W/)?"[^"]*"\s*)?)*')
 _TAG = re.compile(r'(W/)?"([^"]*)"')
@@ -21,16 +27,36 @@ async def expected_revision(request: Request, current: Callable[[], Awaitable[in
     Raises InvalidScheduleException for a header that is no list of entity tags, StaleRevisionException when none is
     current, and what `current` raises.
     """
-    header = _joined(request, "if-match")
-    if header is None or header.strip() == "*":
+    match = _named(request, "If-Match")
+    if match is None or match.any:
         return None
-    revisions = {int(tag) for weak, tag in _tags(header, "If-Match") if not weak and _REVISION.fullmatch(tag)}
+    revisions = match.revisions
     if len(revisions) == 1:
-        return revisions.pop()
+        return next(iter(revisions))
     found = await current()
     if found not in revisions:
-        raise StaleRevisionException(f'If-Match names {header or "nothing"}, and it is at "{found}".')
+        raise _stale(match, found)
     return found
+
+
+def precondition(request: Request) -> Callable[[int | None], None]:
+    """What `If-Match` and `If-None-Match` demand of what a request finds where it writes: a check of its revision, null
+    where there is nothing, to be made under its lock.
+
+    `If-Match: *` demands that there is something, `If-None-Match: *` that there is nothing. The check raises
+    StaleRevisionException and PreconditionFailedException.
+
+    Raises InvalidScheduleException for a header that is no list of entity tags.
+    """
+    match, none_match = _named(request, "If-Match"), _named(request, "If-None-Match")
+
+    def check(found: int | None) -> None:
+        if match is not None and (found is None or not (match.any or found in match.revisions)):
+            raise _stale(match, found)
+        if none_match is not None and found is not None and none_match.is_at(found):
+            raise PreconditionFailedException(f'If-None-Match names {none_match.header}, and it is at "{found}".')
+
+    return check
 
 
 def is_unchanged(request: Request, revision: int) -> bool:
@@ -38,19 +64,41 @@ def is_unchanged(request: Request, revision: int) -> bool:
 
     Raises InvalidScheduleException for a header that is no list of entity tags.
     """
-    header = _joined(request, "if-none-match")
-    if header is None:
-        return False
-    return header.strip() == "*" or any(tag == str(revision) for _, tag in _tags(header, "If-None-Match"))
+    none_match = _named(request, "If-None-Match")
+    return none_match is not None and none_match.is_at(revision)
 
 
-def _joined(request: Request, name: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What a header names: tags, each weak or not, or anything that there is."""
+
+    header: str
+    any: bool
+    tags: tuple[tuple[str, str], ...]
+
+    @property
+    def revisions(self) -> set[int]:
+        """Those that are named, strongly compared."""
+        return {int(tag) for weak, tag in self.tags if not weak and _REVISION.fullmatch(tag)}
+
+    def is_at(self, revision: int) -> bool:
+        """Whether that one is named, weakly compared."""
+        return self.any or any(tag == str(revision) for _, tag in self.tags)
+
+
+def _named(request: Request, name: str) -> _Named | None:
     values = request.headers.getlist(name)
-    return ", ".join(values) if values else None
-
-
-def _tags(header: str, name: str) -> list[tuple[str, str]]:
+    if not values:
+        return None
+    header = ", ".join(values)
+    if header.strip() == "*":
+        return _Named(header, any=True, tags=())
     if not _LIST.fullmatch(header):
         message = f'{name} must be * or a list of entity tags, such as "3"'
         raise InvalidScheduleException(message, [FieldProblem(name, message)])
-    return _TAG.findall(header)
+    return _Named(header, any=False, tags=tuple(_TAG.findall(header)))
+
+
+def _stale(match: _Named, found: int | None) -> StaleRevisionException:
+    at = "there is none" if found is None else f'it is at "{found}"'
+    return StaleRevisionException(f"If-Match names {match.header or 'nothing'}, and {at}.")

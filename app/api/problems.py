@@ -15,8 +15,8 @@ from app.core.errors import (
     MalformedRequestException,
     NotFoundException,
     PermissionDeniedException,
+    PreconditionFailedException,
     ScheduleServiceException,
-    StaleRevisionException,
     StoreUnavailableException,
     TooManyAtOnceException,
 )
@@ -92,7 +92,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (NotFoundException, 404),
     (MethodNotAllowedException, 405),
     (ConflictException, 409),
-    (StaleRevisionException, 412),
+    (PreconditionFailedException, 412),
     (BodyTooLargeException, 413),
     (UrlTooLongException, 414),
     (UnsupportedMediaTypeException, 415),

@@ -13,7 +13,8 @@
     │   ├── CalendarInUseException
     │   ├── StateForbidsException
     │   └── IdempotencyKeyReusedException
-    ├── StaleRevisionException
+    ├── PreconditionFailedException     what `If-None-Match` names is there
+    │   └── StaleRevisionException      what `If-Match` names is not
     ├── CredentialsException            who is calling is not known
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
@@ -136,7 +137,13 @@ class IdempotencyKeyReusedException(ConflictException):
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
-class StaleRevisionException(ScheduleServiceException):
+class PreconditionFailedException(ScheduleServiceException):
+    """Excluded by If-None-Match"""
+
+    code = "PRECONDITION_FAILED"
+
+
+class StaleRevisionException(PreconditionFailedException):
     """Changed since the revision named in If-Match"""
 
     code = "STALE_REVISION"

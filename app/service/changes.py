@@ -52,18 +52,27 @@ def not_found(schedule_id: UUID) -> ScheduleNotFoundException:
 async def change(
     work: Work, schedule_id: UUID, edit: Callable[[Schedule], Definition], expected_revision: int | None
 ) -> Schedule:
-    """Give a schedule the definition that `edit` makes of it.
+    """Give a schedule the definition that `edit` makes of it. See `redefine`.
+
+    Raises what `locked`, `edit` and `redefine` raise.
+    """
+    current = await locked(work, schedule_id, expected_revision)
+    changed = await redefine(work, current, edit(current))
+    work.look_at(changed)
+    return changed
+
+
+async def redefine(work: Work, current: Schedule, asked: Definition) -> Schedule:
+    """Give a locked schedule another definition; putting it into the wheel is the caller's.
 
     A definition that is equal to the stored one changes nothing, not even the revision. A paused schedule stays
     paused, whatever changes.
 
-    Raises what `locked` and `edit` raise, InvalidScheduleException for an instant in the past, for an expression that
-    never occurs and for a calendar that there is not, NameTakenException.
+    Raises InvalidScheduleException for an instant in the past, for an expression that never occurs and for a calendar
+    that there is not, NameTakenException.
     """
-    current = await locked(work, schedule_id, expected_revision)
-    definition = to_milliseconds(edit(current))
+    definition = to_milliseconds(asked)
     if same(current.definition, definition):
-        work.look_at(current)
         return current
     calendars = await shared_calendars(work, [definition.calendars])
     days = calendars.days(definition.calendars)
@@ -77,8 +86,7 @@ async def change(
     await revisions.keep(work.connection, current, now=now)
     changed = await schedules.replace(work.connection, current, definition, days, life)
     if definition.calendars is not None or current.definition.calendars is not None:
-        await calendar_uses.replace(work.connection, schedule_id, calendars.named(definition.calendars))
-    work.look_at(changed)
+        await calendar_uses.replace(work.connection, current.schedule_id, calendars.named(definition.calendars))
     await _audit(work, "schedule_update", current, changed, reason=None, at=now)
     return changed
 

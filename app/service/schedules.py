@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from app.core.clock import Clock
-from app.core.errors import ScheduleServiceException
+from app.core.errors import NameTakenException, ScheduleServiceException
 from app.core.execution import Execution
 from app.core.occurrences import occurrences_after
 from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency, Page, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule
-from app.service import backfilling, changes, creating, skipping, triggering
+from app.service import applying, backfilling, changes, creating, skipping, triggering
+from app.service.applying import Applied
 from app.service.backfilling import BackfillRequest, BackfillResult
 from app.service.paging import gather, id_of
 from app.service.skipping import waits_for
@@ -81,6 +82,25 @@ class ScheduleService:
             return await answer(results)
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
+
+    async def apply(
+        self,
+        principal: Principal,
+        name: str,
+        define: Callable[[Schedule | None], Definition],
+        *,
+        check: Callable[[int | None], None],
+    ) -> Applied:
+        """Create the schedule of a name, or replace its definition. See `applying.apply`, which is done again when
+        another one took the name in that moment: that one is there by then to be replaced.
+        """
+        while True:
+            try:
+                return await self._transactions.run(
+                    actor_of(principal), lambda unit: applying.apply(unit, name, define, check)
+                )
+            except NameTakenException:
+                continue
 
     async def get(self, principal: Principal, schedule_id: UUID) -> Schedule:
         """One schedule. Raises ScheduleNotFoundException."""

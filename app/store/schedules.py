@@ -37,6 +37,9 @@ COLUMNS = """
 # The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
 _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
 _LOCK = f"{_ONE} FOR NO KEY UPDATE"
+# workflow_schedules_name_key. Whoever waits for the lock looks again at what was committed: a schedule that was renamed
+# meanwhile is not found.
+_LOCK_NAMED = f"SELECT {COLUMNS} FROM workflow_schedules WHERE community_id = $1 AND name = $2 FOR NO KEY UPDATE"
 # Never execution_count: that is the workers' to raise. searched_to is never lowered. What goes on waiting was not
 # computed by the zone rules of whoever changes something else: marked with them, it would never be computed anew.
 _LIFE = """
@@ -102,6 +105,12 @@ async def get(connection: Connection, community_id: int, schedule_id: UUID) -> S
 async def lock(connection: Connection, community_id: int, schedule_id: UUID) -> Schedule | None:
     """The same, locked until the transaction ends: whatever a change computes is to be computed from this."""
     row = await connection.fetchrow(_LOCK, schedule_id, community_id)
+    return None if row is None else schedule_of(row)
+
+
+async def lock_named(connection: Connection, community_id: int, name: str) -> Schedule | None:
+    """The schedule of that name, locked until the transaction ends; null when the community has none."""
+    row = await connection.fetchrow(_LOCK_NAMED, community_id, name)
     return None if row is None else schedule_of(row)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from fastapi import FastAPI
@@ -67,6 +68,19 @@ async def create(client: httpx.AsyncClient, **fields: Any) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     stored: dict[str, Any] = answer.json()
     return stored
+
+
+def by_name(name: str) -> str:
+    """The path at which the schedule of that name is put."""
+    return f"{SCHEDULES}/by-name/{quote(name, safe='')}"
+
+
+async def apply(client: httpx.AsyncClient, name: str, status: int, /, **fields: Any) -> dict[str, Any]:
+    """Put a schedule by its name, `fields` laid over `cron`: the schedule, or the problem, with that status."""
+    answer = await client.put(by_name(name), json=cron(**fields))
+    assert answer.status_code == status, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
 
 
 def fields_of(problem: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ OPERATIONS: dict[str, Role | None] = {
     "list_schedules_of_workflow": Role.VIEWER,
     "get_schedule": Role.VIEWER,
     "replace_schedule": Role.EDITOR,
+    "apply_schedule": Role.EDITOR,
     "update_schedule": Role.EDITOR,
     "delete_schedule": Role.EDITOR,
     "pause_schedule": Role.EDITOR,
@@ -136,7 +137,8 @@ async def test_another_communitys_ids_are_404_on_every_operation_of_the_document
     }
     walked = 0
     for method, path, operation in operations(app):
-        if not any(f"{{{name}}}" in path for name in ids):
+        # What is another's name of a schedule is free to be one's own: tests/contract/test_applying.py.
+        if not any(f"{{{name}}}" in path for name in ids) or operation["operationId"] == "apply_schedule":
             continue
         walked += 1
         answers = [

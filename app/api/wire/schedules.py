@@ -16,6 +16,7 @@ from app.core.occurrences import Fold, Gap, OnDayOff, ScheduleType
 from app.core.schedule import AfterCompletion, Completion, OverlapPolicy, ScheduleStatus
 
 MAX_BATCH = 1000
+LONGEST_NAME = 255
 MAX_INT32 = 2_147_483_647
 MAX_CALENDARS = 5
 LONGEST_CALENDAR_NAME = 100
@@ -143,7 +144,7 @@ class ScheduleInput(TimingInput):
     workflow_id: UuidText | None = Field(
         None, description="The workflow to execute; can be left out only with a `target` of its own."
     )
-    name: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)] | None = Field(
         None, description="Unique in the community."
     )
     description: Annotated[str, StringConstraints(max_length=2000)] | None = None

@@ -13,7 +13,7 @@ from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id
 from app.core.queries import ExecutionFilter, ScheduleFilter
-from app.store import catalogue, executions, health, history, resealing
+from app.store import catalogue, executions, health, history, resealing, schedules
 from app.store.database import Connection, Database
 from app.store.partitions import make
 from tests.clocks import START
@@ -132,6 +132,14 @@ async def test_the_list_of_schedules_reads_by_the_communitys_index(filled: Datab
     async with explaining(filled) as explain:
         look = await catalogue.look(as_connection(explain), 1, ScheduleFilter(), after=None, limit=51, window=51)
     assert len(look.found) == 51
+    assert explain.scanned_whole() == set()
+
+
+async def test_a_name_is_found_by_its_index(filled: Database) -> None:
+    async with explaining(filled) as explain:
+        # Another community's.
+        assert await schedules.lock_named(as_connection(explain), 1, "name-2") is None
+    assert explain.indexes() == {"workflow_schedules_name_key"}
     assert explain.scanned_whole() == set()
 
 

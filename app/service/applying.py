@@ -1,0 +1,44 @@
+"""A schedule by its name: created where there is none, else replaced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.core.schedule import Definition, Schedule
+from app.service.changes import redefine
+from app.service.creating import create
+from app.service.transactions import Work
+from app.store import schedules
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The schedule of a name afterwards, and whether it is a new one."""
+
+    schedule: Schedule
+    created: bool
+
+
+async def apply(
+    work: Work, name: str, define: Callable[[Schedule | None], Definition], check: Callable[[int | None], None]
+) -> Applied:
+    """Have the community's schedule of that name be what `define` says, which is called with the schedule as it is.
+
+    `check` is called with its revision before. Both get null where there is none: it is created then. What `define`
+    returns has the name.
+
+    What is equal to the stored definition changes nothing, and is not put into the wheel either: files are applied by
+    the thousand, again and again.
+
+    Raises what `check`, `define`, `create` and `redefine` raise; NameTakenException only where another schedule got the
+    name since it was looked for.
+    """
+    current = await schedules.lock_named(work.connection, work.community_id, name)
+    check(None if current is None else current.revision)
+    definition = define(current)
+    assert definition.name == name, "another one, if it is taken, would be tried without an end"
+    if current is None:
+        return Applied(await create(work, definition), created=True)
+    schedule = await redefine(work, current, definition)
+    if schedule.revision != current.revision:
+        work.look_at(schedule)
+    return Applied(schedule, created=False)
