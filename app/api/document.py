@@ -25,7 +25,7 @@ _MEANING: Mapping[int, str] = {
     403: "The caller's role does not allow this.",
     404: "Unknown, removed, or belonging to another community: the three cannot be told apart.",
     409: "A name that is taken, a state that forbids it, or an idempotency key that was used for another request.",
-    412: "It is not at a revision that `If-Match` names, or at one that `If-None-Match` does.",
+    412: "It is at no revision that `If-Match` names, or at one that `If-None-Match` names.",
     413: f"The body is larger than {MAX_BODY_BYTES} bytes ({MAX_BATCH_BODY_BYTES} for a batch).",
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",

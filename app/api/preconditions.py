@@ -28,7 +28,7 @@ async def expected_revision(request: Request, current: Callable[[], Awaitable[in
     current, and what `current` raises.
     """
     match = _named(request, "If-Match")
-    if match is None or match.any:
+    if match is None or match.anything:
         return None
     revisions = match.revisions
     if len(revisions) == 1:
@@ -51,7 +51,7 @@ def precondition(request: Request) -> Callable[[int | None], None]:
     match, none_match = _named(request, "If-Match"), _named(request, "If-None-Match")
 
     def check(found: int | None) -> None:
-        if match is not None and (found is None or not (match.any or found in match.revisions)):
+        if match is not None and (found is None or not (match.anything or found in match.revisions)):
             raise _stale(match, found)
         if none_match is not None and found is not None and none_match.is_at(found):
             raise PreconditionFailedException(f'If-None-Match names {none_match.header}, and it is at "{found}".')
@@ -73,7 +73,7 @@ class _Named:
     """What a header names: tags, each weak or not, or anything that there is."""
 
     header: str
-    any: bool
+    anything: bool
     tags: tuple[tuple[str, str], ...]
 
     @property
@@ -83,7 +83,7 @@ class _Named:
 
     def is_at(self, revision: int) -> bool:
         """Whether that one is named, weakly compared."""
-        return self.any or any(tag == str(revision) for _, tag in self.tags)
+        return self.anything or any(tag == str(revision) for _, tag in self.tags)
 
 
 def _named(request: Request, name: str) -> _Named | None:
@@ -92,11 +92,11 @@ def _named(request: Request, name: str) -> _Named | None:
         return None
     header = ", ".join(values)
     if header.strip() == "*":
-        return _Named(header, any=True, tags=())
+        return _Named(header, anything=True, tags=())
     if not _LIST.fullmatch(header):
         message = f'{name} must be * or a list of entity tags, such as "3"'
         raise InvalidScheduleException(message, [FieldProblem(name, message)])
-    return _Named(header, any=False, tags=tuple(_TAG.findall(header)))
+    return _Named(header, anything=False, tags=tuple(_TAG.findall(header)))
 
 
 def _stale(match: _Named, found: int | None) -> StaleRevisionException:

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.sealing import MASK, SecretBox
 from app.delivery.guard import Guard
-from tests.contract.calls import SCHEDULES, Records, Stack, application, client_of, cron, fields_of
+from tests.contract.calls import SCHEDULES, Records, Stack, application, by_name, client_of, cron, fields_of
 
 URL = "https://8.8.8.8/hooks/{{ execution_id }}?at={{ scheduled_for }}"
 KEY = "a key for these tests of at least 32 characters"
@@ -467,6 +467,7 @@ async def test_a_name_that_leads_inwards_is_refused_whenever_a_target_is_stored_
         for answer in (
             await caller.post(SCHEDULES, json=own(target)),
             await caller.put(path, json=own(target)),
+            await caller.put(by_name("new"), json=own(target)),
             await caller.patch(path, json={"target": target}),
             await caller.post(f"{SCHEDULES}/batch", json={"schedules": [own(target)], "atomic": True}),
             await caller.post("/api/v1/targets/test", json={"target": target}),
