@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.clock import MILLISECOND, to_ms, utc
 from app.core.errors import InvalidScheduleException, StateForbidsException
 from app.core.ids import execution_id, new_id
@@ -83,7 +84,7 @@ async def backfill(
         "runs": len(instants),
         "max_parallel": request.max_parallel,
     }
-    await work.audit("schedule_backfill", Change(schedule_id=schedule_id, after=after), at=now)
+    await work.audit(AuditAction.SCHEDULE_BACKFILL, Change(schedule_id=schedule_id, after=after), at=now)
     runs = tuple((instant, run_id) for run_id, instant in planned.runs)
     return BackfillResult(schedule_id, request, planned.backfill_id, runs)
 

@@ -9,6 +9,7 @@ from dataclasses import replace as altered
 from datetime import datetime
 from typing import Any
 
+from app.core.audit import AuditAction
 from app.core.calendars import (
     MAX_ENTRIES,
     Calendar,
@@ -71,7 +72,7 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
     stored = await calendars.insert(work.connection, calendar)
     if stored is None:
         raise CalendarNameTakenException(f"name '{definition.name}' is taken by another calendar")
-    await work.audit("calendar_create", Change(calendar=stored.name, after=_shown(stored)), at=now)
+    await work.audit(AuditAction.CALENDAR_CREATE, Change(calendar=stored.name, after=_shown(stored)), at=now)
     return stored
 
 
@@ -85,7 +86,7 @@ async def replace(work: Work, name: str, definition: CalendarDefinition, expecte
     contents = _contents(definition, current.contents, now)
     if contents == current.contents and definition.description == current.description:
         return current
-    return await _write(work, "calendar_update", current, definition.description, contents, now)
+    return await _write(work, AuditAction.CALENDAR_UPDATE, current, definition.description, contents, now)
 
 
 async def refresh(
@@ -114,7 +115,9 @@ async def refresh(
     )
     if not apply or _same_but_for_time(before, after):
         return refreshed
-    return altered(refreshed, calendar=await _write(work, "calendar_refresh", current, current.description, after, now))
+    return altered(
+        refreshed, calendar=await _write(work, AuditAction.CALENDAR_REFRESH, current, current.description, after, now)
+    )
 
 
 async def remove(work: Work, name: str, expected_revision: int | None) -> None:
@@ -129,7 +132,7 @@ async def remove(work: Work, name: str, expected_revision: int | None) -> None:
             + ("" if users <= len(some) else ", …")
         )
     await calendars.remove(work.connection, current)
-    await work.audit("calendar_remove", Change(calendar=current.name, before=_shown(current)), at=work.now())
+    await work.audit(AuditAction.CALENDAR_REMOVE, Change(calendar=current.name, before=_shown(current)), at=work.now())
 
 
 async def _locked(work: Work, name: str, expected_revision: int | None) -> Calendar:
@@ -142,7 +145,7 @@ async def _locked(work: Work, name: str, expected_revision: int | None) -> Calen
 
 
 async def _write(
-    work: Work, action: str, current: Calendar, description: str | None, contents: Contents, now: datetime
+    work: Work, action: AuditAction, current: Calendar, description: str | None, contents: Contents, now: datetime
 ) -> Calendar:
     users = await calendar_uses.count(work.connection, current.calendar_id)
     changed_days = not current.contents.same_days(contents)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.errors import (
     InvalidScheduleException,
     ScheduleNotFoundException,
@@ -87,7 +88,7 @@ async def redefine(work: Work, current: Schedule, asked: Definition) -> Schedule
     changed = await schedules.replace(work.connection, current, definition, days, life)
     if definition.calendars is not None or current.definition.calendars is not None:
         await calendar_uses.replace(work.connection, current.schedule_id, calendars.named(definition.calendars))
-    await _audit(work, "schedule_update", current, changed, reason=None, at=now)
+    await _audit(work, AuditAction.SCHEDULE_UPDATE, current, changed, reason=None, at=now)
     return changed
 
 
@@ -109,7 +110,7 @@ async def pause(work: Work, schedule_id: UUID, reason: str | None, expected_revi
     now = work.now()
     searched_to = await record_superseded(work, current, Reason.PAUSED, now)
     life = Life(ScheduleStatus.PAUSED, reason, None, searched_to, now)
-    return await _move(work, "schedule_pause", current, life, reason)
+    return await _move(work, AuditAction.SCHEDULE_PAUSE, current, life, reason)
 
 
 async def pause_gone(work: Work, schedule_id: UUID, revision: int, execution_id: UUID, reason: str) -> bool:
@@ -158,7 +159,7 @@ async def resume(work: Work, schedule_id: UUID, reason: str | None, expected_rev
                 because = await end_on_days_off(work.connection, current, timing, searched_to, now)
         except InvalidScheduleException as refused:
             raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
-    return await _move(work, "schedule_resume", current, _started(waiting, searched_to, now, because), reason)
+    return await _move(work, AuditAction.SCHEDULE_RESUME, current, _started(waiting, searched_to, now, because), reason)
 
 
 async def remove(work: Work, schedule_id: UUID, expected_revision: int | None) -> None:
@@ -178,7 +179,7 @@ async def remove(work: Work, schedule_id: UUID, expected_revision: int | None) -
     await schedules.remove(work.connection, current)
     if current.definition.calendars is not None:
         await calendar_uses.drop(work.connection, [schedule_id])
-    await work.audit("schedule_remove", Change(schedule_id=schedule_id, before=_shown(current)), at=now)
+    await work.audit(AuditAction.SCHEDULE_REMOVE, Change(schedule_id=schedule_id, before=_shown(current)), at=now)
 
 
 async def _life_after_change(
@@ -207,7 +208,7 @@ async def _life_after_change(
     return _started(waiting, searched_to, now, because)
 
 
-async def _move(work: Work, action: str, current: Schedule, life: Life, reason: str | None) -> Schedule:
+async def _move(work: Work, action: AuditAction, current: Schedule, life: Life, reason: str | None) -> Schedule:
     await revisions.keep(work.connection, current, now=life.at)
     moved = await schedules.move(work.connection, current, life)
     work.look_at(moved)
@@ -216,7 +217,7 @@ async def _move(work: Work, action: str, current: Schedule, life: Life, reason: 
 
 
 async def _audit(
-    work: Work, action: str, before: Schedule, after: Schedule, *, reason: str | None, at: datetime
+    work: Work, action: AuditAction, before: Schedule, after: Schedule, *, reason: str | None, at: datetime
 ) -> None:
     row = Change(schedule_id=before.schedule_id, before=_shown(before), after=_shown(after))
     await work.audit(action, row, reason=reason, at=at)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.clock import MILLISECOND, in_turns, to_ms
 from app.core.errors import ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
@@ -69,7 +70,7 @@ async def create_all(
     await calendar_uses.keep(work.connection, kept)
     if created:
         changes = [Change(schedule_id=new.schedule_id, after=new.definition) for new in created]
-        await work.audit("schedule_create", *changes, at=now)
+        await work.audit(AuditAction.SCHEDULE_CREATE, *changes, at=now)
     return results
 
 

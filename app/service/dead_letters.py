@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.execution import Execution
 from app.core.queries import ExecutionFilter
 from app.service.transactions import Work
@@ -42,7 +43,9 @@ async def reopen(work: Work, execution_ids: Sequence[UUID]) -> set[UUID]:
         work.look_at(execution)
     if reopened:
         before = {one.execution_id: one for one in dead}
-        await work.audit("execution_retry", *(change_of(before[one.execution_id], one) for one in reopened), at=now)
+        await work.audit(
+            AuditAction.EXECUTION_RETRY, *(change_of(before[one.execution_id], one) for one in reopened), at=now
+        )
     return {one.execution_id for one in reopened}
 
 

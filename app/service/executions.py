@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.clock import Clock
 from app.core.errors import ExecutionNotFoundException, StateForbidsException
 from app.core.execution import Execution, ExecutionStatus, Reason, said
@@ -95,7 +96,7 @@ class ExecutionService:
                 raise StateForbidsException(f"the execution has ended: it is {current.status}")
             await _wake_queued(unit, cancelled, now)
             unit.wake(await notices.tell_of(unit.connection, [execution_id], now=now))
-            await _audit(unit, "execution_cancel", current, cancelled, reason)
+            await _audit(unit, AuditAction.EXECUTION_CANCEL, current, cancelled, reason)
             ended.append(cancelled)
             return cancelled
 
@@ -130,7 +131,7 @@ class ExecutionService:
                 raise StateForbidsException(_cannot_end(current))
             await _wake_queued(unit, reported, now)
             unit.wake(await notices.tell_of(unit.connection, [execution_id], now=now))
-            await _audit(unit, "execution_complete", current, reported, None)
+            await _audit(unit, AuditAction.EXECUTION_COMPLETE, current, reported, None)
             ended.append(reported)
             return reported
 
@@ -184,7 +185,7 @@ class ExecutionService:
                     f"only a failed or timed-out execution can be delivered again: it is {current.status}"
                 )
             unit.look_at(reopened)
-            await _audit(unit, "execution_retry", current, reopened, None)
+            await _audit(unit, AuditAction.EXECUTION_RETRY, current, reopened, None)
             return answer(reopened)
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
@@ -252,7 +253,7 @@ def _cannot_end(execution: Execution) -> str:
     return f"the execution has ended: it is {execution.status}"
 
 
-async def _audit(unit: Work, action: str, before: Execution, after: Execution, reason: str | None) -> None:
+async def _audit(unit: Work, action: AuditAction, before: Execution, after: Execution, reason: str | None) -> None:
     await unit.audit(action, change_of(before, after), reason=reason, at=unit.now())
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.clock import EPOCH, Clock, from_ms
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
@@ -79,7 +80,7 @@ class ExplainingService:
             raise not_found(schedule_id)
         events = await explaining.life(connection, community_id, schedule_id)
         schedule, completed_at = (None, kept[-1].completed_at) if row is None else row
-        created = next((event for event in events if event.action == "schedule_create"), None)
+        created = next((event for event in events if event.action == AuditAction.SCHEDULE_CREATE), None)
         created_at = _created_at(schedule_id, schedule, kept, created)
         rules = _rules(schedule, kept, events, created_at)
         names = sorted({name for rule in rules if rule.calendars is not None for name in rule.calendars.names})

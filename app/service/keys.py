@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import datetime
 
+from app.core.audit import AuditAction
 from app.core.clock import Clock
 from app.core.errors import CredentialsException
 from app.core.ids import new_id
@@ -75,7 +76,7 @@ class KeyService:
                 revoked_at=None,
             )
             await keys.insert(unit.connection, stored, _hash(key))
-            await unit.audit("key_create", Change(after=stored), at=now)
+            await unit.audit(AuditAction.KEY_CREATE, Change(after=stored), at=now)
 
         await self._transactions.run(_command_line(community_id), work)
         return key
@@ -105,7 +106,9 @@ class KeyService:
             revoked = await keys.revoke(unit.connection, given, now=now)
             if revoked is None:
                 return False
-            await unit.audit("key_revoke", Change(before={"key_id": revoked.key_id, "prefix": revoked.prefix}), at=now)
+            await unit.audit(
+                AuditAction.KEY_REVOKE, Change(before={"key_id": revoked.key_id, "prefix": revoked.prefix}), at=now
+            )
             return True
 
         return await self._transactions.run(_command_line(known[given].community_id), work)

@@ -6,6 +6,7 @@ schedule fires next (a pause, a new timing) undoes it too.
 
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.errors import InvalidScheduleException, StateForbidsException
 from app.core.firing import Waiting, first_waiting
 from app.core.schedule import Schedule, ScheduleStatus, SkipNext
@@ -40,7 +41,7 @@ async def skip_next(work: Work, schedule_id: UUID, reason: str | None, expected_
     if current.skip_next is not None:
         work.look_at(current)
         return current
-    return await _write(work, "schedule_skip_next", current, SkipNext(work.user, reason, work.now()), reason)
+    return await _write(work, AuditAction.SCHEDULE_SKIP_NEXT, current, SkipNext(work.user, reason, work.now()), reason)
 
 
 async def undo(work: Work, schedule_id: UUID, expected_revision: int | None) -> Schedule:
@@ -51,10 +52,12 @@ async def undo(work: Work, schedule_id: UUID, expected_revision: int | None) -> 
     current = await locked(work, schedule_id, expected_revision)
     if current.skip_next is None:
         raise StateForbidsException("no occurrence is to be skipped: the one that was may be recorded already")
-    return await _write(work, "schedule_skip_next_undo", current, None, None)
+    return await _write(work, AuditAction.SCHEDULE_SKIP_NEXT_UNDO, current, None, None)
 
 
-async def _write(work: Work, action: str, current: Schedule, skip: SkipNext | None, reason: str | None) -> Schedule:
+async def _write(
+    work: Work, action: AuditAction, current: Schedule, skip: SkipNext | None, reason: str | None
+) -> Schedule:
     now = work.now()
     await revisions.keep(work.connection, current, now=now)
     changed = await skipping.skip_next(work.connection, current, skip, at=now)

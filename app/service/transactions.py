@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import structlog
 
+from app.core.audit import AuditAction
 from app.core.clock import Clock
 from app.core.execution import Execution, Wake
 from app.core.principal import Principal
@@ -34,7 +35,7 @@ class Work:
         self.community_id = actor.community_id
         self.user = actor.user
         self.entries: list[Entry] = []
-        self.logged: list[tuple[str, Sequence[Change]]] = []
+        self.logged: list[tuple[AuditAction, Sequence[Change]]] = []
         self._actor = actor
         self._clock = clock
 
@@ -57,7 +58,7 @@ class Work:
         """Put executions into the wheel after the commit that were set to be looked at."""
         self.entries += [execution_entry(one.community_id, one.execution_id, one.wake_at) for one in wakes]
 
-    async def audit(self, action: str, *changes: Change, reason: str | None = None, at: datetime) -> None:
+    async def audit(self, action: AuditAction, *changes: Change, reason: str | None = None, at: datetime) -> None:
         """Write the audit rows of an action into this transaction, and its log line after the commit."""
         await audit.record(self.connection, self._actor, action, changes, reason=reason, at=at)
         self.logged.append((action, changes))
@@ -121,7 +122,7 @@ def actor_of(principal: Principal) -> Actor:
     return Actor(principal.community_id, principal.user, principal.role.value, principal.request_id)
 
 
-def _log(actor: Actor, action: str, changes: Sequence[Change]) -> None:
+def _log(actor: Actor, action: AuditAction, changes: Sequence[Change]) -> None:
     ids: dict[str, str | int] = {}
     if len(changes) == 1:
         (change,) = changes
@@ -135,11 +136,11 @@ def _log(actor: Actor, action: str, changes: Sequence[Change]) -> None:
         # A batch is one line; the audit has a row for each.
         ids["count"] = len(changes)
     log.info(
-        action,
+        action.value,
         category="AUDIT",
         community=actor.community_id,
         user=actor.user,
-        action=action,
+        action=action.value,
         result="success",
         request_id=actor.request_id,
         **ids,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.execution import Execution, ExecutionStatus, Trigger
 from app.core.firing import NOTHING_STANDS, Overlap, Recording
 from app.core.ids import execution_id
@@ -75,7 +76,7 @@ async def trigger(
         await _await_room(work, schedule, now)
     after = {"status": execution.status, "overridden": context_override is not None}
     row = Change(schedule_id=schedule_id, execution_id=execution.execution_id, after=after)
-    await work.audit("schedule_triggered", row, at=now)
+    await work.audit(AuditAction.SCHEDULE_TRIGGERED, row, at=now)
     return execution
 
 

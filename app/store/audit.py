@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from app.core.audit import AuditAction
 from app.core.sealing import MASK, Sealed
 from app.core.values import value
 from app.store.columns import parts_of
@@ -46,7 +47,13 @@ class Change:
 
 
 async def record(
-    connection: Connection, actor: Actor, action: str, changes: Sequence[Change], *, reason: str | None, at: datetime
+    connection: Connection,
+    actor: Actor,
+    action: AuditAction,
+    changes: Sequence[Change],
+    *,
+    reason: str | None,
+    at: datetime,
 ) -> None:
     """Write one row for each change of one action."""
     for part in parts_of(changes):
@@ -56,7 +63,7 @@ async def record(
             actor.community_id,
             actor.user,
             actor.role,
-            action,
+            action.value,
             reason,
             actor.request_id,
             [change.schedule_id for change in part],

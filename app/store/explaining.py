@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from app.core.audit import AuditAction
 from app.core.execution import Execution
 from app.core.explaining import Event
 from app.core.occurrences import ScheduleType, Timing
@@ -45,10 +46,10 @@ _EVENTS = f"""
          WHERE schedule_id = $1 AND community_id = $2
          ORDER BY audit_id DESC LIMIT {_CHANGES_LOOKED_AT})
     SELECT at, user_id, role, action, execution_id, reason, before ->> 'status' AS status_before,
-           CASE WHEN action = 'schedule_create' THEN 'active' ELSE after ->> 'status' END AS status_after,
-           CASE WHEN action = 'schedule_create' THEN 1 ELSE (after ->> 'revision')::int END AS revision,
-           CASE WHEN action = 'schedule_backfill' THEN after ->> 'from' END AS start,
-           CASE WHEN action = 'schedule_backfill' THEN after ->> 'to' END AS stop
+           CASE WHEN action = '{AuditAction.SCHEDULE_CREATE}' THEN 'active' ELSE after ->> 'status' END AS status_after,
+           CASE WHEN action = '{AuditAction.SCHEDULE_CREATE}' THEN 1 ELSE (after ->> 'revision')::int END AS revision,
+           CASE WHEN action = '{AuditAction.SCHEDULE_BACKFILL}' THEN after ->> 'from' END AS start,
+           CASE WHEN action = '{AuditAction.SCHEDULE_BACKFILL}' THEN after ->> 'to' END AS stop
       FROM looked_at
      WHERE {{wanted}}
      ORDER BY audit_id DESC LIMIT {MOST_CHANGES}

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from app.core.audit import AuditAction
+
 ROOT = Path(__file__).parents[2]
 MODULES = {
     path.relative_to(ROOT / "app").as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "app").rglob("*.py"))
 }
 METHODS = ("debug", "info", "warning", "error", "exception", "critical", "log")
+AUDITING = ("audit", "_audit", "_move", "_write")
 NAMED_BY = {
     "service/recomputing.py": ("note_unreadable",),
-    "service/transactions.py": ("audit", "_audit", "_move", "_write"),
+    "service/transactions.py": AUDITING,
     "workers/advance.py": ("_UNSENT",),
     "store/outage.py": ("Outage",),
 }
@@ -50,7 +53,14 @@ def _event(call: ast.Call) -> ast.expr:
 
 
 def _texts(nodes: Iterable[ast.AST]) -> set[str]:
-    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    """The texts among some nodes, those included that `AuditAction` names."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == AuditAction.__name__:
+            found.add(AuditAction[node.attr])
+    return found
 
 
 def _given_to(names: tuple[str, ...]) -> set[str]:
@@ -96,6 +106,10 @@ def test_where_an_event_is_no_text_it_is_known_what_names_it() -> None:
     }
     assert unnamed == set(NAMED_BY)
     assert all(_given_to(names) for names in NAMED_BY.values())
+
+
+def test_every_action_of_the_audit_trail_is_written_somewhere() -> None:
+    assert _given_to(AUDITING) == set(AuditAction)
 
 
 def test_the_table_of_events_has_each_once_and_no_other() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.core.audit import AuditAction
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
 from app.core.explaining.delivery import answer, delivery
 from app.core.explaining.untriggered import untriggered
@@ -25,8 +26,8 @@ _VERDICTS = {
     ExecutionStatus.TIMED_OUT: Verdict.TIMED_OUT,
     ExecutionStatus.CANCELLED: Verdict.CANCELLED,
 }
-_COMPLETED = "execution_complete"
-_ENDS_OR_REOPENS = (_COMPLETED, "execution_retry")
+_COMPLETED = AuditAction.EXECUTION_COMPLETE
+_ENDS_OR_REOPENS = (_COMPLETED, AuditAction.EXECUTION_RETRY)
 _UNTRIGGERED = {ExecutionStatus.MISSED: FactKind.MISSED, ExecutionStatus.SKIPPED: FactKind.SKIPPED}
 
 
@@ -114,7 +115,7 @@ class Outcome:
         """Who asked for a run, of which a backfill is audited as a whole."""
         execution = self.execution
         events = [event for event in self.case.events if event.backfilled and event.at == execution.created_at]
-        event = self._event("schedule_triggered") or next(iter(events), None)
+        event = self._event(AuditAction.SCHEDULE_TRIGGERED) or next(iter(events), None)
         if event is None:
             return " by a caller"
         when = "" if event.at == execution.scheduled_for else f" {self.face.when(roughly(event.at), self.at)}"
@@ -124,7 +125,7 @@ class Outcome:
         return untriggered(self.at, self.execution, self.case, self.records.unfinished, self.face)
 
     def _delivery(self) -> str:
-        cancelled = self._event("execution_cancel")
+        cancelled = self._event(AuditAction.EXECUTION_CANCEL)
         return delivery(
             self.execution, self.face, told=self.at, cancelled=cancelled, now=self.now, reported=self._is_reported()
         )
@@ -136,7 +137,7 @@ class Outcome:
         last = next((action for action in reversed(actions) if action in _ENDS_OR_REOPENS), None)
         return last == _COMPLETED
 
-    def _event(self, action: str) -> Event | None:
+    def _event(self, action: AuditAction) -> Event | None:
         own = self.execution.execution_id
         found = (event for event in reversed(self.records.events) if event.execution_id == own)
         return next((event for event in found if event.action == action), None)
@@ -178,7 +179,7 @@ class Outcome:
             text = f"The run for {face.named(run.scheduled_for)} had not ended when this one was recorded."
             data = {"execution_id": run.execution_id, "scheduled_for": run.scheduled_for, "status": run.status}
             yield Fact(FactKind.OVERLAP, text, data)
-        retried = self._event("execution_retry")
+        retried = self._event(AuditAction.EXECUTION_RETRY)
         if retried is not None:
             text = f"On {face.named(roughly(retried.at))} it was asked {who(retried.by)} that it be delivered again."
             yield Fact(FactKind.EXECUTION, text, {"action": retried.action, "at": retried.at, "by": retried.by})
@@ -188,7 +189,7 @@ class Outcome:
     def _reason_data(self) -> dict[str, object]:
         execution = self.execution
         late = max(execution.created_at - self.at, timedelta()) / timedelta(seconds=1)
-        cancelled = self._event("execution_cancel")
+        cancelled = self._event(AuditAction.EXECUTION_CANCEL)
         return {
             "reason": execution.reason,
             "detail": execution.reason_detail,
