@@ -38,13 +38,13 @@ _REVISIONS = """
      WHERE schedule_id = $1 AND community_id = $2
      ORDER BY revision DESC LIMIT $3
 """
-# idx_audit_log_schedule, backwards. Manual runs are audited under their schedule too, as many as there may be, so only
-# so many rows are looked at; what a row says is taken out of it only where it is wanted.
+# idx_audit_log_schedule_at, backwards. Manual runs are audited under their schedule too, as many as there may be, so
+# only so many rows are looked at; what a row says is taken out of it only where it is wanted.
 _EVENTS = f"""
     WITH looked_at AS MATERIALIZED (
         SELECT audit_id, at, user_id, role, action, execution_id, before, after, reason FROM audit_log
          WHERE schedule_id = $1 AND community_id = $2
-         ORDER BY audit_id DESC LIMIT {_CHANGES_LOOKED_AT})
+         ORDER BY at DESC, audit_id DESC LIMIT {_CHANGES_LOOKED_AT})
     SELECT at, user_id, role, action, execution_id, reason, before ->> 'status' AS status_before,
            CASE WHEN action = '{AuditAction.SCHEDULE_CREATE}' THEN 'active' ELSE after ->> 'status' END AS status_after,
            CASE WHEN action = '{AuditAction.SCHEDULE_CREATE}' THEN 1 ELSE (after ->> 'revision')::int END AS revision,

@@ -24,6 +24,7 @@ T = TypeVar("T")
 _LOCK_TIMEOUT = "2s"
 _LOCK_ATTEMPTS = 150
 _LOCK_PAUSE_SECONDS = 2.0
+_TURN_PAUSE_SECONDS = 0.2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -46,13 +47,19 @@ async def upgrade(database_url: str, clock: Clock) -> Standing:
     Raises StoreUnavailableException when it never got its turn or Postgres is away, and ConfigurationException where
     the database is another service's, or its user may not change it.
     """
-    for _ in range(_LOCK_ATTEMPTS):
+    attempts = 0
+    while attempts < _LOCK_ATTEMPTS:
         try:
-            return await _with_connection(database_url, _upgrade)
+            stands = await _with_connection(database_url, _upgrade)
         except DBAPIError as refused:
             if getattr(refused.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 _explain(refused)
+            attempts += 1
             await clock.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            if stands is not None:
+                return stands
+            await clock.sleep(_TURN_PAUSE_SECONDS)
     raise StoreUnavailableException("another transaction has held a table for ten minutes that is to be changed")
 
 
@@ -75,9 +82,13 @@ def _config() -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> Standing:
-    # Held until the connection closes, so that pods that start together migrate one after the other.
-    connection.exec_driver_sql("SELECT pg_advisory_lock(7305613091)")
+def _upgrade(connection: Connection) -> Standing | None:
+    """How the schema stands now; null while another has its turn."""
+    # Held until the connection closes, so that pods that start together migrate one after the other. Asked for again
+    # and again instead of waited for: an index that is built beside a running service waits for every statement that
+    # began before it, and that of a waiting pod would wait for the index.
+    if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(7305613091)").scalar():
+        return None
     connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
     connection.commit()
     found = _standing(connection)

@@ -108,7 +108,7 @@ async def test_changes_are_read_newest_first_and_no_more_of_them_than_are_told(f
         events = await explaining.life(as_connection(plan), COMMUNITY, SCHEDULE)
     assert len(events) == explaining.MOST_CHANGES
     assert [event.revision for event in events[-2:]] == [OTHERS * (CHANGES - 1), OTHERS * CHANGES]
-    assert plan.indexes() == {"idx_audit_log_schedule"}
+    assert plan.indexes() == {"idx_audit_log_schedule_at"}
     assert plan.scanned_whole() == set()
 
 

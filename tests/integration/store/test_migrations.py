@@ -4,7 +4,9 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import Connection
 
+from app.core.clock import SystemClock
 from app.store import migrations
 from app.store.schema import newest
 from tests.clocks import ManualClock
@@ -23,6 +25,21 @@ _BACK_TO_0001 = f"""
     ALTER TABLE workflow_schedules DROP COLUMN target_host;
     ALTER TABLE workers DROP COLUMN targets;
     UPDATE alembic_version SET version_num = '0001'
+"""
+_BACK_TO_0007 = """
+    DROP INDEX idx_audit_log_at, idx_audit_log_schedule_at, idx_audit_log_execution_at, idx_audit_log_user_at,
+               idx_audit_log_action_at;
+    CREATE INDEX idx_audit_log_community ON audit_log (community_id, audit_id);
+    CREATE INDEX idx_audit_log_schedule ON audit_log (schedule_id, audit_id);
+    UPDATE alembic_version SET version_num = '0007'
+"""
+_CHANGE = "INSERT INTO audit_log (at, community_id, action) VALUES (now(), 1, 'schedule_create')"
+_MANY_CHANGES = """
+    INSERT INTO audit_log (at, community_id, action) SELECT now(), 1, 'schedule_create' FROM generate_series(1, 50000)
+"""
+_INDEXES = """
+    SELECT indexdef FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass
+     WHERE tablename = 'audit_log' AND indisvalid ORDER BY indexname
 """
 _SCHEDULES = """
     INSERT INTO workflow_schedules (
@@ -92,3 +109,71 @@ async def test_bounds_that_are_no_instants_become_none_and_are_not_written_again
                     await connection.execute(f"UPDATE workflow_schedules SET {column} = '{infinity}'")
     finally:
         await connection.close()
+
+
+async def test_indexes_are_built_while_others_write_and_wait_for_who_has_written(database_url: str) -> None:
+    writer, other = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        expected = await other.fetch(_INDEXES)
+        await other.execute(_BACK_TO_0007)
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute(_CHANGE)
+        migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
+        while not await other.fetchval(_SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+        # For longer than a change that keeps others out would wait.
+        async with asyncio.timeout(3):
+            for _ in range(25):
+                await other.execute(_CHANGE)
+                await asyncio.sleep(0.1)
+        assert await other.fetchval(_SOMEBODY_WAITS)
+        await transaction.commit()
+        await migrating
+        assert await other.fetch(_INDEXES) == expected
+        assert len(expected) == 6
+    finally:
+        await writer.close()
+        await other.close()
+
+
+async def test_an_index_that_was_cut_off_is_built_anew(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        expected = await connection.fetch(_INDEXES)
+        await connection.execute(_BACK_TO_0007)
+        await connection.execute("CREATE INDEX idx_audit_log_user_at ON audit_log (user_id)")
+        await migrations.upgrade(database_url, SystemClock())
+        assert await connection.fetch(_INDEXES) == expected
+    finally:
+        await connection.close()
+
+
+async def test_processes_that_start_together_build_indexes_one_after_the_other(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(_BACK_TO_0007)
+        await connection.execute(
+            f"{_CHANGE.partition(' VALUES')[0]} SELECT now(), 1, 'x' FROM generate_series(1, 50000)"
+        )
+        stands = await asyncio.gather(*(migrations.upgrade(database_url, SystemClock()) for _ in range(4)))
+        assert stands == [migrations.Standing()] * 4
+    finally:
+        await connection.close()
+
+
+async def test_the_patience_of_changes_to_come_is_that_of_those_before(database_url: str) -> None:
+    """What builds indexes waits without an end, and puts back how long the migrations after it wait."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(_BACK_TO_0007)
+        left = await migrations._with_connection(database_url, _patience_after)
+        assert left == "2s"
+    finally:
+        await connection.close()
+
+
+def _patience_after(connection: Connection) -> str:
+    assert migrations._upgrade(connection) is not None
+    patience: str = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+    return patience

@@ -1,0 +1,35 @@
+"""The audit trail can be read: newest first, of a community and of what in it is asked for."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+# Each leads with the community and goes on in the order of the list, so that a page of it reads its own rows and no
+# others, from whichever instant on.
+INDEXES = {
+    "idx_audit_log_at": "(community_id, at, audit_id)",
+    "idx_audit_log_schedule_at": "(community_id, schedule_id, at, audit_id)",
+    "idx_audit_log_execution_at": "(community_id, execution_id, at, audit_id) WHERE execution_id IS NOT NULL",
+    "idx_audit_log_user_at": "(community_id, user_id, at, audit_id)",
+    "idx_audit_log_action_at": "(community_id, action, at, audit_id)",
+}
+# What these two were for is answered by the first two above.
+SUPERSEDED = ("idx_audit_log_community", "idx_audit_log_schedule")
+
+
+def upgrade() -> None:
+    # Beside a running service: every caller's change writes here. It takes no lock that keeps anybody out, so that it
+    # need not give up while it waits, for a dump to end for instance. What an attempt that was cut off has left behind
+    # is no index that can be used, and is made anew.
+    with op.get_context().autocommit_block():
+        op.execute("SELECT set_config('schedule_service.lock_timeout', current_setting('lock_timeout'), false)")
+        op.execute("SET lock_timeout = 0")
+        for name, columns in INDEXES.items():
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON audit_log {columns}")
+        for name in SUPERSEDED:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        op.execute("SELECT set_config('lock_timeout', current_setting('schedule_service.lock_timeout'), false)")
