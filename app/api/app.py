@@ -21,6 +21,7 @@ from app.api.parts import Parts, Services
 from app.api.problems import InternalException, MethodNotAllowedException, problem_response
 from app.api.routes import (
     applying,
+    audit,
     backfills,
     batches,
     calendars,
@@ -36,6 +37,7 @@ from app.api.routes import (
 from app.api.targets import TargetReader
 from app.api.timings import TimingReader
 from app.api.trials import TrialReader
+from app.api.wire.audit import AuditPage
 from app.api.wire.backfills import Backfill, BackfillInput
 from app.api.wire.batches import BatchInput, BatchResults
 from app.api.wire.calendars import (
@@ -79,12 +81,12 @@ from app.settings import Settings
 __all__ = ["Services", "create_app"]
 
 _RESOURCES = (
-    schedules, applying, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars,
+    schedules, applying, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars, audit,
     operations,
 )  # fmt: skip
 _MODELS = (
-    Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage, CalendarReplacement,
-    CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
+    AuditPage, Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage,
+    CalendarReplacement, CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
     Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
     SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
     TargetHostPage, TargetTest, TargetTestInput,

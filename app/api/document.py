@@ -252,5 +252,6 @@ _TAGS = [
     {"name": "targets", "description": "Where it is sent."},
     {"name": "occurrences", "description": "When it would fire."},
     {"name": "calendars", "description": "Days off, for schedules to keep."},
+    {"name": "audit", "description": "Who changed what, when and why."},
     {"name": "operations", "description": "The state of the service."},
 ]

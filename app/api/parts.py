@@ -11,6 +11,7 @@ from app.api.trials import TrialReader
 from app.core.callbacks import CallbackTokens
 from app.core.clock import Clock
 from app.metrics import Metrics
+from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
@@ -30,6 +31,7 @@ class Services:
     executions: ExecutionService
     calendars: CalendarService
     explaining: ExplainingService
+    audit: AuditService
     keys: KeyService
     health: HealthService
     targets: TargetService

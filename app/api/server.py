@@ -14,6 +14,7 @@ from app.core.errors import ConfigurationException
 from app.listening import bound
 from app.metrics import Metrics
 from app.sending import Sending
+from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
@@ -54,6 +55,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             executions=ExecutionService(database, wheel, clock, metrics),
             calendars=CalendarService(database, wheel, clock, metrics),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
+            audit=AuditService(database),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
             targets=TargetService(database, settings.limits),

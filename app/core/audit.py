@@ -1,6 +1,9 @@
-"""The audit trail: what can be done, by name."""
+"""The audit trail: what can be done, by name, and an entry that says what was."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 class AuditAction(StrEnum):
@@ -27,3 +30,24 @@ class AuditAction(StrEnum):
     CALENDAR_REMOVE = "calendar_remove"
     KEY_CREATE = "key_create"
     KEY_REVOKE = "key_revoke"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One change. `at` is UTC; `role` is null for the command line and for what the service does by itself.
+
+    `action` is a text: a later release, from which one went back, may have written one that this release does not know.
+    `before` and `after` are JSON as it was written; null where there was nothing, or is nothing left.
+    """
+
+    audit_id: int
+    at: datetime
+    user: str | None
+    role: str | None
+    action: str
+    schedule_id: UUID | None
+    execution_id: UUID | None
+    before: str | None
+    after: str | None
+    reason: str | None
+    request_id: str | None

@@ -7,8 +7,8 @@ from enum import StrEnum
 class Role(StrEnum):
     """What a caller may do; each role includes the ones before it.
 
-    A viewer reads; an editor also writes schedules; an operator also triggers, retries and cancels; an admin also
-    manages keys.
+    A viewer reads; an editor also writes schedules; an operator also triggers, retries, cancels and reads the audit
+    trail; an admin also manages keys.
     """
 
     VIEWER = "viewer"

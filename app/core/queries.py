@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from app.core.audit import AuditAction
 from app.core.execution import ExecutionStatus, Trigger
 from app.core.occurrences import ScheduleType
 from app.core.schedule import ScheduleStatus
@@ -38,6 +39,18 @@ class ExecutionFilter:
     to_at: datetime | None = None
     backfill_id: UUID | None = None
     trigger: Trigger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries of a community's audit trail; null means any. From `from_at` to before `to_at`, by `at`."""
+
+    schedule_id: UUID | None = None
+    execution_id: UUID | None = None
+    action: AuditAction | None = None
+    user: str | None = None
+    from_at: datetime | None = None
+    to_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

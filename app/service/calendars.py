@@ -17,7 +17,7 @@ from app.metrics import Metrics
 from app.service import calendar_changes as changes
 from app.service.calendar_changes import Refreshed
 from app.service.days import KnownCalendars
-from app.service.paging import gather, id_of
+from app.service.paging import cursor_of, gather, id_of
 from app.service.recomputing import Recomputer
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import calendars
@@ -78,11 +78,11 @@ class CalendarService:
         community_id = principal.community_id
         async with self._database.connection() as connection:
 
-            async def look(after: UUID | None, wanted: int, window: int) -> Look:
+            async def look(after: UUID | None, wanted: int, window: int) -> Look[UUID]:
                 return await calendars.look(connection, community_id, after=after, limit=wanted, window=window)
 
-            found = await gather(look, start=start, limit=limit, filtered=False)
-            page = await calendars.these(connection, community_id, found.ids)
+            found = await gather(look, cursor_of, start=start, limit=limit, filtered=False)
+            page = await calendars.these(connection, community_id, found.places)
         return Page(tuple(page), found.next_cursor)
 
     async def days(self, principal: Principal, use: CalendarUse | None) -> BusinessDays | None:

@@ -16,7 +16,7 @@ from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
 from app.metrics import Metrics
 from app.service.changes import not_found
 from app.service.dead_letters import RetryRequest, RetryResult, change_of, reopen
-from app.service.paging import Found, gather, id_of, invalid_cursor
+from app.service.paging import Found, cursor_of, gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import ending, executions, history, notices, queueing, schedules
 from app.store.database import Connection, Database
@@ -72,7 +72,7 @@ class ExecutionService:
         with refused_values():
             async with self._database.connection() as connection:
                 found = await _matching(connection, principal.community_id, filter, limit=limit, cursor=cursor)
-                page = await history.these(connection, found.ids)
+                page = await history.these(connection, found.places)
         return Page(tuple(page), found.next_cursor)
 
     async def cancel(self, principal: Principal, execution_id: UUID, *, reason: str | None) -> Execution:
@@ -207,8 +207,8 @@ class ExecutionService:
             found = await _matching(
                 unit.connection, unit.community_id, request.filter, limit=request.limit, cursor=request.cursor
             )
-            chosen = set(found.ids) if request.dry_run else await reopen(unit, found.ids)
-            ids = tuple(one for one in found.ids if one in chosen)
+            chosen = set(found.places) if request.dry_run else await reopen(unit, found.places)
+            ids = tuple(one for one in found.places if one in chosen)
             return answer(RetryResult(request.dry_run, ids, found.next_cursor))
 
         return await self._transactions.answer(actor_of(principal), idempotency, work)
@@ -216,7 +216,7 @@ class ExecutionService:
 
 async def _matching(
     connection: Connection, community_id: int, filter_: ExecutionFilter, *, limit: int, cursor: str | None
-) -> Found:
+) -> Found[UUID]:
     """The ids of a page of the executions that match, newest first; raises as `find` does."""
     start = None if cursor is None else id_of(cursor)
     if start is not None and recorded_for(start) is None:
@@ -227,12 +227,12 @@ async def _matching(
     if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
         raise not_found(schedule_id)
 
-    async def look(before: UUID | None, wanted: int, window: int) -> Look:
+    async def look(before: UUID | None, wanted: int, window: int) -> Look[UUID]:
         if filter_.backfill_id is not None:
             return await history.look_at_backfilled(connection, community_id, filter_, before=before, limit=wanted)
         return await history.look(connection, community_id, filter_, before=before, limit=wanted, window=window)
 
-    return await gather(look, start=start, limit=limit, filtered=filtered)
+    return await gather(look, cursor_of, start=start, limit=limit, filtered=filtered)
 
 
 async def _locked(unit: Work, execution_id: UUID) -> Execution:

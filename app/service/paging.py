@@ -1,12 +1,15 @@
-"""Pages of lists, and cursors: the id at which a page ended, opaque to callers."""
+"""Pages of lists, and cursors: the place at which a page ended, opaque to callers."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.core.errors import InvalidScheduleException
 from app.store.looks import Look
+
+P = TypeVar("P")
 
 _WINDOWS = (1_000, 4_000, 16_000, 64_000)
 """Rows that the looks of one request read at most: few where what is wanted is common."""
@@ -14,38 +17,44 @@ _LENGTH = 22
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The ids of a page, and the cursor of the next; null at the end."""
+class Found(Generic[P]):
+    """The places of a page's items, and the cursor of the next page; null at the end."""
 
-    ids: list[UUID]
+    places: list[P]
     next_cursor: str | None
 
 
 async def gather(
-    look: Callable[[UUID | None, int, int], Awaitable[Look]], *, start: UUID | None, limit: int, filtered: bool
-) -> Found:
+    look: Callable[[P | None, int, int], Awaitable[Look[P]]],
+    named: Callable[[P], str],
+    *,
+    start: P | None,
+    limit: int,
+    filtered: bool,
+) -> Found[P]:
     """Look, from a place in the list on, until a page is full, the list ends, or enough rows were read.
 
-    `look` is called with the place, the number still wanted and the number of rows to read. What is rare among many
-    others may lie beyond what one request reads: the page then has fewer items than asked for, or none, and yet a
-    cursor. Without a filter every row is wanted, and no more are read than that.
+    `look` is called with the place, the number still wanted and the number of rows to read; `named` makes the cursor of
+    the page that follows a place. What is rare among many others may lie beyond what one request reads: the page then
+    has fewer items than asked for, or none, and yet a cursor. Without a filter every row is wanted, and no more are
+    read than that.
     """
-    found: list[UUID] = []
+    found: list[P] = []
     place = start
     for window in _WINDOWS if filtered else (limit + 1,):
         seen = await look(place, limit + 1 - len(found), window)
         found += seen.found
         place = seen.reached
         if len(found) > limit:
-            return Found(found[:limit], cursor_of(found[limit - 1]))
+            return Found(found[:limit], named(found[limit - 1]))
         if place is None:
             return Found(found, None)
-    return Found(found, None if place is None else cursor_of(place))
+    return Found(found, None if place is None else named(place))
 
 
 def cursor_of(last: UUID) -> str:
-    """The cursor of the page that follows an item."""
-    return urlsafe_b64encode(last.bytes).decode().rstrip("=")
+    """The cursor of the page that follows an item, where the ids are the places."""
+    return encoded(last.bytes)
 
 
 def id_of(cursor: str) -> UUID:
@@ -53,16 +62,29 @@ def id_of(cursor: str) -> UUID:
 
     Raises InvalidScheduleException for what is not a cursor.
     """
+    return UUID(bytes=decoded(cursor))
+
+
+def encoded(place: bytes) -> str:
+    """A place, of 16 bytes, as a cursor."""
+    return urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def decoded(cursor: str) -> bytes:
+    """The place that a cursor names.
+
+    Raises InvalidScheduleException for what is not a cursor.
+    """
     try:
         if len(cursor) != _LENGTH:
             raise ValueError("wrong length")
-        last = UUID(bytes=urlsafe_b64decode(cursor.encode("ascii") + b"=="))
+        place = urlsafe_b64decode(cursor.encode("ascii") + b"==")
         # The decoder passes over characters that are not of its alphabet.
-        if cursor_of(last) != cursor:
+        if encoded(place) != cursor:
             raise ValueError("not of the alphabet")
     except ValueError as refused:
         raise invalid_cursor() from refused
-    return last
+    return place
 
 
 def invalid_cursor() -> InvalidScheduleException:

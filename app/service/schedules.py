@@ -16,7 +16,7 @@ from app.core.schedule import Definition, OverlapPolicy, Schedule
 from app.service import applying, backfilling, changes, creating, skipping, triggering
 from app.service.applying import Applied
 from app.service.backfilling import BackfillRequest, BackfillResult
-from app.service.paging import gather, id_of
+from app.service.paging import cursor_of, gather, id_of
 from app.service.skipping import waits_for
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
@@ -129,13 +129,13 @@ class ScheduleService:
         with refused_values():
             async with self._database.connection() as connection:
 
-                async def look(after: UUID | None, wanted: int, window: int) -> Look:
+                async def look(after: UUID | None, wanted: int, window: int) -> Look[UUID]:
                     return await catalogue.look(
                         connection, community_id, filter, after=after, limit=wanted, window=window
                     )
 
-                found = await gather(look, start=start, limit=limit, filtered=filtered)
-                page = await catalogue.these(connection, community_id, found.ids)
+                found = await gather(look, cursor_of, start=start, limit=limit, filtered=filtered)
+                page = await catalogue.these(connection, community_id, found.places)
         if filter.due_before is not None:
             page = [schedule for schedule in page if _is_due_before(schedule, filter.due_before)]
         return Page(tuple(page), found.next_cursor)

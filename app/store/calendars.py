@@ -136,9 +136,9 @@ async def mark_recomputed(connection: Connection, calendar_id: UUID, days_revisi
     await connection.execute(_RECOMPUTED, calendar_id, days_revision)
 
 
-async def look(connection: Connection, community_id: int, *, after: UUID | None, limit: int, window: int) -> Look:
+async def look(connection: Connection, community_id: int, *, after: UUID | None, limit: int, window: int) -> Look[UUID]:
     """A part of the list of a community's calendars, in the order of their creation: idx_calendars_community."""
-    question = Question(
+    question = Question[UUID](
         table="calendars", key="calendar_id", columns="calendar_id", descending=False, order="calendar_id"
     )
     question.scope.append(f"community_id = {question.bind(community_id)}")

@@ -23,12 +23,12 @@ async def look(
     after: UUID | None,
     limit: int,
     window: int,
-) -> Look:
+) -> Look[UUID]:
     """Look through up to `window` schedules created after `after` for up to `limit` that are wanted.
 
     idx_workflow_schedules_community, or _workflow_id where a workflow is asked for.
     """
-    question = Question(
+    question = Question[UUID](
         table="workflow_schedules",
         key="schedule_id",
         columns="schedule_id, status, schedule_type, tags, name, next_due_at",

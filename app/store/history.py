@@ -37,7 +37,7 @@ async def look(
     before: UUID | None,
     limit: int,
     window: int,
-) -> Look:
+) -> Look[UUID]:
     """Look through up to `window` executions older than `before` for up to `limit` that are wanted.
 
     With a schedule: idx_executions_history. Across schedules: idx_executions_failed for the failed ones; for others no
@@ -45,7 +45,7 @@ async def look(
     `recorded_for` too, so that the way to what is old is short. Backfilled runs are recorded after the instant that
     they are for, and all of them are found where they, or the failed ones, are asked for.
     """
-    question = Question(
+    question = Question[UUID](
         table="executions",
         key="execution_id",
         columns="execution_id, community_id, status, scheduled_for, trigger",
@@ -86,7 +86,7 @@ async def look(
 
 async def look_at_backfilled(
     connection: Connection, community_id: int, filter_: ExecutionFilter, *, before: UUID | None, limit: int
-) -> Look:
+) -> Look[UUID]:
     """Look for up to `limit` runs of a backfill that are wanted, those for the latest instants first."""
     backfill_id = filter_.backfill_id
     at = None if backfill_id is None else made_at(backfill_id)

@@ -5,9 +5,11 @@ be never, one look reads at most a given number of rows and answers what it foun
 """
 
 from dataclasses import dataclass, field
-from uuid import UUID
+from typing import Generic, TypeVar
 
 from app.store.database import Connection
+
+P = TypeVar("P")
 
 _LOOK = """
     WITH looked_at AS MATERIALIZED (
@@ -19,18 +21,22 @@ _LOOK = """
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look found, in the list's order. `reached` is the last row looked at; null when none is left."""
+class Look(Generic[P]):
+    """What one look found, in the list's order. `reached` is the last row looked at; null when none is left.
 
-    found: tuple[UUID, ...]
-    reached: UUID | None
+    Both name rows by their places in the list: their ids, where the list is in the order of those.
+    """
+
+    found: tuple[P, ...]
+    reached: P | None
 
 
 @dataclass(slots=True)
-class Question:
+class Question(Generic[P]):
     """What to look for: `scope` is answered by an index and decides which rows are read, `wanted` which of them count.
 
-    Both hold conditions in SQL, whose values are bound by `bind`. `key` is the row's id, whose order is the list's.
+    Both hold conditions in SQL, whose values are bound by `bind`. `key` is the row's place, whose order is the list's:
+    its id, or several columns in parentheses.
     """
 
     table: str
@@ -47,7 +53,7 @@ class Question:
         self.values.append(value)
         return f"${len(self.values) + 2}"
 
-    async def look(self, connection: Connection, *, limit: int, window: int) -> Look:
+    async def look(self, connection: Connection, *, limit: int, window: int) -> Look[P]:
         """Read up to `window` rows of the scope for up to `limit` that are wanted."""
         statement = _LOOK.format(
             columns=self.columns,
@@ -61,7 +67,7 @@ class Question:
         )
         row = await connection.fetchrow(statement, window, limit, *self.values)
         assert row is not None, "it always answers one row"
-        found: tuple[UUID, ...] = tuple(row[0])
+        found: tuple[P, ...] = tuple(row[0])
         if len(found) == limit:
             return Look(found, found[-1])
         return Look(found, row[2] if row[1] == window else None)

@@ -22,6 +22,7 @@ from app.core.principal import Role
 from app.delivery.guard import Forbidden, Guard
 from app.metrics import Metrics
 from app.sending import Sending
+from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
@@ -76,6 +77,7 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
             executions=ExecutionService(database, wheel, clock, Metrics()),
             calendars=CalendarService(database, wheel, clock, Metrics()),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
+            audit=AuditService(database),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),
             targets=TargetService(database, settings.limits),

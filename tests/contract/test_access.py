@@ -43,6 +43,7 @@ OPERATIONS: dict[str, Role | None] = {
     "replace_calendar": Role.EDITOR,
     "refresh_calendar": Role.EDITOR,
     "delete_calendar": Role.EDITOR,
+    "list_audit_entries": Role.OPERATOR,
     "test_target": Role.OPERATOR,
     "get_health": None,
     "get_liveness": None,

@@ -14,6 +14,7 @@ Case = tuple[dict[str, Any], int, list[str]]
 INTERVAL: dict[str, Any] = {"schedule_type": "interval", "cron_expression": None, "interval_seconds": 60}
 ONCE: dict[str, Any] = {"schedule_type": "one_time", "cron_expression": None, "scheduled_time": "2099-01-01T00:00:00Z"}
 LEFT_OUT = object()
+AUDIT = "/api/v1/audit"
 EXPLAIN = f"{SCHEDULES}/{UNKNOWN_ID}/explain"
 START = "2026-11-23T00:00:00Z"
 ZERO = "0001-01-01T00:00:00Z"
@@ -473,6 +474,26 @@ async def test_a_bad_body_of_an_action_is_refused(
         (EXPLAIN, f"from={ZERO}&to={ZERO}", 400, ["from", "to"]),
         (EXPLAIN, "at=2026-11-23T12:00:00Z&count=3", 422, ["count"]),
         (f"{SCHEDULES}/workflow/{WORKFLOW_ID}", "limit=x", 400, ["limit"]),
+        (AUDIT, "action=schedule_created", 400, ["action"]),
+        (AUDIT, "action=", 400, ["action"]),
+        (AUDIT, "action=schedule_create&action=schedule_remove", 400, ["action"]),
+        (AUDIT, "schedule_id=1", 400, ["schedule_id"]),
+        (AUDIT, "execution_id=%00", 400, ["execution_id"]),
+        (AUDIT, "user=%00", 400, ["user"]),
+        (AUDIT, f"user={'x' * 1001}", 400, ["user"]),
+        (AUDIT, "from=yesterday", 400, ["from"]),
+        (AUDIT, "from=2026-11-23T12:00:00", 400, ["from"]),
+        (AUDIT, f"from={ZERO}", 400, ["from"]),
+        (AUDIT, "to=2026-01-01", 400, ["to"]),
+        (AUDIT, f"to={ZERO}", 400, ["to"]),
+        (AUDIT, "from_=2026-01-01T00:00:00Z", 422, ["from_"]),
+        (AUDIT, "role=admin", 422, ["role"]),
+        (AUDIT, "limit=0", 400, ["limit"]),
+        (AUDIT, "limit=501", 400, ["limit"]),
+        (AUDIT, "cursor=nonsense", 400, ["cursor"]),
+        (AUDIT, "cursor=f_________8AAAAAAAAAAQ", 400, ["cursor"]),
+        (AUDIT, "cursor=gAAAAAAAAAAAAAAAAAAAAQ", 400, ["cursor"]),
+        (AUDIT, f"cursor={UNKNOWN_ID}", 400, ["cursor"]),
         ("/api/v1/health", "a=1", 422, ["a"]),
         ("/livez", "a=1", 422, ["a"]),
         ("/readyz", "a=1", 422, ["a"]),

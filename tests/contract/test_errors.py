@@ -15,6 +15,7 @@ from app.api.edge import MAX_BATCH_BODY_BYTES, MAX_BODY_BYTES
 from app.core.clock import SystemClock
 from app.core.limits import Limits
 from app.core.principal import Role
+from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
@@ -296,6 +297,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
         ExecutionService(database, wheel, clock, stack.metrics),
         CalendarService(database, wheel, clock, stack.metrics),
         ExplainingService(database, clock, execution_days=30),
+        AuditService(database),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
         TargetService(database, Limits(20, {})),
@@ -362,6 +364,7 @@ async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[
         ExecutionService(database, wheel, clock, stack.metrics),
         CalendarService(database, wheel, clock, stack.metrics),
         ExplainingService(database, clock, execution_days=30),
+        AuditService(database),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
         TargetService(database, Limits(20, {})),

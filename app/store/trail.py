@@ -1,0 +1,103 @@
+"""Reading the audit trail, newest first.
+
+Its order is that of `at`, and among changes of one instant that of their ids: neither ever changes, so that new entries
+move none that is there. An entry's place in the list is the two together.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+import asyncpg
+
+from app.core.audit import AuditEntry
+from app.core.queries import AuditFilter
+from app.store.database import Connection
+from app.store.looks import Look, Question
+
+Place: TypeAlias = tuple[datetime, int]
+
+_THESE = """
+    SELECT audit_id, at, user_id, role, action, schedule_id, execution_id, before, after, reason, request_id
+      FROM audit_log
+     WHERE audit_id = ANY($1::bigint[]) AND community_id = $2
+     ORDER BY at DESC, audit_id DESC
+"""
+
+
+async def look(
+    connection: Connection,
+    community_id: int,
+    filter_: AuditFilter,
+    *,
+    before: Place | None,
+    limit: int,
+    window: int,
+) -> Look[Place]:
+    """Look through up to `window` entries older than `before` for up to `limit` that are wanted.
+
+    idx_audit_log_execution_at, _schedule_at, _user_at or _action_at, the first of these that is asked for, and
+    idx_audit_log_at where none is: each gives the entries in the list's order, from any instant on. What is asked for
+    besides is looked for among those: given two conditions that indexes answer, Postgres may choose the one that finds
+    nothing for a million entries.
+    """
+    question = Question[Place](
+        table="audit_log",
+        key="(at, audit_id)",
+        columns="at, audit_id, schedule_id, user_id, action",
+        descending=True,
+        order="at DESC, audit_id DESC",
+    )
+    scope, bind = question.scope, question.bind
+    scope.append(f"community_id = {bind(community_id)}")
+    asked = [f"{column} = {bind(value)}" for column, value in _columns(filter_) if value is not None]
+    # The condition of idx_audit_log_at: without it no other question can be answered by that.
+    scope += asked[:1] or ["audit_id > 0"]
+    question.wanted += asked[1:]
+    if filter_.from_at is not None:
+        scope.append(f"at >= {bind(filter_.from_at)}")
+    if filter_.to_at is not None:
+        scope.append(f"at < {bind(filter_.to_at)}")
+    if before is not None:
+        at, audit_id = before
+        scope.append(f"(at, audit_id) < ({bind(at)}, {bind(audit_id)})")
+    return await question.look(connection, limit=limit, window=window)
+
+
+def is_narrowed_twice(filter_: AuditFilter) -> bool:
+    """Whether more is asked for than one index answers."""
+    return sum(value is not None for _, value in _columns(filter_)) > 1
+
+
+async def these(connection: Connection, community_id: int, places: Sequence[Place]) -> list[AuditEntry]:
+    """Entries that a look found, in its order."""
+    if not places:
+        return []
+    rows = await connection.fetch(_THESE, [audit_id for _, audit_id in places], community_id)
+    return [_entry(row) for row in rows]
+
+
+def _columns(filter_: AuditFilter) -> tuple[tuple[str, object], ...]:
+    """What is asked for, by column; what mostly leaves least comes first."""
+    return (
+        ("execution_id", filter_.execution_id),
+        ("schedule_id", filter_.schedule_id),
+        ("user_id", filter_.user),
+        ("action", None if filter_.action is None else filter_.action.value),
+    )
+
+
+def _entry(row: "asyncpg.Record") -> AuditEntry:
+    return AuditEntry(
+        audit_id=row["audit_id"],
+        at=row["at"],
+        user=row["user_id"],
+        role=row["role"],
+        action=row["action"],
+        schedule_id=row["schedule_id"],
+        execution_id=row["execution_id"],
+        before=row["before"],
+        after=row["after"],
+        reason=row["reason"],
+        request_id=row["request_id"],
+    )
