@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from datetime import timedelta
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from struct import pack
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +28,7 @@ RUNS = [UUID(int=number) for number in (11, 12)]
 USERS = ("ada", "bob", None)
 ACTIONS = (AuditAction.SCHEDULE_PAUSE, AuditAction.EXECUTION_CANCEL)
 INSTANTS = [START + timedelta(microseconds=number) for number in range(4)]
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _INSERT = """
     INSERT INTO audit_log (community_id, at, user_id, action, schedule_id, execution_id)
     VALUES ($1, $2, $3, $4, $5, $6)
@@ -97,13 +100,16 @@ async def test_whatever_is_asked_for_is_found_newest_first_and_nothing_else(
 async def test_a_part_whose_looks_found_too_little_says_where_it_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "_WINDOWS", (2, 4))
     schedule = await world.create(cron())
     await world.schedules.pause(CALLER, schedule.schedule_id, reason="lunch")
     for _ in range(12):
         await world.trigger(schedule)
     trail = AuditService(world.database)
     rare = AuditFilter(schedule_id=schedule.schedule_id, action=AuditAction.SCHEDULE_PAUSE)
+    # Among so few it is found at once, however short the part.
+    page = await trail.find(CALLER, rare, limit=1, cursor=None)
+    assert (len(page.items), page.next_cursor) == (1, None)
+    monkeypatch.setattr(paging, "_WINDOWS", (2, 4))
     page = await trail.find(CALLER, rare, limit=5, cursor=None)
     assert page.items == ()
     assert page.next_cursor is not None
@@ -168,6 +174,20 @@ async def test_while_many_write_a_reader_finds_each_entry_of_before_once(world: 
 async def test_what_is_no_cursor_is_refused(world: World, cursor: str) -> None:
     with pytest.raises(InvalidScheduleException, match="next_cursor"):
         await AuditService(world.database).find(CALLER, AuditFilter(), limit=5, cursor=cursor)
+
+
+@pytest.mark.parametrize(
+    ("instant", "audit_id", "size"),
+    [(LAST, 2**63 - 1, 1), (LAST, -(2**63), 1), (FIRST, 2**63 - 1, 0), (FIRST, 0, 0)],
+)
+async def test_a_cursor_may_name_any_instant_that_there_is(
+    world: World, instant: datetime, audit_id: int, size: int
+) -> None:
+    await world.create(cron())
+    microseconds = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    cursor = urlsafe_b64encode(pack(">qq", microseconds, audit_id)).decode().rstrip("=")
+    page = await AuditService(world.database).find(CALLER, AuditFilter(), limit=5, cursor=cursor)
+    assert (len(page.items), page.next_cursor) == (size, None)
 
 
 async def test_a_text_that_postgres_cannot_hold_is_a_refusal(world: World) -> None:
