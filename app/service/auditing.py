@@ -51,7 +51,7 @@ class AuditService:
                         connection, community_id, filter, before=before, limit=wanted, window=window
                     )
 
-                filtered = trail.is_narrowed_twice(filter)
+                filtered = trail.is_looked_for(filter)
                 found = await gather(look, _cursor_of, start=start, limit=limit, filtered=filtered)
                 page = await trail.these(connection, community_id, found.places)
         return Page(tuple(page), found.next_cursor)

@@ -36,10 +36,10 @@ async def look(
 ) -> Look[Place]:
     """Look through up to `window` entries older than `before` for up to `limit` that are wanted.
 
-    idx_audit_log_execution_at, _schedule_at, _user_at or _action_at, the first of these that is asked for, and
-    idx_audit_log_at where none is: each gives the entries in the list's order, from any instant on. What is asked for
-    besides is looked for among those: given two conditions that indexes answer, Postgres may choose the one that finds
-    nothing for a million entries.
+    idx_audit_log_execution_at or _schedule_at, the first of these that is asked for, and idx_audit_log_at where neither
+    is: each gives the entries in the list's order, from any instant on. What is asked for besides is looked for among
+    those: every change and every report of a target writes each index, and given two conditions that indexes answer,
+    Postgres may choose the one that finds nothing for a million entries.
     """
     question = Question[Place](
         table="audit_log",
@@ -50,10 +50,10 @@ async def look(
     )
     scope, bind = question.scope, question.bind
     scope.append(f"community_id = {bind(community_id)}")
-    asked = [f"{column} = {bind(value)}" for column, value in _columns(filter_) if value is not None]
+    indexed, others = _parted(filter_)
     # The condition of idx_audit_log_at: without it no other question can be answered by that.
-    scope += asked[:1] or ["audit_id > 0"]
-    question.wanted += asked[1:]
+    scope += [f"{column} = {bind(value)}" for column, value in indexed] or ["audit_id > 0"]
+    question.wanted += [f"{column} = {bind(value)}" for column, value in others]
     if filter_.from_at is not None:
         scope.append(f"at >= {bind(filter_.from_at)}")
     if filter_.to_at is not None:
@@ -64,9 +64,9 @@ async def look(
     return await question.look(connection, limit=limit, window=window)
 
 
-def is_narrowed_twice(filter_: AuditFilter) -> bool:
-    """Whether more is asked for than one index answers."""
-    return sum(value is not None for _, value in _columns(filter_)) > 1
+def is_looked_for(filter_: AuditFilter) -> bool:
+    """Whether something is asked for that no index answers."""
+    return bool(_parted(filter_)[1])
 
 
 async def these(connection: Connection, community_id: int, places: Sequence[Place]) -> list[AuditEntry]:
@@ -77,14 +77,12 @@ async def these(connection: Connection, community_id: int, places: Sequence[Plac
     return [_entry(row) for row in rows]
 
 
-def _columns(filter_: AuditFilter) -> tuple[tuple[str, object], ...]:
-    """What is asked for, by column; what mostly leaves least comes first."""
-    return (
-        ("execution_id", filter_.execution_id),
-        ("schedule_id", filter_.schedule_id),
-        ("user_id", filter_.user),
-        ("action", None if filter_.action is None else filter_.action.value),
-    )
+def _parted(filter_: AuditFilter) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:
+    """What is asked for, by column: what an index answers, of which one is, and what is to be looked for."""
+    asked: list[tuple[str, object]] = [("execution_id", filter_.execution_id), ("schedule_id", filter_.schedule_id)]
+    others: list[tuple[str, object]] = [("user_id", filter_.user), ("action", filter_.action)]
+    indexed = [(column, value) for column, value in asked if value is not None]
+    return indexed[:1], indexed[1:] + [(column, value) for column, value in others if value is not None]
 
 
 def _entry(row: "asyncpg.Record") -> AuditEntry:

@@ -1,4 +1,4 @@
-"""The audit trail can be read: newest first, of a community and of what in it is asked for."""
+"""The audit trail can be read: newest first, of a community, a schedule or an execution."""
 
 from alembic import op
 
@@ -17,8 +17,6 @@ INDEXES = {
     "idx_audit_log_at": "(community_id, at, audit_id) WHERE audit_id > 0",
     "idx_audit_log_schedule_at": "(community_id, schedule_id, at, audit_id)",
     "idx_audit_log_execution_at": "(community_id, execution_id, at, audit_id) WHERE execution_id IS NOT NULL",
-    "idx_audit_log_user_at": "(community_id, user_id, at, audit_id)",
-    "idx_audit_log_action_at": "(community_id, action, at, audit_id)",
 }
 # What these two were for is answered by the first two above.
 SUPERSEDED = ("idx_audit_log_community", "idx_audit_log_schedule")

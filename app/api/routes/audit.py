@@ -53,8 +53,8 @@ async def list_audit_entries(
 ) -> Response:
     """Every change in the caller's community: who made it, in which request, and what was there before and after.
     Newest first, in an order that stays the same; also of what was removed long ago. `from` is inclusive, `to`
-    exclusive. Where several of `schedule_id`, `execution_id`, `action` and `user` are given, a part may have fewer
-    items than `limit`, or none, and yet a `next_cursor`.
+    exclusive. Where `action` or `user` is given, or both ids are, a part may have fewer items than `limit`, or none,
+    and yet a `next_cursor`.
 
     The values of targets' headers are never shown, nor is an API key.
     """

@@ -85,15 +85,11 @@ class Counting(Explaining):
         (AuditFilter(schedule_id=BUSY, to_at=MIDDLE), "idx_audit_log_schedule_at", PART),
         (AuditFilter(schedule_id=RARE), "idx_audit_log_schedule_at", 30),
         (AuditFilter(execution_id=RUN), "idx_audit_log_execution_at", 1),
-        (AuditFilter(user="anna"), "idx_audit_log_user_at", 30),
-        (AuditFilter(user="target", from_at=START, to_at=MIDDLE), "idx_audit_log_user_at", PART),
-        (AuditFilter(user="nobody"), "idx_audit_log_user_at", 0),
-        (AuditFilter(action=AuditAction.SCHEDULE_PAUSE), "idx_audit_log_action_at", 30),
-        (AuditFilter(action=AuditAction.EXECUTION_COMPLETE, to_at=MIDDLE), "idx_audit_log_action_at", PART),
-        (AuditFilter(action=AuditAction.KEY_CREATE), "idx_audit_log_action_at", 0),
         (AuditFilter(schedule_id=RARE, user="anna"), "idx_audit_log_schedule_at", 30),
         (AuditFilter(execution_id=RUN, schedule_id=BUSY, user="target"), "idx_audit_log_execution_at", 1),
-        (AuditFilter(user="anna", action=AuditAction.EXECUTION_COMPLETE), "idx_audit_log_user_at", 0),
+        (AuditFilter(user="target", to_at=MIDDLE), "idx_audit_log_at", PART),
+        (AuditFilter(user="anna", from_at=START, to_at=START + timedelta(seconds=50)), "idx_audit_log_at", 30),
+        (AuditFilter(action=AuditAction.EXECUTION_COMPLETE, to_at=MIDDLE), "idx_audit_log_at", PART),
     ],
     ids=str,
 )
@@ -138,11 +134,8 @@ async def test_what_is_common_elsewhere_and_missing_here_is_not_looked_for_in_th
     """Postgres knows how common something is in the table, and not in a community."""
     async with filled.transaction() as connection:
         counting = Counting(connection)
-        for wanted in (
-            AuditFilter(user="target"),
-            AuditFilter(action=AuditAction.EXECUTION_COMPLETE),
-            AuditFilter(schedule_id=BUSY),
-        ):
-            look = await trail.look(as_connection(counting), 2, wanted, before=None, limit=PART, window=PART)
-            assert (look.found, look.reached) == ((), None)
+        look = await trail.look(
+            as_connection(counting), 2, AuditFilter(schedule_id=BUSY), before=None, limit=PART, window=PART
+        )
+        assert (look.found, look.reached) == ((), None)
     assert counting.read == 0
