@@ -1,4 +1,4 @@
-"""Changes of a stored schedule: replace, pause, resume, remove.
+"""Changes of one stored schedule: replace, pause, resume, remove.
 
 Each locks the row before it reads what it computes from, keeps the superseded definition, and never writes
 `execution_count`. Pause, removal and a change of timing first record what has passed and has no record, so that no
@@ -7,27 +7,21 @@ instant vanishes.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from app.core.audit import AuditAction
-from app.core.errors import (
-    InvalidScheduleException,
-    ScheduleNotFoundException,
-    StaleRevisionException,
-    StateForbidsException,
-)
+from app.core.errors import ScheduleNotFoundException, StaleRevisionException
 from app.core.execution import Reason
-from app.core.firing import Waiting
 from app.core.notices import of_pause
 from app.core.occurrences import BusinessDays, never_occurs
 from app.core.schedule import Definition, Schedule, ScheduleStatus
+from app.service import lifecycle
 from app.service.days import shared_calendars
 from app.service.definitions import check_instant, same, to_milliseconds
+from app.service.lifecycle import change_of, started
 from app.service.restarting import begin, end_on_days_off, limit_reached, record_superseded, take_back, waiting_of
 from app.service.transactions import Work
-from app.store import calendar_uses, ending, notices, revisions, schedules
-from app.store.audit import Change
+from app.store import calendar_uses, notices, revisions, schedules
 from app.store.refusals import json_text
 from app.store.schedules import Life
 
@@ -84,11 +78,11 @@ async def redefine(work: Work, current: Schedule, asked: Definition) -> Schedule
     if _named(definition) != _named(current.definition) and (never := never_occurs(timing, now)) is not None:
         raise never
     life = await _life_after_change(work, current, definition, days, now)
-    await revisions.keep(work.connection, current, now=now)
+    await revisions.keep(work.connection, work.community_id, [current.schedule_id], now=now)
     changed = await schedules.replace(work.connection, current, definition, days, life)
     if definition.calendars is not None or current.definition.calendars is not None:
         await calendar_uses.replace(work.connection, current.schedule_id, calendars.named(definition.calendars))
-    await _audit(work, AuditAction.SCHEDULE_UPDATE, current, changed, reason=None, at=now)
+    await work.audit(AuditAction.SCHEDULE_UPDATE, change_of(current, changed), at=now)
     return changed
 
 
@@ -103,14 +97,11 @@ async def pause(work: Work, schedule_id: UUID, reason: str | None, expected_revi
     Raises what `locked` raises, and StateForbidsException for a completed or failed one.
     """
     current = await locked(work, schedule_id, expected_revision)
-    if current.status is ScheduleStatus.PAUSED:
+    if not lifecycle.can_be_paused(current):
         return current
-    if current.status is not ScheduleStatus.ACTIVE:
-        raise StateForbidsException(f"a {current.status} schedule cannot be paused")
-    now = work.now()
-    searched_to = await record_superseded(work, current, Reason.PAUSED, now)
-    life = Life(ScheduleStatus.PAUSED, reason, None, searched_to, now)
-    return await _move(work, AuditAction.SCHEDULE_PAUSE, current, life, reason)
+    life = await lifecycle.paused(work, current, reason, work.now())
+    (moved,) = await lifecycle.move(work, AuditAction.SCHEDULE_PAUSE, [(current, life)], reason)
+    return moved
 
 
 async def pause_gone(work: Work, schedule_id: UUID, revision: int, execution_id: UUID, reason: str) -> bool:
@@ -142,44 +133,21 @@ async def resume(work: Work, schedule_id: UUID, reason: str | None, expected_rev
     Raises what `locked` raises, and StateForbidsException for a completed one and one that still cannot be computed.
     """
     current = await locked(work, schedule_id, expected_revision)
-    if current.status is ScheduleStatus.ACTIVE:
+    if not lifecycle.can_be_resumed(current):
         work.look_at(current)
         return current
-    if current.status is ScheduleStatus.COMPLETED:
-        raise StateForbidsException("a completed schedule cannot be resumed: change it so that a run is left")
-    now = work.now()
-    because: str | None = None
-    timing, waiting, searched_to = current.timing, None, current.searched_to
-    if not limit_reached(current, current.definition):
-        try:
-            waiting, searched_to = await begin(
-                work, current, timing, searched_to, now, passed=Reason.PAUSED, late=False
-            )
-            if waiting is None:
-                because = await end_on_days_off(work.connection, current, timing, searched_to, now)
-        except InvalidScheduleException as refused:
-            raise StateForbidsException(f"the schedule cannot be computed: {refused.detail}") from refused
-    return await _move(work, AuditAction.SCHEDULE_RESUME, current, _started(waiting, searched_to, now, because), reason)
+    life = await lifecycle.resumed(work, current, work.now())
+    (moved,) = await lifecycle.move(work, AuditAction.SCHEDULE_RESUME, [(current, life)], reason)
+    return moved
 
 
 async def remove(work: Work, schedule_id: UUID, expected_revision: int | None) -> None:
-    """Remove a schedule; its executions stay readable.
-
-    Queued and retrying executions are cancelled. A pending one is not, also where nobody has taken it yet: it was
-    recorded, and a manual one acknowledged, before the removal, and what was recorded is delivered as it was defined
-    then. So "trigger, then remove" runs.
+    """Remove a schedule; its executions stay readable. See `lifecycle.remove`.
 
     Raises ScheduleNotFoundException, StaleRevisionException.
     """
     current = await locked(work, schedule_id, expected_revision)
-    now = work.now()
-    await record_superseded(work, current, Reason.REMOVED, now)
-    await revisions.keep(work.connection, current, now=now)
-    await ending.cancel_waiting(work.connection, current.community_id, current.schedule_id, Reason.REMOVED, now=now)
-    await schedules.remove(work.connection, current)
-    if current.definition.calendars is not None:
-        await calendar_uses.drop(work.connection, [schedule_id])
-    await work.audit(AuditAction.SCHEDULE_REMOVE, Change(schedule_id=schedule_id, before=_shown(current)), at=now)
+    await lifecycle.remove(work, [current], None, work.now())
 
 
 async def _life_after_change(
@@ -202,38 +170,7 @@ async def _life_after_change(
         searched_to = await record_superseded(work, current, Reason.REPLACED, now)
     searched_to = max(searched_to, await take_back(work, current, now))
     if ended:
-        return _started(None, max(now, searched_to) if retimed else searched_to, now)
+        return started(None, max(now, searched_to) if retimed else searched_to, now)
     waiting, searched_to = await begin(work, current, timing, searched_to, now, passed=Reason.REPLACED, late=True)
     because = None if waiting is not None else await end_on_days_off(work.connection, current, timing, searched_to, now)
-    return _started(waiting, searched_to, now, because)
-
-
-async def _move(work: Work, action: AuditAction, current: Schedule, life: Life, reason: str | None) -> Schedule:
-    await revisions.keep(work.connection, current, now=life.at)
-    moved = await schedules.move(work.connection, current, life)
-    work.look_at(moved)
-    await _audit(work, action, current, moved, reason=reason, at=life.at)
-    return moved
-
-
-async def _audit(
-    work: Work, action: AuditAction, before: Schedule, after: Schedule, *, reason: str | None, at: datetime
-) -> None:
-    row = Change(schedule_id=before.schedule_id, before=_shown(before), after=_shown(after))
-    await work.audit(action, row, reason=reason, at=at)
-
-
-def _shown(schedule: Schedule) -> dict[str, Any]:
-    return {
-        "revision": schedule.revision,
-        "status": schedule.status,
-        "status_reason": schedule.status_reason,
-        "next_execution_at": schedule.next_execution_at,
-        "definition": schedule.definition,
-    }
-
-
-def _started(waiting: Waiting | None, searched_to: datetime, now: datetime, because: str | None = None) -> Life:
-    """Active, or completed where nothing is left, `because` of something that a caller should know."""
-    status = ScheduleStatus.COMPLETED if waiting is None else ScheduleStatus.ACTIVE
-    return Life(status, because, waiting, searched_to, now)
+    return started(waiting, searched_to, now, because)

@@ -59,7 +59,7 @@ async def _write(
     work: Work, action: AuditAction, current: Schedule, skip: SkipNext | None, reason: str | None
 ) -> Schedule:
     now = work.now()
-    await revisions.keep(work.connection, current, now=now)
+    await revisions.keep(work.connection, work.community_id, [current.schedule_id], now=now)
     changed = await skipping.skip_next(work.connection, current, skip, at=now)
     work.look_at(changed)
     row = Change(

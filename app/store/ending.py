@@ -54,11 +54,14 @@ _LOCK_DEAD = f"SELECT {COLUMNS} FROM executions WHERE {_DEAD_AMONG} ORDER BY exe
 _REOPEN_ALL = f"UPDATE executions SET {_ANEW.format(now='$5')} WHERE {_DEAD_AMONG} RETURNING {COLUMNS}"
 # idx_executions_unfinished, in every partition: a run may be as old as retention allows. Locked in the order of their
 # ids first, because an UPDATE alone locks in whatever order it finds them.
+_WAITS = f"""
+    schedule_id = ANY($1::uuid[]) AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
+    AND {NO_NOTICE}
+"""
 _CANCEL_WAITING = f"""
     WITH waiting AS MATERIALIZED (
         SELECT execution_id, recorded_for FROM executions
-         WHERE schedule_id = $1 AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
-           AND {NO_NOTICE}
+         WHERE {_WAITS}
          ORDER BY execution_id
            FOR NO KEY UPDATE)
     UPDATE executions e
@@ -106,10 +109,10 @@ async def timeout_seconds(connection: Connection, execution: Execution) -> int |
 
 
 async def cancel_waiting(
-    connection: Connection, community_id: int, schedule_id: UUID, reason: Reason, *, now: datetime
+    connection: Connection, community_id: int, schedule_ids: Sequence[UUID], reason: Reason, *, now: datetime
 ) -> int:
-    """Finish a schedule's queued and retrying executions as cancelled, but no notice. Returns how many there were."""
-    return len(await connection.fetch(_CANCEL_WAITING, schedule_id, community_id, reason.value, now))
+    """Finish schedules' queued and retrying executions as cancelled, but no notice. Returns how many there were."""
+    return len(await connection.fetch(_CANCEL_WAITING, schedule_ids, community_id, reason.value, now))
 
 
 async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:

@@ -4,9 +4,10 @@ An execution names the revision that was in force when it was recorded, and ever
 whoever raises a schedule's revision, or removes it, keeps the old one first, in the same transaction.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
-from app.core.schedule import Schedule
 from app.store.database import Connection
 
 # What an attempt needs, under the names of the columns.
@@ -20,11 +21,11 @@ _KEEP = """
                                             s.context_data) AS d),
            $3
       FROM workflow_schedules s
-     WHERE s.schedule_id = $1 AND s.community_id = $2
+     WHERE s.schedule_id = ANY($1::uuid[]) AND s.community_id = $2
         ON CONFLICT DO NOTHING
 """
 
 
-async def keep(connection: Connection, schedule: Schedule, *, now: datetime) -> None:
-    """Keep a locked schedule's definition as it is stored now, before it is changed or removed."""
-    await connection.execute(_KEEP, schedule.schedule_id, schedule.community_id, now)
+async def keep(connection: Connection, community_id: int, schedule_ids: Sequence[UUID], *, now: datetime) -> None:
+    """Keep locked schedules' definitions as they are stored now, before they are changed or removed."""
+    await connection.execute(_KEEP, schedule_ids, community_id, now)

@@ -19,7 +19,7 @@ from app.core.schedule import (
     Schedule,
     ScheduleStatus,
 )
-from app.store.columns import columns_of
+from app.store.columns import columns_of, parts_of
 from app.store.database import Connection
 from app.store.firing import retry_policy, skip_next_of
 from app.store.refusals import json_text
@@ -43,29 +43,40 @@ _LOCK_NAMED = f"SELECT {COLUMNS} FROM workflow_schedules WHERE community_id = $1
 # Never execution_count: that is the workers' to raise. searched_to is never lowered. What goes on waiting was not
 # computed by the zone rules of whoever changes something else: marked with them, it would never be computed anew.
 _LIFE = """
-    status = $3::text, status_reason = $4, next_execution_at = $5, next_due_at = $6,
-    searched_to = greatest(searched_to, $7), updated_at = $9, revision = revision + 1,
-    tzdata_version = CASE WHEN next_execution_at IS NOT DISTINCT FROM $5 AND next_due_at IS NOT DISTINCT FROM $6
-                          THEN tzdata_version ELSE $8 END,
-    skip_next = CASE WHEN next_execution_at IS NOT DISTINCT FROM $5 THEN skip_next END,
-    completed_at = CASE WHEN $3::text = 'completed' THEN coalesce(completed_at, $9) END
+    status = {status}, status_reason = {reason}, next_execution_at = {occurrence}, next_due_at = {due_at},
+    searched_to = greatest(searched_to, {searched_to}), updated_at = {at}, revision = revision + 1,
+    tzdata_version = CASE WHEN next_execution_at IS NOT DISTINCT FROM {occurrence}
+                           AND next_due_at IS NOT DISTINCT FROM {due_at}
+                          THEN tzdata_version ELSE $2 END,
+    skip_next = CASE WHEN next_execution_at IS NOT DISTINCT FROM {occurrence} THEN skip_next END,
+    completed_at = CASE WHEN {status} = 'completed' THEN coalesce(completed_at, {at}) END
 """
+_LIFE_OF_ONE = _LIFE.format(
+    status="$4::text", reason="$5", occurrence="$6", due_at="$7", searched_to="$8", at="$9::timestamptz"
+)
+_LIFE_OF_MANY = _LIFE.format(
+    status="u.to_status", reason="u.to_reason", occurrence="u.to_occurrence", due_at="u.to_due_at",
+    searched_to="u.to_searched", at="u.to_at",
+)  # fmt: skip
 _MOVE = f"""
-    UPDATE workflow_schedules SET {_LIFE}
-     WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
+    UPDATE workflow_schedules SET {_LIFE_OF_MANY}
+      FROM unnest($3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[],
+                  $9::timestamptz[])
+        AS u(moved_id, to_status, to_reason, to_occurrence, to_due_at, to_searched, to_at)
+     WHERE schedule_id = u.moved_id AND community_id = $1 RETURNING {COLUMNS}
 """
 _REPLACE = f"""
     UPDATE workflow_schedules
-       SET {_LIFE},
+       SET {_LIFE_OF_ONE},
            workflow_id = $10, name = $11, description = $12, schedule_type = $13, cron_expression = $14,
            interval_seconds = $15, scheduled_time = $16, timezone = $17, start_at = $18, end_at = $19,
            jitter_seconds = $20, max_executions = $21, grace_period_seconds = $22, coalesce = $23,
            max_instances = $24, overlap_policy = $25, completion = $26, timeout_seconds = $27, retry = $28,
            after_completion = $29, context_data = $30, dst_policy = $31, calendars = $32, target = $33,
            failure_target = $34, target_host = $35, tags = $36
-     WHERE schedule_id = $1 AND community_id = $2 RETURNING {COLUMNS}
+     WHERE schedule_id = $3 AND community_id = $1 RETURNING {COLUMNS}
 """
-_REMOVE = "DELETE FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
+_REMOVE = "DELETE FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND community_id = $2"
 _COUNT_TRIGGER = """
     UPDATE workflow_schedules SET trigger_seq = trigger_seq + 1
      WHERE schedule_id = $1 AND community_id = $2 RETURNING trigger_seq
@@ -120,11 +131,14 @@ async def active_at(connection: Connection, keys: Sequence[tuple[UUID, int, int]
     return {row[0] for row in rows}
 
 
-async def move(connection: Connection, schedule: Schedule, life: Life) -> Schedule:
-    """Write a locked schedule's new life under the next revision; its definition stays."""
-    row = await connection.fetchrow(_MOVE, schedule.schedule_id, schedule.community_id, *_life(life))
-    assert row is not None, "the row is locked"
-    return schedule_of(row)
+async def move(connection: Connection, community_id: int, lives: Sequence[tuple[Schedule, Life]]) -> list[Schedule]:
+    """Write locked schedules' new lives, each under its next revision; their definitions stay. Answers in order."""
+    moved: dict[UUID, Schedule] = {}
+    for part in parts_of(lives):
+        rows = [(schedule.schedule_id, *_life(life)) for schedule, life in part]
+        for row in await connection.fetch(_MOVE, community_id, tzdata_version(), *columns_of(rows)):
+            moved[row["schedule_id"]] = schedule_of(row)
+    return [moved[schedule.schedule_id] for schedule, _ in lives]
 
 
 async def replace(
@@ -137,8 +151,9 @@ async def replace(
     try:
         row = await connection.fetchrow(
             _REPLACE,
-            schedule.schedule_id,
             schedule.community_id,
+            tzdata_version(),
+            schedule.schedule_id,
             *_life(life),
             *definition_columns(definition, days),
             list(definition.tags),
@@ -149,9 +164,9 @@ async def replace(
     return schedule_of(row)
 
 
-async def remove(connection: Connection, schedule: Schedule) -> None:
-    """Delete a locked schedule's row."""
-    await connection.execute(_REMOVE, schedule.schedule_id, schedule.community_id)
+async def remove(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> None:
+    """Delete locked schedules' rows."""
+    await connection.execute(_REMOVE, schedule_ids, community_id)
 
 
 async def count_trigger(connection: Connection, schedule: Schedule) -> int:
@@ -216,7 +231,6 @@ def _life(life: Life) -> tuple[object, ...]:
         None if waiting is None else waiting.occurrence,
         None if waiting is None else waiting.due_at,
         life.searched_to,
-        tzdata_version(),
         life.at,
     )
 

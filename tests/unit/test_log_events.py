@@ -16,7 +16,7 @@ MODULES = {
     for path in sorted((ROOT / "app").rglob("*.py"))
 }
 METHODS = ("debug", "info", "warning", "error", "exception", "critical", "log")
-AUDITING = ("audit", "_audit", "_move", "_write")
+AUDITING = ("audit", "_audit", "move", "_write")
 NAMED_BY = {
     "service/recomputing.py": ("note_unreadable",),
     "service/transactions.py": AUDITING,
