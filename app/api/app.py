@@ -24,6 +24,7 @@ from app.api.routes import (
     audit,
     backfills,
     batches,
+    bulk,
     calendars,
     documentation,
     executions,
@@ -40,6 +41,7 @@ from app.api.trials import TrialReader
 from app.api.wire.audit import AuditPage
 from app.api.wire.backfills import Backfill, BackfillInput
 from app.api.wire.batches import BatchInput, BatchResults
+from app.api.wire.bulk import BulkActed, BulkInput
 from app.api.wire.calendars import (
     Calendar,
     CalendarInput,
@@ -81,12 +83,12 @@ from app.settings import Settings
 __all__ = ["Services", "create_app"]
 
 _RESOURCES = (
-    schedules, applying, executions, lifecycle, backfills, batches, targets, occurrences, explaining, calendars, audit,
-    operations,
+    schedules, applying, executions, lifecycle, backfills, batches, bulk, targets, occurrences, explaining, calendars,
+    audit, operations,
 )  # fmt: skip
 _MODELS = (
-    AuditPage, Backfill, BackfillInput, BatchInput, BatchResults, Calendar, CalendarInput, CalendarPage,
-    CalendarReplacement, CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
+    AuditPage, Backfill, BackfillInput, BatchInput, BatchResults, BulkActed, BulkInput, Calendar, CalendarInput,
+    CalendarPage, CalendarReplacement, CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
     Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
     SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
     TargetHostPage, TargetTest, TargetTestInput,

@@ -325,6 +325,27 @@ RETRIED: dict[str, Any] = {
 }
 RETRIED_DRY_RUN: dict[str, Any] = RETRIED | {"dry_run": True}
 
+BULK_INPUT: dict[str, Any] = {
+    "action": "pause",
+    "target_host": "payments.example",
+    "reason": "payments.example is being repaired",
+    "dry_run": True,
+}
+BULK_ACTED: dict[str, Any] = {
+    "action": "pause",
+    "dry_run": True,
+    "count": 1,
+    "schedule_ids": [SCHEDULE_ID],
+    "left_alone": [
+        {
+            "schedule_id": "019ab1d0-9e40-7a7b-9c1d-52f4b1f0c6ab",
+            "because": "already",
+            "detail": "it is paused already",
+        }
+    ],
+    "next_cursor": None,
+}
+
 TARGET_TEST_INPUT: dict[str, Any] = {
     "target": {
         "url": "https://hooks.example/runs/{{ execution_id }}",

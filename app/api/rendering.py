@@ -16,6 +16,7 @@ from app.core.occurrences import ScheduleType
 from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
 from app.service.backfilling import BackfillResult
+from app.service.bulk import BulkResult
 from app.service.dead_letters import RetryResult
 from app.service.skipping import waits_for
 
@@ -210,6 +211,19 @@ def retried(result: RetryResult) -> Answer:
         "next_cursor": result.next_cursor,
     }
     return Answer(200 if result.dry_run else 202, {"content-type": _JSON}, _encode(content))
+
+
+def acted(result: BulkResult) -> Answer:
+    """The answer to an action on all that match."""
+    content = {
+        "action": result.action,
+        "dry_run": result.dry_run,
+        "count": len(result.schedule_ids),
+        "schedule_ids": result.schedule_ids,
+        "left_alone": result.left_alone,
+        "next_cursor": result.next_cursor,
+    }
+    return Answer(200, {"content-type": _JSON}, _encode(content))
 
 
 async def batch_answer(

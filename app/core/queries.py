@@ -16,7 +16,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ScheduleFilter:
-    """Which schedules of a community; null means any. `due_before` is by `next_due_at`, exclusive."""
+    """Which schedules of a community; null means any. `due_before` is by `next_due_at`, exclusive.
+
+    `target_hosts` are those whose own target is at one of these (`Target.host`), and with `of_engine` also those that
+    have none: the workflow engine is at one of them.
+    """
 
     status: ScheduleStatus | None = None
     schedule_type: ScheduleType | None = None
@@ -24,6 +28,8 @@ class ScheduleFilter:
     tag: str | None = None
     name_prefix: str | None = None
     due_before: datetime | None = None
+    target_hosts: tuple[str, ...] | None = None
+    of_engine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

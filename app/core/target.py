@@ -87,6 +87,19 @@ def host_of(url: str) -> str:
     return name if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f"{name}:{parts.port}"
 
 
+def hosts_meant(text: str) -> tuple[str, ...]:
+    """The hosts, as `host_of` gives them, that somebody means who writes `host` or `host:port`.
+
+    That is one, however it is spelt; two where the port is a scheme's own, which a host's text leaves out.
+
+    Raises ValueError that says what would be right.
+    """
+    urls = [f"{scheme}://{text}" for scheme in DEFAULT_PORTS]
+    if any(map(url_problem, urls)) or "/" in text or "?" in text:
+        raise ValueError("must be a host as it stands in a URL: hooks.example, or hooks.example:8443")
+    return tuple(dict.fromkeys(map(host_of, urls)))
+
+
 @lru_cache(maxsize=1024)
 def origin_of(url: str) -> str:
     """Scheme, host and port of a checked URL: what has a lane, and has to be the same for a secret to be sent along."""

@@ -1,7 +1,6 @@
 """What callers can ask of schedules."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,16 +12,16 @@ from app.core.occurrences import occurrences_after
 from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency, Page, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule
-from app.service import applying, backfilling, changes, creating, skipping, triggering
+from app.service import applying, backfilling, bulk, changes, creating, skipping, triggering
 from app.service.applying import Applied
 from app.service.backfilling import BackfillRequest, BackfillResult
-from app.service.paging import cursor_of, gather, id_of
+from app.service.bulk import BulkRequest, BulkResult
+from app.service.finding import matching
 from app.service.skipping import waits_for
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
 from app.store.audit import Actor
 from app.store.database import Database
-from app.store.looks import Look
 from app.store.refusals import refused_values
 from app.wheel.wheel import Wheel
 
@@ -118,23 +117,14 @@ class ScheduleService:
         limit: int,
         cursor: str | None,
     ) -> Page[Schedule]:
-        """A page of the schedules that match, in the order of their creation; see `paging.gather`.
+        """A page of the schedules that match, in the order of their creation; see `finding.matching`.
 
         Raises InvalidScheduleException for a cursor that no page has named.
         """
-        start = None if cursor is None else id_of(cursor)
         community_id = principal.community_id
-        # A workflow's schedules have an index; no other filter has.
-        filtered = replace(filter, workflow_id=None) != ScheduleFilter()
         with refused_values():
             async with self._database.connection() as connection:
-
-                async def look(after: UUID | None, wanted: int, window: int) -> Look[UUID]:
-                    return await catalogue.look(
-                        connection, community_id, filter, after=after, limit=wanted, window=window
-                    )
-
-                found = await gather(look, cursor_of, start=start, limit=limit, filtered=filtered)
+                found = await matching(connection, community_id, filter, limit=limit, cursor=cursor)
                 page = await catalogue.these(connection, community_id, found.places)
         if filter.due_before is not None:
             page = [schedule for schedule in page if _is_due_before(schedule, filter.due_before)]
@@ -186,6 +176,24 @@ class ScheduleService:
         return await self._transactions.run(
             actor_of(principal), lambda unit: changes.resume(unit, schedule_id, reason, expected_revision)
         )
+
+    async def act_on_matching(
+        self,
+        principal: Principal,
+        request: BulkRequest,
+        *,
+        answer: Callable[[BulkResult], Answer],
+        idempotency: Idempotency | None,
+    ) -> Answer:
+        """Pause, resume or remove every schedule that matches, a part at a time; none for a dry run. See `bulk.act`.
+
+        Raises as `find` does, and IdempotencyKeyReusedException.
+        """
+
+        async def work(unit: Work) -> Answer:
+            return answer(await bulk.act(unit, request))
+
+        return await self._transactions.answer(actor_of(principal), idempotency, work)
 
     async def trigger(
         self,

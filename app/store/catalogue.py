@@ -1,11 +1,14 @@
 """Lists of a community's schedules, by their ids, which is in the order of their creation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from uuid import UUID
+
+import asyncpg
 
 from app.core.queries import ScheduleFilter
 from app.core.schedule import Schedule
-from app.store.database import Connection
+from app.store.database import Connection, wait_briefly
 from app.store.looks import Look, Question
 from app.store.schedules import COLUMNS, schedule_of
 
@@ -13,6 +16,26 @@ _THESE = f"""
     SELECT {COLUMNS} FROM workflow_schedules
      WHERE schedule_id = ANY($1::uuid[]) AND community_id = $2 ORDER BY schedule_id
 """
+FEW = 10_000
+"""So many schedules of a host are read all, and put in order: its index does not have them so."""
+# idx_workflow_schedules_target_host
+_ARE_FEW = """
+    SELECT count(*) <= $3 FROM (
+        SELECT FROM workflow_schedules WHERE community_id = $1 AND target_host = ANY($2::text[]) LIMIT $3 + 1) found
+"""
+# What was changed while it was waited for is asked again whether it matches: by Postgres, once it has the lock.
+_AMONG = "FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND community_id = $2 AND {wanted}"
+_LOCK_AMONG = f"SELECT {COLUMNS} {_AMONG} ORDER BY schedule_id FOR NO KEY UPDATE"
+_LOCK_MILLISECONDS = 500
+"""Longer than a worker has a schedule locked that it fires; shorter than it takes Postgres to look for a deadlock."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPart:
+    """Schedules that match and are locked, and the ids of those that another has locked for too long; in order."""
+
+    schedules: list[Schedule]
+    held: list[UUID]
 
 
 async def look(
@@ -23,15 +46,17 @@ async def look(
     after: UUID | None,
     limit: int,
     window: int,
+    by_host: bool = False,
 ) -> Look[UUID]:
     """Look through up to `window` schedules created after `after` for up to `limit` that are wanted.
 
-    idx_workflow_schedules_community, or _workflow_id where a workflow is asked for.
+    idx_workflow_schedules_community, or _workflow_id where a workflow is asked for, or _target_host with `by_host`,
+    which is for hosts that have few, and for a window that holds all of them: it is read whole.
     """
     question = Question[UUID](
         table="workflow_schedules",
         key="schedule_id",
-        columns="schedule_id, status, schedule_type, tags, name, next_due_at",
+        columns="schedule_id, status, schedule_type, tags, name, next_due_at, target_host",
         descending=False,
         order="schedule_id",
     )
@@ -41,6 +66,66 @@ async def look(
         scope.append(f"schedule_id > {bind(after)}")
     if filter_.workflow_id is not None:
         scope.append(f"workflow_id = {bind(filter_.workflow_id)}")
+    (scope if by_host else wanted).extend(_of_hosts(filter_, bind))
+    wanted += _narrowed(filter_, bind)
+    return await question.look(connection, limit=limit, window=window)
+
+
+async def are_few(connection: Connection, community_id: int, hosts: Sequence[str]) -> bool:
+    """Whether so few schedules of a community have targets at these hosts that all of them can be read."""
+    few: bool = await connection.fetchval(_ARE_FEW, community_id, hosts, FEW)
+    return few
+
+
+async def these(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> list[Schedule]:
+    """Schedules that `look` found, by their ids."""
+    if not schedule_ids:
+        return []
+    return [schedule_of(row) for row in await connection.fetch(_THESE, schedule_ids, community_id)]
+
+
+async def lock(
+    connection: Connection, community_id: int, filter_: ScheduleFilter, schedule_ids: Sequence[UUID]
+) -> LockedPart:
+    """Lock those that `look` found and that still match, in the order of their ids, until the transaction ends.
+
+    One that another has locked is waited for briefly; if that is in vain, whatever is locked then is left to whom has
+    it: none may hold up the others.
+    """
+    if not schedule_ids:
+        return LockedPart([], [])
+    values: list[object] = [schedule_ids, community_id]
+
+    def bind(value: object) -> str:
+        values.append(value)
+        return f"${len(values)}"
+
+    wanted = [*_of_hosts(filter_, bind), *_narrowed(filter_, bind)]
+    if filter_.workflow_id is not None:
+        wanted.append(f"workflow_id = {bind(filter_.workflow_id)}")
+    among = " AND ".join(wanted) or "true"
+    statement = _LOCK_AMONG.format(wanted=among)
+    try:
+        async with connection.transaction():
+            await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
+            return LockedPart([schedule_of(row) for row in await connection.fetch(statement, *values)], [])
+    except asyncpg.LockNotAvailableError:
+        rows = await connection.fetch(f"{statement} SKIP LOCKED", *values)
+    free = {row["schedule_id"] for row in rows}
+    there = await connection.fetch(f"SELECT schedule_id {_AMONG.format(wanted=among)} ORDER BY schedule_id", *values)
+    return LockedPart([schedule_of(row) for row in rows], [row[0] for row in there if row[0] not in free])
+
+
+def _of_hosts(filter_: ScheduleFilter, bind: Callable[[object], str]) -> list[str]:
+    if filter_.target_hosts is None:
+        return []
+    among = f"target_host = ANY({bind(filter_.target_hosts)}::text[])"
+    return [f"({among} OR target_host IS NULL)" if filter_.of_engine else among]
+
+
+def _narrowed(filter_: ScheduleFilter, bind: Callable[[object], str]) -> list[str]:
+    """Conditions for which there is no index."""
+    wanted: list[str] = []
     if filter_.status is not None:
         wanted.append(f"status = {bind(filter_.status.value)}")
     if filter_.schedule_type is not None:
@@ -52,11 +137,4 @@ async def look(
         wanted.append(f"name ^@ {bind(filter_.name_prefix)}::text")
     if filter_.due_before is not None:
         wanted.append(f"next_due_at < {bind(filter_.due_before)}")
-    return await question.look(connection, limit=limit, window=window)
-
-
-async def these(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> list[Schedule]:
-    """Schedules that `look` found, by their ids."""
-    if not schedule_ids:
-        return []
-    return [schedule_of(row) for row in await connection.fetch(_THESE, schedule_ids, community_id)]
+    return wanted

@@ -185,12 +185,12 @@ class Database:
                 stepped(step)
 
 
-async def wait_briefly(connection: Connection) -> None:
-    """Have the rest of a transaction wait for each lock no longer than a tenth of a second.
+async def wait_briefly(connection: Connection, *, milliseconds: int = 100) -> None:
+    """Have the rest of a transaction wait for each lock no longer than a tenth of a second, or than is said.
 
-    For who is about to wait for a run that another may have locked, on behalf of one of many.
+    For who is about to wait for a row that another may have locked, on behalf of one of many.
     """
-    await connection.execute("SET LOCAL lock_timeout = 100")
+    await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.ids import recorded_between, recorded_for
-from app.store.database import Connection
+from app.store.database import Connection, wait_briefly
 from app.store.executions import COLUMNS, ROW, execution_of, one
 from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
@@ -58,6 +60,11 @@ _WAITS = f"""
     schedule_id = ANY($1::uuid[]) AND community_id = $2 AND finished_at IS NULL AND status IN ('queued', 'retrying')
     AND {NO_NOTICE}
 """
+_COUNT_WAITING = f"SELECT schedule_id, count(*) FROM executions WHERE {_WAITS} GROUP BY schedule_id"
+_LOCK_WAITING = f"SELECT execution_id FROM executions WHERE {_WAITS} ORDER BY execution_id FOR NO KEY UPDATE"
+_WAITING = f"SELECT execution_id, schedule_id FROM executions WHERE {_WAITS}"
+_LOCK_MILLISECONDS = 500
+"""Longer than a worker has a run locked whose outcome it writes; shorter than Postgres takes to look for a deadlock."""
 _CANCEL_WAITING = f"""
     WITH waiting AS MATERIALIZED (
         SELECT execution_id, recorded_for FROM executions
@@ -113,6 +120,27 @@ async def cancel_waiting(
 ) -> int:
     """Finish schedules' queued and retrying executions as cancelled, but no notice. Returns how many there were."""
     return len(await connection.fetch(_CANCEL_WAITING, schedule_ids, community_id, reason.value, now))
+
+
+async def count_waiting(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many executions of each schedule a removal would cancel; those that have none are left out."""
+    return {row[0]: row[1] for row in await connection.fetch(_COUNT_WAITING, schedule_ids, community_id)}
+
+
+async def lock_waiting(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> set[UUID]:
+    """Lock the executions that a removal of locked schedules would cancel, in the order of their ids.
+
+    Those that another has locked are waited for briefly. Answers the schedules for whose executions that was in vain.
+    """
+    try:
+        async with connection.transaction():
+            await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
+            await connection.execute(_LOCK_WAITING, schedule_ids, community_id)
+            return set()
+    except asyncpg.LockNotAvailableError:
+        free = {row[0] for row in await connection.fetch(f"{_LOCK_WAITING} SKIP LOCKED", schedule_ids, community_id)}
+    waiting = await connection.fetch(_WAITING, schedule_ids, community_id)
+    return {row["schedule_id"] for row in waiting if row["execution_id"] not in free}
 
 
 async def reopen(connection: Connection, locked: Execution, *, now: datetime) -> Execution | None:

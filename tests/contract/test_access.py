@@ -13,6 +13,7 @@ OPERATIONS: dict[str, Role | None] = {
     "create_schedule": Role.EDITOR,
     "list_targets": Role.VIEWER,
     "create_schedules": Role.EDITOR,
+    "act_on_schedules": Role.EDITOR,
     "list_schedules": Role.VIEWER,
     "list_schedules_of_workflow": Role.VIEWER,
     "get_schedule": Role.VIEWER,

@@ -7,6 +7,7 @@ import pytest
 
 from app.core.audit import AuditAction
 from app.core.explaining import Verdict
+from app.service.bulk import Because
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -36,3 +37,9 @@ def test_nothing_in_the_service_changes_or_removes_what_the_audit_trail_has() ->
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "app").rglob("*.py")]
     assert sum("INSERT INTO audit_log" in source for source in sources) == 1
     assert [source for source in sources if changes.search(source)] == []
+
+
+def test_the_table_of_what_is_left_alone_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = page.partition("\n## In an incident\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE) == ["because", *Because]

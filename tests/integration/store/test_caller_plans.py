@@ -13,6 +13,7 @@ from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id
 from app.core.queries import ExecutionFilter, ScheduleFilter
+from app.core.schedule import ScheduleStatus
 from app.store import catalogue, executions, health, history, resealing, schedules
 from app.store.database import Connection, Database
 from app.store.partitions import make
@@ -41,6 +42,12 @@ class Explaining:
     async def fetchval(self, statement: str, *values: object) -> Any:
         await self._explain(statement, values)
         return await self._connection.fetchval(statement, *values)
+
+    async def execute(self, statement: str) -> str:
+        return await self._connection.execute(statement)
+
+    def transaction(self) -> "asyncpg.transaction.Transaction":
+        return self._connection.transaction()
 
     async def _explain(self, statement: str, values: tuple[object, ...]) -> None:
         rows = await self._connection.fetch(f"EXPLAIN (FORMAT JSON) {statement}", *values)
@@ -95,11 +102,11 @@ async def fill(database: Database) -> None:
             INSERT INTO workflow_schedules (schedule_id, community_id, workflow_id, name, schedule_type,
                    interval_seconds, timezone, status, next_execution_at, next_due_at, searched_to, tzdata_version,
                    grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
-                   after_completion, created_at, updated_at)
+                   after_completion, created_at, updated_at, target_host)
             SELECT gen_random_uuid(), n % 10, CASE WHEN n % 2000 = 0 THEN $2::uuid ELSE gen_random_uuid() END,
                    'name-' || n, 'interval', 60, 'UTC', 'active', $1::timestamptz + n * interval '1 s',
                    $1::timestamptz + n * interval '1 s', $1, '2026a', 900, true, 3, 'skip', 'response', 60, '{}',
-                   'keep', $1, $1
+                   'keep', $1, $1, CASE WHEN n % 100 = 1 THEN 'rare.example' ELSE 'host-' || n % 1000 END
               FROM generate_series(1, 20000) n
             """,
             START,
@@ -149,6 +156,40 @@ async def test_the_schedules_of_a_workflow_are_found_by_its_index(filled: Databa
             as_connection(explain), 0, ScheduleFilter(workflow_id=WORKFLOW), after=None, limit=51, window=51
         )
     assert explain.indexes() == {"idx_workflow_schedules_workflow_id"}
+
+
+async def test_the_few_schedules_of_a_host_are_found_by_its_index(filled: Database) -> None:
+    wanted = ScheduleFilter(target_hosts=("rare.example",))
+    async with explaining(filled) as explain:
+        assert await catalogue.are_few(as_connection(explain), 1, ("rare.example",))
+        look = await catalogue.look(
+            as_connection(explain), 1, wanted, after=None, limit=501, window=catalogue.FEW + 1, by_host=True
+        )
+    assert len(look.found) == 200
+    assert explain.indexes() == {"idx_workflow_schedules_target_host"}
+
+
+async def test_the_many_of_a_host_are_met_on_the_way_through_the_community(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "FEW", 199)
+    async with explaining(filled) as explain:
+        assert not await catalogue.are_few(as_connection(explain), 1, ("rare.example",))
+        wanted = ScheduleFilter(target_hosts=("rare.example",))
+        look = await catalogue.look(as_connection(explain), 1, wanted, after=None, limit=501, window=1000)
+    assert look.reached is not None
+    assert explain.scanned_whole() == set()
+
+
+async def test_what_is_to_be_changed_is_locked_by_its_id(filled: Database) -> None:
+    wanted = ScheduleFilter(target_hosts=("rare.example",), status=ScheduleStatus.ACTIVE, name_prefix="name")
+    async with explaining(filled) as explain:
+        look = await catalogue.look(as_connection(explain), 1, wanted, after=None, limit=500, window=64_000)
+    async with explaining(filled) as explain:
+        locked = await catalogue.lock(as_connection(explain), 1, wanted, look.found)
+    assert [one.schedule_id for one in locked.schedules] == list(look.found)
+    assert explain.scanned_whole() == set()
+    assert explain.indexes() <= {"workflow_schedules_schedule_id_key", "idx_workflow_schedules_target_host"}
 
 
 async def test_an_execution_is_looked_up_in_the_one_partition_of_its_day(filled: Database) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.target import bound_to, header_problem, host_of, template_problems, url_problem
+from app.core.target import bound_to, header_problem, host_of, hosts_meant, template_problems, url_problem
 
 GOOD_URLS = [
     "http://example.com",
@@ -143,3 +143,36 @@ def test_a_secret_belongs_to_its_header_and_host() -> None:
     assert same != bound_to("https://example.org/a", "X-Key")
     assert same != bound_to("http://example.com/a", "X-Key")
     assert same != bound_to("https://example.com/a", "X-Other")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("example.com", ("example.com",)),
+        ("Example.COM.", ("example.com",)),
+        ("b\u00fccher.example", ("xn--bcher-kva.example",)),
+        ("0x7f.1", ("127.0.0.1",)),
+        ("[2001:4860::1]", ("[2001:4860::1]",)),
+        ("example.com:8443", ("example.com:8443",)),
+        ("[2001:4860::1]:8443", ("[2001:4860::1]:8443",)),
+        # The one of http at this port, and the one of https, whose own it is.
+        ("example.com:443", ("example.com:443", "example.com")),
+        ("example.com:80", ("example.com", "example.com:80")),
+    ],
+)
+def test_a_host_that_is_named_is_the_host_of_a_url(text: str, meant: tuple[str, ...]) -> None:
+    assert sorted(hosts_meant(text)) == sorted(meant)
+    assert {host_of(f"https://{text}/pay?a=b"), host_of(f"http://{text}")} == set(meant)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "https://example.com", "example.com/pay", "example.com?a=b", "example.com#a", "a@example.com"),
+        *("example.com:0", "example.com:65536", "example.com:port", "{{ host }}", "[::1", "::1]", ":80", "a b"),
+        *("a\\b", "a\nb", "x" * 3000),
+    ],
+)
+def test_what_is_no_host_is_not_taken_for_one(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a host as it stands in a URL"):
+        hosts_meant(text)
