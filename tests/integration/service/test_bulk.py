@@ -15,7 +15,7 @@ from app.core.execution import ExecutionStatus, Reason
 from app.core.queries import Answer, Idempotency, ScheduleFilter
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from app.core.target import Target
-from app.service import bulk
+from app.service import bulk, paging
 from app.service.bulk import Because, BulkAction, BulkRequest, BulkResult
 from app.service.transactions import Work, actor_of
 from app.store import catalogue
@@ -28,6 +28,8 @@ from tests.integration.store.rows import add_execution
 
 MINUTE = timedelta(minutes=1)
 TAGGED = ScheduleFilter(tag="x")
+SOON_SECONDS = 3
+"""Less than a caller of one schedule waits for its lock."""
 
 
 async def act(
@@ -49,7 +51,9 @@ async def act(
 
     request = BulkRequest(action, wanted, reason, limit, cursor, dry_run)
     await world.schedules.act_on_matching(CALLER, request, answer=answer, idempotency=idempotency)
-    return results[-1]
+    # Asked for once: its transaction was never the victim of a deadlock.
+    (result,) = results
+    return result
 
 
 async def several(world: World, number: int, **fields: Any) -> list[Schedule]:
@@ -288,12 +292,26 @@ async def test_what_is_more_is_changed_part_by_part(world: World, few: int, monk
     assert await statuses(world, [other]) == [ScheduleStatus.ACTIVE]
 
 
+async def test_the_few_of_a_host_are_found_by_one_call_however_many_others_there_are(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "_WINDOWS", (1,))
+    await several(world, 3)
+    few = await several(world, 3, target=Target("https://payments.example/"))
+    here = ScheduleFilter(target_hosts=("payments.example",))
+    result = await act(world, BulkAction.PAUSE, here)
+    assert (result.schedule_ids, result.next_cursor) == (ids(few), None)
+
+
 async def test_another_communitys_schedules_are_not_met(world: World) -> None:
     theirs = await world.create(interval(60, tags=("x",)), STRANGER)
     for action in BulkAction:
         result = await act(world, action)
         assert (result.schedule_ids, result.left_alone) == ((), ())
     assert await world.schedules.get(STRANGER, theirs.schedule_id) == theirs
+    async with world.database.transaction() as connection:
+        named = await catalogue.lock(connection, 1, TAGGED, [theirs.schedule_id])
+        assert (named.schedules, named.held) == ([], [])
 
 
 @pytest.mark.parametrize("action", list(BulkAction))
@@ -304,27 +322,34 @@ async def test_one_that_another_has_locked_is_told_and_holds_up_no_other(world: 
     locked = schedules[1].schedule_id
     async with world.database.transaction() as another:
         await another.execute("SELECT FROM workflow_schedules WHERE schedule_id = $1 FOR UPDATE", locked)
-        result = await act(world, action)
+        async with asyncio.timeout(SOON_SECONDS):
+            result = await act(world, action)
     assert result.schedule_ids == (schedules[0].schedule_id, schedules[2].schedule_id)
     assert told(result) == {locked: Because.LOCKED}
     assert locked in (await act(world, action)).schedule_ids
 
 
-async def test_one_whose_waiting_run_another_has_locked_is_not_removed(world: World) -> None:
-    schedules = await several(world, 3)
+@pytest.mark.parametrize("schedule_too", [False, True])
+async def test_one_whose_waiting_run_another_has_locked_is_not_removed(world: World, schedule_too: bool) -> None:
+    schedules = await several(world, 4)
     async with world.database.transaction() as connection:
         runs = [
             await add_execution(connection, schedule_id=one.schedule_id, status="queued", wake_at=START)
             for one in schedules
         ]
+    held = schedules[1 : 3 if schedule_too else 2]
     async with world.database.transaction() as another:
         await another.execute("SELECT FROM executions WHERE execution_id = $1 FOR UPDATE", runs[1])
-        result = await act(world, BulkAction.REMOVE)
-    assert result.schedule_ids == (schedules[0].schedule_id, schedules[2].schedule_id)
-    assert told(result) == {schedules[1].schedule_id: Because.LOCKED}
+        await another.execute(
+            "SELECT FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) FOR UPDATE", ids(held[1:])
+        )
+        async with asyncio.timeout(SOON_SECONDS):
+            result = await act(world, BulkAction.REMOVE)
+    assert result.schedule_ids == tuple(one.schedule_id for one in schedules if one not in held)
+    assert told(result) == {one.schedule_id: Because.LOCKED for one in held}
     shown = [(await world.executions.get(CALLER, run)).status for run in runs]
-    assert shown == [ExecutionStatus.CANCELLED, ExecutionStatus.QUEUED, ExecutionStatus.CANCELLED]
-    assert (await act(world, BulkAction.REMOVE)).schedule_ids == (schedules[1].schedule_id,)
+    assert shown == [ExecutionStatus.QUEUED if one in held else ExecutionStatus.CANCELLED for one in schedules]
+    assert (await act(world, BulkAction.REMOVE)).schedule_ids == ids(held)
 
 
 async def test_one_that_is_locked_for_a_moment_is_waited_for(world: World) -> None:
@@ -398,6 +423,7 @@ async def test_a_removal_cancels_so_many_runs_and_leaves_the_rest_to_the_next_ca
                 await add_execution(connection, schedule_id=one.schedule_id, status="queued", wake_at=START)
     first = await act(world, BulkAction.REMOVE)
     assert first.schedule_ids == ids(schedules[:2])
+    assert first.next_cursor is not None
     # More than that of one alone is cancelled: it could never be removed otherwise.
     second = await act(world, BulkAction.REMOVE, cursor=first.next_cursor)
     assert second.schedule_ids == ids(schedules[2:3])
@@ -479,7 +505,18 @@ async def test_calls_beside_each_other_and_beside_workers_lose_nothing(world: Wo
 
 async def test_two_removals_at_once_remove_each_once(world: World) -> None:
     schedules = await several(world, 30)
-    results = await asyncio.gather(*(act(world, BulkAction.REMOVE) for _ in range(4)))
+    async with world.database.transaction() as connection:
+        for number in range(90):
+            at, whose = START + number * MINUTE, schedules[number * 7 % 30].schedule_id
+            await add_execution(connection, schedule_id=whose, status="retrying", wake_at=START, at=at)
+
+    async def of_half(tag: str) -> BulkResult:
+        return await act(world, BulkAction.REMOVE, ScheduleFilter(tag=tag))
+
+    for one in schedules[::2]:
+        await world.change(one, replace(one.definition, tags=("x", "y")))
+    results = await asyncio.gather(*(of_half(tag) for tag in "xyxy"))
     removed = [one for result in results for one in result.schedule_ids]
     assert sorted(removed) == list(ids(schedules))
     assert await world.one("SELECT count(*) FROM audit_log WHERE action = 'schedule_remove'") == 30
+    assert await world.one("SELECT count(*) FROM executions WHERE status = 'cancelled'") == 90
