@@ -1,4 +1,6 @@
-"""Lists of a community's schedules, by their ids, which is in the order of their creation."""
+"""A community's schedules that match a filter, by their ids, which is in the order of their creation: for a list of
+them, and locked for what is done to all of them.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -14,14 +14,16 @@ from app.core.execution import ExecutionStatus
 from app.core.ids import execution_id, new_id
 from app.core.queries import ExecutionFilter, ScheduleFilter
 from app.core.schedule import ScheduleStatus
-from app.store import catalogue, executions, health, history, resealing, schedules
+from app.store import catalogue, executions, health, history, resealing, revisions, schedules
 from app.store.database import Connection, Database
 from app.store.partitions import make
+from app.store.schedules import Life
 from tests.clocks import START
 from tests.integration.databases import copied
 from tests.integration.definitions import WORKFLOW
 
 OWNER = new_id(0)
+BY_ID = {"workflow_schedules_schedule_id_key", "idx_workflow_schedules_community"}
 
 
 class Explaining:
@@ -43,8 +45,10 @@ class Explaining:
         await self._explain(statement, values)
         return await self._connection.fetchval(statement, *values)
 
-    async def execute(self, statement: str) -> str:
-        return await self._connection.execute(statement)
+    async def execute(self, statement: str, *values: object) -> str:
+        if not statement.startswith("SET"):
+            await self._explain(statement, values)
+        return await self._connection.execute(statement, *values)
 
     def transaction(self) -> "asyncpg.transaction.Transaction":
         return self._connection.transaction()
@@ -189,7 +193,24 @@ async def test_what_is_to_be_changed_is_locked_by_its_id(filled: Database) -> No
         locked = await catalogue.lock(as_connection(explain), 1, wanted, look.found)
     assert [one.schedule_id for one in locked.schedules] == list(look.found)
     assert explain.scanned_whole() == set()
-    assert explain.indexes() <= {"workflow_schedules_schedule_id_key", "idx_workflow_schedules_target_host"}
+    assert explain.indexes() <= {*BY_ID, "idx_workflow_schedules_target_host"}
+
+
+async def test_a_few_of_many_are_kept_moved_and_removed_by_their_ids(filled: Database) -> None:
+    async with filled.connection() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        explain = Explaining(connection)
+        look = await catalogue.look(connection, 1, ScheduleFilter(), after=None, limit=10, window=10)
+        locked = await catalogue.lock(connection, 1, ScheduleFilter(), look.found)
+        lives = [(one, Life(ScheduleStatus.PAUSED, "why", None, START, START)) for one in locked.schedules]
+        moved = await schedules.move(as_connection(explain), 1, lives)
+        await revisions.keep(as_connection(explain), 1, look.found, now=START)
+        await schedules.remove(as_connection(explain), 1, look.found)
+        await transaction.rollback()
+    assert [(one.schedule_id, one.status) for one in moved] == [(one, ScheduleStatus.PAUSED) for one in look.found]
+    assert explain.scanned_whole() == set()
+    assert explain.indexes() <= BY_ID
 
 
 async def test_an_execution_is_looked_up_in_the_one_partition_of_its_day(filled: Database) -> None:
