@@ -9,7 +9,7 @@ from app.core.queries import AuditFilter, Page
 from app.service.paging import decoded, encoded, gather, invalid_cursor
 from app.store import trail
 from app.store.database import Database
-from app.store.looks import Look
+from app.store.looks import Seen
 from app.store.refusals import refused_values
 from app.store.trail import Place
 
@@ -46,7 +46,7 @@ class AuditService:
         with refused_values():
             async with self._database.connection() as connection:
 
-                async def look(before: Place | None, wanted: int, window: int) -> Look[Place]:
+                async def look(before: Place | None, wanted: int, window: int) -> Seen[Place]:
                     return await trail.look(
                         connection, community_id, filter, before=before, limit=wanted, window=window
                     )

@@ -22,7 +22,7 @@ from app.service.recomputing import Recomputer
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import calendars
 from app.store.database import Database
-from app.store.looks import Look
+from app.store.looks import Seen
 from app.wheel.wheel import Wheel
 
 _RECOMPUTE_SECONDS = 5.0
@@ -78,7 +78,7 @@ class CalendarService:
         community_id = principal.community_id
         async with self._database.connection() as connection:
 
-            async def look(after: UUID | None, wanted: int, window: int) -> Look[UUID]:
+            async def look(after: UUID | None, wanted: int, window: int) -> Seen[UUID]:
                 return await calendars.look(connection, community_id, after=after, limit=wanted, window=window)
 
             found = await gather(look, cursor_of, start=start, limit=limit, filtered=False)

@@ -20,7 +20,7 @@ from app.service.paging import Found, cursor_of, gather, id_of, invalid_cursor
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import ending, executions, history, notices, queueing, schedules
 from app.store.database import Connection, Database
-from app.store.looks import Look
+from app.store.looks import Seen
 from app.store.queueing import Group
 from app.store.refusals import json_text, refused_values
 from app.wheel.wheel import Wheel
@@ -227,7 +227,7 @@ async def _matching(
     if schedule_id is not None and not await schedules.is_known(connection, community_id, schedule_id):
         raise not_found(schedule_id)
 
-    async def look(before: UUID | None, wanted: int, window: int) -> Look[UUID]:
+    async def look(before: UUID | None, wanted: int, window: int) -> Seen[UUID]:
         if filter_.backfill_id is not None:
             return await history.look_at_backfilled(connection, community_id, filter_, before=before, limit=wanted)
         return await history.look(connection, community_id, filter_, before=before, limit=wanted, window=window)

@@ -7,7 +7,7 @@ from app.core.queries import ScheduleFilter
 from app.service.paging import Found, cursor_of, gather, id_of
 from app.store import catalogue
 from app.store.database import Connection
-from app.store.looks import Look
+from app.store.looks import Seen
 
 
 async def matching(
@@ -25,7 +25,7 @@ async def matching(
     # A workflow's schedules have an index; no other filter has.
     filtered = replace(filter_, workflow_id=None) != ScheduleFilter()
 
-    async def look(after: UUID | None, wanted: int, window: int) -> Look[UUID]:
+    async def look(after: UUID | None, wanted: int, window: int) -> Seen[UUID]:
         # Above the few, so that one look reads all of them.
         window = catalogue.FEW + 1 if by_host else window
         return await catalogue.look(

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.core.errors import InvalidScheduleException
-from app.store.looks import Look
+from app.store.looks import Seen
 
 P = TypeVar("P")
 
@@ -25,7 +25,7 @@ class Found(Generic[P]):
 
 
 async def gather(
-    look: Callable[[P | None, int, int], Awaitable[Look[P]]],
+    look: Callable[[P | None, int, int], Awaitable[Seen[P]]],
     named: Callable[[P], str],
     *,
     start: P | None,

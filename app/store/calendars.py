@@ -11,7 +11,7 @@ import orjson
 
 from app.core.calendars import Calendar, Contents, Days, Fill, Source
 from app.store.database import Connection
-from app.store.looks import Look, Question
+from app.store.looks import Question, Seen
 
 COLUMNS = """
     calendar_id, community_id, name, description, days_off, days_worked, weekend, source, created_by, created_at,
@@ -136,7 +136,7 @@ async def mark_recomputed(connection: Connection, calendar_id: UUID, days_revisi
     await connection.execute(_RECOMPUTED, calendar_id, days_revision)
 
 
-async def look(connection: Connection, community_id: int, *, after: UUID | None, limit: int, window: int) -> Look[UUID]:
+async def look(connection: Connection, community_id: int, *, after: UUID | None, limit: int, window: int) -> Seen[UUID]:
     """A part of the list of a community's calendars, in the order of their creation: idx_calendars_community."""
     question = Question[UUID](
         table="calendars", key="calendar_id", columns="calendar_id", descending=False, order="calendar_id"

@@ -11,7 +11,7 @@ import asyncpg
 from app.core.queries import ScheduleFilter
 from app.core.schedule import Schedule
 from app.store.database import Connection, wait_briefly
-from app.store.looks import Look, Question
+from app.store.looks import Question, Seen
 from app.store.schedules import COLUMNS, schedule_of
 
 _THESE = f"""
@@ -49,7 +49,7 @@ async def look(
     limit: int,
     window: int,
     by_host: bool = False,
-) -> Look[UUID]:
+) -> Seen[UUID]:
     """Look through up to `window` schedules created after `after` for up to `limit` that are wanted.
 
     idx_workflow_schedules_community, or _workflow_id where a workflow is asked for, or _target_host with `by_host`,

@@ -14,7 +14,7 @@ from app.core.ids import made_at, recorded_for
 from app.core.queries import ExecutionFilter
 from app.store.database import Connection
 from app.store.executions import COLUMNS, execution_of
-from app.store.looks import Look, Question
+from app.store.looks import Question, Seen
 from app.store.these import NO_NOTICE
 
 _THESE = f"""
@@ -37,7 +37,7 @@ async def look(
     before: UUID | None,
     limit: int,
     window: int,
-) -> Look[UUID]:
+) -> Seen[UUID]:
     """Look through up to `window` executions older than `before` for up to `limit` that are wanted.
 
     With a schedule: idx_executions_history. Across schedules: idx_executions_failed for the failed ones; for others no
@@ -86,12 +86,12 @@ async def look(
 
 async def look_at_backfilled(
     connection: Connection, community_id: int, filter_: ExecutionFilter, *, before: UUID | None, limit: int
-) -> Look[UUID]:
+) -> Seen[UUID]:
     """Look for up to `limit` runs of a backfill that are wanted, those for the latest instants first."""
     backfill_id = filter_.backfill_id
     at = None if backfill_id is None else made_at(backfill_id)
     if at is None or filter_.trigger not in (None, Trigger.BACKFILL):
-        return Look((), None)
+        return Seen((), None)
     values: list[object] = [backfill_id, at, community_id, Trigger.BACKFILL.value, limit]
     wanted = ["true"]
 
@@ -107,7 +107,7 @@ async def look_at_backfilled(
     bind("scheduled_for < (SELECT scheduled_for FROM executions WHERE execution_id = {} AND recorded_for = $2)", before)
     rows = await connection.fetch(_BACKFILLED.format(wanted=" AND ".join(wanted)), *values)
     found = tuple(row[0] for row in rows)
-    return Look(found, found[-1] if len(found) == limit else None)
+    return Seen(found, found[-1] if len(found) == limit else None)
 
 
 async def these(connection: Connection, execution_ids: Sequence[UUID]) -> list[Execution]:

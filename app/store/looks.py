@@ -21,7 +21,7 @@ _LOOK = """
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Generic[P]):
+class Seen(Generic[P]):
     """What one look found, in the list's order. `reached` is the last row looked at; null when none is left.
 
     Both name rows by their places in the list: their ids, where the list is in the order of those.
@@ -53,7 +53,7 @@ class Question(Generic[P]):
         self.values.append(value)
         return f"${len(self.values) + 2}"
 
-    async def look(self, connection: Connection, *, limit: int, window: int) -> Look[P]:
+    async def look(self, connection: Connection, *, limit: int, window: int) -> Seen[P]:
         """Read up to `window` rows of the scope for up to `limit` that are wanted."""
         statement = _LOOK.format(
             columns=self.columns,
@@ -69,5 +69,5 @@ class Question(Generic[P]):
         assert row is not None, "it always answers one row"
         found: tuple[P, ...] = tuple(row[0])
         if len(found) == limit:
-            return Look(found, found[-1])
-        return Look(found, row[2] if row[1] == window else None)
+            return Seen(found, found[-1])
+        return Seen(found, row[2] if row[1] == window else None)

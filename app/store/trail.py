@@ -13,7 +13,7 @@ import asyncpg
 from app.core.audit import AuditEntry
 from app.core.queries import AuditFilter
 from app.store.database import Connection
-from app.store.looks import Look, Question
+from app.store.looks import Question, Seen
 
 Place: TypeAlias = tuple[datetime, int]
 
@@ -33,7 +33,7 @@ async def look(
     before: Place | None,
     limit: int,
     window: int,
-) -> Look[Place]:
+) -> Seen[Place]:
     """Look through up to `window` entries older than `before` for up to `limit` that are wanted.
 
     idx_audit_log_execution_at or _schedule_at, the first of these that is asked for, and idx_audit_log_at where neither
