@@ -215,6 +215,14 @@ async def generated(app: FastAPI, tmp_path: Path) -> AsyncIterator[str]:
         del sys.modules[name]
 
 
+def test_a_generated_client_has_a_model_of_every_body(app: FastAPI, generated: str) -> None:
+    models = importlib.import_module(f"{generated}.models")
+    for _, path, operation in operations(app):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            name = content["schema"]["$ref"].rpartition("/")[2]
+            assert hasattr(models, name), (path, name)
+
+
 async def test_a_generated_client_creates_a_schedule(generated: str, served: str, stack: Stack) -> None:
     key = await stack.services.keys.create(555, Role.EDITOR, user=None, name=None, expires_at=None)
     client_module = importlib.import_module(f"{generated}.client")
