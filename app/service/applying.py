@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.core.schedule import Definition, Schedule
+from app.core.schedule import AfterCompletion, Definition, Schedule
 from app.service.changes import redefine
 from app.service.creating import create
 from app.service.transactions import Work
@@ -37,7 +37,9 @@ async def apply(
     definition = define(current)
     assert definition.name == name, "another one, if it is taken, would be tried without an end"
     if current is None:
-        return Applied(await create(work, definition), created=True)
+        # One that is deleted when it has fired may have done so: who applies its file again does not mean it twice.
+        late = definition.after_completion is not AfterCompletion.DELETE
+        return Applied(await create(work, definition, late=late), created=True)
     schedule = await redefine(work, current, definition)
     if schedule.revision != current.revision:
         work.look_at(schedule)

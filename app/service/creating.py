@@ -20,19 +20,19 @@ from app.store.calendar_uses import Use
 from app.store.schedules import name_taken
 
 
-async def create(work: Work, definition: Definition) -> Schedule:
-    """Store a new schedule, active.
+async def create(work: Work, definition: Definition, *, late: bool = True) -> Schedule:
+    """Store a new schedule, active. A one-time that lies up to a minute past is taken where it may be `late`.
 
     Raises InvalidScheduleException when no occurrence is left, NameTakenException.
     """
-    (schedule,) = await create_all(work, [definition])
+    (schedule,) = await create_all(work, [definition], late=late)
     if isinstance(schedule, ScheduleServiceException):
         raise schedule
     return schedule
 
 
 async def create_all(
-    work: Work, definitions: Sequence[Definition | ScheduleServiceException]
+    work: Work, definitions: Sequence[Definition | ScheduleServiceException], *, late: bool = True
 ) -> list[Schedule | ScheduleServiceException]:
     """Store new schedules. Answers one result for each, in order: the schedule, or why it was refused.
 
@@ -49,7 +49,7 @@ async def create_all(
             results.append(definition)
             continue
         try:
-            results.append(_new(work, schedule_id, definition, calendars.days(definition.calendars), now))
+            results.append(_new(work, schedule_id, definition, calendars.days(definition.calendars), now, late=late))
         except ScheduleServiceException as refused:
             results.append(refused)
     stored = await creating.insert(work.connection, [new for new in results if isinstance(new, Schedule)])
@@ -74,10 +74,12 @@ async def create_all(
     return results
 
 
-def _new(work: Work, schedule_id: UUID, asked: Definition, days: BusinessDays | None, now: datetime) -> Schedule:
+def _new(
+    work: Work, schedule_id: UUID, asked: Definition, days: BusinessDays | None, now: datetime, *, late: bool
+) -> Schedule:
     definition = to_milliseconds(asked)
     timing = definition.timing(now, days)
-    check_instant(timing, now, new=True)
+    check_instant(timing, now, new=True, late=late)
     searched_to = now
     waiting = first_waiting(timing, schedule_id, now)
     if (

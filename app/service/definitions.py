@@ -63,15 +63,17 @@ def check_days(timing: Timing) -> None:
         raise InvalidScheduleException.of("scheduled_time", said)
 
 
-def check_instant(timing: Timing, now: datetime, *, new: bool) -> None:
-    """Refuse what `check_days` refuses and, where it is `new`, a one-time that lies more than a minute past.
+def check_instant(timing: Timing, now: datetime, *, new: bool, late: bool = True) -> None:
+    """Refuse what `check_days` refuses and, where it is `new`, a one-time that lies more than a minute past, or at all
+    unless it may be `late`.
 
     Raises InvalidScheduleException.
     """
     check_days(timing)
     asked = timing.scheduled_time
     instant = None if asked is None else instant_of(timing)
-    if asked is not None and instant is not None and new and instant < now - LATE_ACCEPTANCE:
+    earliest = now - LATE_ACCEPTANCE if late else now
+    if asked is not None and instant is not None and new and instant < earliest:
         moved = "" if instant == asked else f" moves to '{utc(instant)}', which"
         raise InvalidScheduleException.of("scheduled_time", f"scheduled_time '{utc(asked)}'{moved} is in the past")
 

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.core.errors import InvalidScheduleException, PreconditionFailedException, StaleRevisionException
+from app.core.occurrences import OnDayOff
 from app.core.principal import Principal
-from app.core.schedule import Definition, Schedule, ScheduleStatus
+from app.core.schedule import AfterCompletion, Definition, Schedule, ScheduleStatus
 from app.service import applying, changes
 from app.service.applying import Applied
 from app.service.transactions import Work, actor_of
+from app.store.retention import remove_completed
 from tests.clocks import START
+from tests.integration.calendars import calendar, keeps, stored
 from tests.integration.definitions import cron, interval, one_time
 from tests.integration.service.world import CALLER, STRANGER, World, ms
 
@@ -92,6 +96,32 @@ async def test_a_one_time_that_has_fired_is_not_created_anew_and_not_refused(wor
     assert (applied.created, applied.schedule.status) == (False, ScheduleStatus.COMPLETED)
     assert (applied.schedule.revision, applied.schedule.execution_count) == (1, 1)
     assert len(await world.history(before.schedule_id)) == 1
+
+
+@pytest.mark.parametrize("moved", [False, True], ids=["its day", "moved by days off"])
+async def test_a_one_time_that_has_fired_and_was_deleted_for_it_does_not_fire_again(world: World, moved: bool) -> None:
+    """Retention comes each ten seconds, and a create takes what is up to a minute late."""
+    at = START + timedelta(minutes=1)
+    calendars = {}
+    if moved:
+        await stored(world.calendars, CALLER, calendar("firm", "2026-11-22"))
+        calendars = keeps("firm", on_day_off=OnDayOff.NEXT_BUSINESS_DAY)
+    asked = at - timedelta(days=1) if moved else at
+    once = one_time(asked, name="once", after_completion=AfterCompletion.DELETE, **calendars)
+    before = (await apply(world, once)).schedule
+    world.clock.move(60)
+    (run,) = (await world.look(before)).assignments
+    assert run.scheduled_for == at
+    await world.executions.complete(CALLER, run.execution_id, failed=False, result=None, error=None)
+    async with world.database.transaction() as connection:
+        now = world.clock.now()
+        assert await remove_completed(connection, completed_before=START, now=now, limit=1) == 1
+    world.clock.move(10)
+    with pytest.raises(InvalidScheduleException, match="is in the past"):
+        await apply(world, once)
+    assert await world.one("SELECT count(*) FROM workflow_schedules") == 0
+    # One that is kept would still be there: what is not there is new, and late.
+    assert (await apply(world, replace(once, after_completion=AfterCompletion.KEEP))).created
 
 
 async def test_a_failed_one_is_left_alone_by_the_same_definition_and_computed_by_another_timing(world: World) -> None:
