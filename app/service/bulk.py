@@ -40,6 +40,7 @@ class Because(StrEnum):
     ALREADY = "already"
     STATE_FORBIDS = "state_forbids"
     LOCKED = "locked"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,12 @@ async def act(work: Work, request: BulkRequest) -> BulkResult:
     connection, community_id = work.connection, work.community_id
     found = await matching(connection, community_id, request.filter, limit=request.limit, cursor=request.cursor)
     if request.dry_run:
-        part = _Part(await catalogue.these(connection, community_id, found.places), found.next_cursor)
+        read = await catalogue.readable(connection, community_id, found.places)
     else:
-        locked = await catalogue.lock(connection, community_id, request.filter, found.places)
-        part = _Part(locked.schedules, found.next_cursor)
-        part.leave(Because.LOCKED, dict.fromkeys(locked.held, "another change of it is under way"))
+        read = await catalogue.lock(connection, community_id, request.filter, found.places)
+    part = _Part(read.schedules, found.next_cursor)
+    part.leave(Because.LOCKED, dict.fromkeys(read.held, "another change of it is under way"))
+    part.leave(Because.UNREADABLE, dict.fromkeys(read.unreadable, "what is stored of it cannot be read"))
     already = _leave_unchangeable(part, request.action)
     if not request.dry_run:
         for one in already:

@@ -33,10 +33,12 @@ _LOCK_MILLISECONDS = 500
 
 
 @dataclass(frozen=True, slots=True)
-class LockedPart:
-    """Schedules that match and are locked, and the ids of those that another has locked for too long; in order."""
+class Part:
+    """Schedules that match, and the ids of those that this process cannot read, and of those that are to be locked and
+    that another has locked for too long; in order."""
 
     schedules: list[Schedule]
+    unreadable: list[UUID]
     held: list[UUID]
 
 
@@ -86,16 +88,21 @@ async def these(connection: Connection, community_id: int, schedule_ids: Sequenc
     return [schedule_of(row) for row in await connection.fetch(_THESE, schedule_ids, community_id)]
 
 
+async def readable(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> Part:
+    """The same, where one that cannot be read must not keep anybody from the others."""
+    return _read(await connection.fetch(_THESE, schedule_ids, community_id) if schedule_ids else [])
+
+
 async def lock(
     connection: Connection, community_id: int, filter_: ScheduleFilter, schedule_ids: Sequence[UUID]
-) -> LockedPart:
+) -> Part:
     """Lock those that `look` found and that still match, in the order of their ids, until the transaction ends.
 
     One that another has locked is waited for briefly; if that is in vain, whatever is locked then is left to whom has
     it: none may hold up the others.
     """
     if not schedule_ids:
-        return LockedPart([], [])
+        return Part([], [], [])
     values: list[object] = [schedule_ids, community_id]
 
     def bind(value: object) -> str:
@@ -110,12 +117,22 @@ async def lock(
     try:
         async with connection.transaction():
             await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
-            return LockedPart([schedule_of(row) for row in await connection.fetch(statement, *values)], [])
+            return _read(await connection.fetch(statement, *values))
     except asyncpg.LockNotAvailableError:
         rows = await connection.fetch(f"{statement} SKIP LOCKED", *values)
     free = {row["schedule_id"] for row in rows}
     there = await connection.fetch(f"SELECT schedule_id {_AMONG.format(wanted=among)} ORDER BY schedule_id", *values)
-    return LockedPart([schedule_of(row) for row in rows], [row[0] for row in there if row[0] not in free])
+    return _read(rows, [row[0] for row in there if row[0] not in free])
+
+
+def _read(rows: "Sequence[asyncpg.Record]", held: Sequence[UUID] = ()) -> Part:
+    part = Part([], [], list(held))
+    for row in rows:
+        try:
+            part.schedules.append(schedule_of(row))
+        except Exception:
+            part.unreadable.append(row["schedule_id"])
+    return part
 
 
 def _of_hosts(filter_: ScheduleFilter, bind: Callable[[object], str]) -> list[str]:

@@ -61,7 +61,8 @@ class LeftAlone(Shown):
     schedule_id: UUID
     because: Because = Field(
         description="`already`: it is as the action would make it. `state_forbids`: its own operation would be "
-        "refused. `locked`: another change of it, or of a run of it, is under way; ask again."
+        "refused. `locked`: another change of it, or of a run of it, is under way; ask again. `unreadable`: its row is "
+        "not one of this release."
     )
     detail: str
 

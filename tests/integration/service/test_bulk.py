@@ -329,6 +329,27 @@ async def test_one_that_another_has_locked_is_told_and_holds_up_no_other(world: 
     assert locked in (await act(world, action)).schedule_ids
 
 
+@pytest.mark.parametrize("action", list(BulkAction))
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_one_that_cannot_be_read_is_told_and_holds_up_no_other(
+    world: World, action: BulkAction, dry_run: bool
+) -> None:
+    first, odd, held = await several(world, 3)
+    if action is BulkAction.RESUME:
+        await act(world, BulkAction.PAUSE)
+    await world.rows("UPDATE workflow_schedules SET overlap_policy = 'odd' WHERE schedule_id = $1", odd.schedule_id)
+    if not dry_run:
+        # Where one is locked, the others are read in another way.
+        async with world.database.transaction() as another:
+            await another.execute("SELECT FROM workflow_schedules WHERE schedule_id = $1 FOR UPDATE", held.schedule_id)
+            result = await act(world, action, limit=3)
+        assert result.schedule_ids == ids([first])
+        assert told(result) == {odd.schedule_id: Because.UNREADABLE, held.schedule_id: Because.LOCKED}
+    result = await act(world, action, dry_run=dry_run)
+    assert result.schedule_ids == ids([first, held] if dry_run else [held])
+    assert told(result)[odd.schedule_id] is Because.UNREADABLE
+
+
 @pytest.mark.parametrize("schedule_too", [False, True])
 async def test_one_whose_waiting_run_another_has_locked_is_not_removed(world: World, schedule_too: bool) -> None:
     schedules = await several(world, 4)
