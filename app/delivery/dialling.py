@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, AI_NUMERICHOST, AddressFamily
 from time import monotonic
 
-from app.core.tasks import end
 from app.delivery.connection import Connection
 from app.delivery.guard import Forbidden, Guard
 from app.delivery.origin import Origin
@@ -87,6 +86,9 @@ class Dialler:
                 raise _more_telling(failed, refused) from None
             left.remove(reached)
             try:
+                if not connection.reusable:
+                    # Lost since it was made: its other end cannot be asked for, and TLS over it would never begin.
+                    raise ConnectionResetError(_CLOSED_AT_ONCE)
                 self._check_peer(origin, reached[1], transport)
                 if origin.scheme == "https":
                     async with asyncio.timeout((until - self._loop.time()) / (len(left) + 1)):
@@ -130,11 +132,10 @@ class Dialler:
                     except OSError as refused:
                         failed = _more_telling(failed, _placed(refused, *address))
         finally:
-            await end(*dials)
+            # Nobody waits until they have ended: who is cancelled meanwhile would leave the one that has won open.
             for dial in dials:
-                # Whoever lost may have arrived in the same moment.
-                if not dial.cancelled() and dial.exception() is None:
-                    dial.result()[1].abort()
+                dial.cancel()
+                dial.add_done_callback(_close)
 
     async def _dial(self, origin: Origin, address: str, family: AddressFamily) -> tuple[asyncio.Transport, Connection]:
         """A connection to an address; no name is asked for."""
@@ -173,6 +174,12 @@ class Dialler:
 def _more_telling(before: OSError | None, refused: OSError) -> OSError:
     """Of two failures the first, unless the other is this machine's own."""
     return refused if before is None or refused.errno in _NONE_LEFT else before
+
+
+def _close(dial: "asyncio.Task[tuple[asyncio.Transport, Connection]]") -> None:
+    """Close what was dialled and is not wanted: it may have arrived in the moment in which it was let go."""
+    if not dial.cancelled() and dial.exception() is None:
+        dial.result()[1].abort()
 
 
 def _placed(refused: OSError, family: AddressFamily, address: str) -> OSError:

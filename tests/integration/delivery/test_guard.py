@@ -364,6 +364,55 @@ async def test_of_two_that_are_reached_in_one_moment_one_is_closed() -> None:
         await sending.close()
 
 
+async def test_who_is_cancelled_while_the_others_are_let_go_leaves_no_connection_open() -> None:
+    class Interrupting(Held):
+        """Cancels who asked for a connection in the moment in which another address is let go."""
+
+        async def _dial(
+            self, origin: Origin, address: str, family: AddressFamily
+        ) -> tuple[asyncio.Transport, Connection]:
+            try:
+                return await super()._dial(origin, address, family)
+            except asyncio.CancelledError:
+                asking.cancel()
+                raise
+
+    async def names(_name: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    async with target(hangs) as here:
+        dialler = Interrupting(Guard(), names)
+        sending = dialling_by(dialler, timeout_seconds=20)
+        asking = asyncio.create_task(sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=True)))
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert dialler.given_up == ["127.0.0.2"]
+        assert [one.reusable for one in dialler.made] == [False, False]
+        await sending.close()
+
+
+async def test_who_is_cancelled_twice_leaves_no_connection_open_that_was_just_made() -> None:
+    async def names(_name: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.3"]
+
+    async with target(hangs) as here:
+        dialler = Held(Guard(), names)
+        sending = dialling_by(dialler, timeout_seconds=20)
+        asking = asyncio.create_task(sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=True)))
+        async with asyncio.timeout(10):
+            while len(dialler.made) < 2:
+                await asyncio.sleep(0)
+        dialler.gate.set()
+        # Both arrive in the turn in which it is cancelled first.
+        await asyncio.sleep(0)
+        while not asking.done():
+            asking.cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert [one.reusable for one in dialler.made] == [False, False]
+        await sending.close()
+
+
 async def test_where_tls_fails_at_one_address_the_next_is_tried() -> None:
     secured: list[str] = []
 
@@ -489,6 +538,43 @@ async def test_one_that_resets_as_it_is_dialled_is_no_other_address_but_one_that
         assert not isinstance(failed.value, Forbidden)
         await sending.close()
         assert here.requests == []
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "with TLS"])
+async def test_one_that_is_closed_as_it_is_dialled_is_known_at_once_and_the_next_is_tried(tls: bool) -> None:
+    class Closed(Dialler):
+        """127.0.0.2 has accepted and closed before anyone is told of it."""
+
+        async def _dial(
+            self, origin: Origin, address: str, family: AddressFamily
+        ) -> tuple[asyncio.Transport, Connection]:
+            transport, connection = await super()._dial(origin, "127.0.0.1", family)
+            if address == "127.0.0.2":
+                transport.abort()
+                # By then uvloop has no socket of it any more.
+                for _ in range(3):
+                    await asyncio.sleep(0)
+            return transport, connection
+
+        def _check_peer(self, origin: Origin, address: str, transport: asyncio.BaseTransport) -> None:
+            assert not transport.is_closing()
+
+        async def _secure(self, origin: Origin, transport: asyncio.Transport, connection: Connection) -> None:
+            """Nothing is to be said here over one that is open."""
+            assert not transport.is_closing()
+
+    async def names(_name: str) -> list[str]:
+        return addresses
+
+    async with target(sends(ANSWER)) as here:
+        sending = dialling_by(Closed(Guard(), names), timeout_seconds=20)
+        url = at(here, "host.test").replace("http:", "https:") if tls else at(here, "host.test")
+        addresses = ["127.0.0.2", "127.0.0.1"]
+        assert await sending.send(Request("POST", url, {}, b"{}", trusted=True)) == OK
+        addresses = ["127.0.0.2"]
+        with pytest.raises(TransportFailure, match="no connection: the target closed the connection at once"):
+            await sending.send(Request("POST", url, {}, b"{}", trusted=True))
+        await sending.close()
 
 
 @pytest.mark.parametrize(
