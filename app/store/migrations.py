@@ -25,7 +25,10 @@ _LOCK_TIMEOUT = "2s"
 _LOCK_ATTEMPTS = 150
 _LOCK_PAUSE_SECONDS = 2.0
 _TURN_PAUSE_SECONDS = 0.2
-_LOCK_NOT_AVAILABLE = "55P03"
+_ANOTHER_IS_FIRST = ("55P03", "40P01")
+"""A lock was not to be had in time; or a process of an older release, which waits for its turn within a statement, and
+an index waited for each other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ async def upgrade(database_url: str, clock: Clock) -> Standing:
         try:
             stands = await _with_connection(database_url, _upgrade)
         except DBAPIError as refused:
-            if getattr(refused.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            if getattr(refused.orig, "sqlstate", None) not in _ANOTHER_IS_FIRST:
                 _explain(refused)
             attempts += 1
             await clock.sleep(_LOCK_PAUSE_SECONDS)
@@ -90,6 +93,8 @@ def _upgrade(connection: Connection) -> Standing | None:
     if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(7305613091)").scalar():
         return None
     connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+    # The user's own, where a pooler needs it to have one, is for the service: an index takes as long as it takes.
+    connection.exec_driver_sql("SET statement_timeout = 0")
     connection.commit()
     found = _standing(connection)
     connection.commit()

@@ -36,6 +36,9 @@ _CHANGE = "INSERT INTO audit_log (at, community_id, action) VALUES (now(), 1, 's
 _MANY_CHANGES = """
     INSERT INTO audit_log (at, community_id, action) SELECT now(), 1, 'schedule_create' FROM generate_series(1, 50000)
 """
+_LITTLE_TIME = """
+    DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 200', current_database()); END $$
+"""
 _INDEXES = """
     SELECT indexdef FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass
      WHERE tablename = 'audit_log' AND indisvalid ORDER BY indexname
@@ -159,6 +162,53 @@ async def test_processes_that_start_together_build_indexes_one_after_the_other(d
         assert stands == [migrations.Standing()] * 4
     finally:
         await connection.close()
+
+
+async def test_indexes_are_built_though_the_user_has_little_time_for_a_statement(database_url: str) -> None:
+    writer, other = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    try:
+        expected = await other.fetch(_INDEXES)
+        await other.execute(_BACK_TO_0007)
+        await other.execute(_LITTLE_TIME)
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute(_CHANGE)
+        migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
+        while not await other.fetchval(_SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+        await asyncio.wait([migrating], timeout=1)
+        await transaction.commit()
+        await migrating
+        assert await other.fetch(_INDEXES) == expected
+    finally:
+        await writer.close()
+        await other.close()
+
+
+async def test_a_process_of_an_older_release_that_waits_for_its_turn_is_let_by(database_url: str) -> None:
+    """It waits within a statement, for which an index waits: one of the two is told so."""
+    writer, older, other = [await asyncpg.connect(database_url) for _ in range(3)]
+    try:
+        expected = await other.fetch(_INDEXES)
+        await other.execute(_BACK_TO_0007)
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute(_CHANGE)
+        migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
+        while not await other.fetchval(_SOMEBODY_WAITS):
+            await asyncio.sleep(0.01)
+        turn = asyncio.create_task(older.execute("SELECT pg_advisory_lock(7305613091)"))
+        # It has looked for a deadlock by then, and found none: it is the index that will find one.
+        await asyncio.wait([turn], timeout=1.5)
+        await transaction.commit()
+        async with asyncio.timeout(20):
+            await turn
+            await older.close()
+            await migrating
+        assert await other.fetch(_INDEXES) == expected
+    finally:
+        for connection in (writer, older, other):
+            await connection.close()
 
 
 async def test_the_patience_of_changes_to_come_is_that_of_those_before(database_url: str) -> None:
