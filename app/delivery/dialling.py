@@ -55,6 +55,8 @@ class Dialler:
         except TimeoutError as late:
             if NoRoom.caused(late):
                 raise Unsendable(f"no room within {patience_seconds:.3g} s to look up a name: too many hang") from None
+            if (lacking := _lacked(late)) is not None:
+                raise Unsendable(f"no connection from here: {_one_line(lacking)}") from None
             raise TransportFailure(f"no connection within {patience_seconds:.3g} s") from None
         except (OSError, ssl.SSLError, UnicodeError) as refused:
             if isinstance(refused, OSError) and refused.errno in _NONE_LEFT:
@@ -131,6 +133,9 @@ class Dialler:
                         return address, *dial.result()
                     except OSError as refused:
                         failed = _more_telling(failed, _placed(refused, *address))
+        except asyncio.CancelledError as given_up:
+            # Told where it was the deadline: who is silent still may not be to blame.
+            raise given_up from failed
         finally:
             # Nobody waits until they have ended: who is cancelled meanwhile would leave the one that has won open.
             for dial in dials:
@@ -174,6 +179,13 @@ class Dialler:
 def _more_telling(before: OSError | None, refused: OSError) -> OSError:
     """Of two failures the first, unless the other is this machine's own."""
     return refused if before is None or refused.errno in _NONE_LEFT else before
+
+
+def _lacked(late: TimeoutError) -> OSError | None:
+    """What this machine had no more of while one address was waited for; null where nothing was lacking."""
+    cancelled = late.__cause__
+    failed = None if cancelled is None else cancelled.__cause__
+    return failed if isinstance(failed, OSError) and failed.errno in _NONE_LEFT else None
 
 
 def _close(dial: "asyncio.Task[tuple[asyncio.Transport, Connection]]") -> None:

@@ -502,6 +502,27 @@ async def test_a_machine_without_ipv6_does_not_reach_the_host_and_one_without_po
     await sending.close()
 
 
+async def test_where_this_machine_has_no_port_left_beside_a_silent_address_that_is_not_to_blame() -> None:
+    class Lacking(Held):
+        """Has no port left for 127.0.0.8."""
+
+        async def _dial(
+            self, origin: Origin, address: str, family: AddressFamily
+        ) -> tuple[asyncio.Transport, Connection]:
+            if address == "127.0.0.8":
+                raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+            return await super()._dial(origin, address, family)
+
+    async def names(_name: str) -> list[str]:
+        return ["127.0.0.2", "127.0.0.8"]
+
+    async with target(hangs) as here:
+        sending = dialling_by(Lacking(Guard(), names), timeout_seconds=0.5)
+        with pytest.raises(Unsendable, match=r"no connection from here: .*assign"):
+            await sending.send(Request("POST", at(here, "host.test"), {}, b"{}", trusted=True))
+        await sending.close()
+
+
 async def test_where_another_address_answers_than_was_dialled_nothing_is_sent() -> None:
     class Astray(Dialler):
         """Connects to somewhere else, as no machine should."""
