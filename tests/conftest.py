@@ -6,8 +6,6 @@ Only what asks for a fixture waits for its server: unit tests start nothing.
 import logging
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -21,10 +19,9 @@ from app.core.clock import SystemClock
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.store.migrations import upgrade
+from tests.folders import server_folder
 from tests.processes import all_gone, living_children
 
-_MEMORY = Path("/dev/shm")
-_MEMORY_BYTES = 4 << 30
 _UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 """Commits are synchronous as in production, but the disk is not waited for."""
 
@@ -59,15 +56,9 @@ def plain_logs() -> None:
 
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
-    """A folder for the session's servers; not below pytest's own, which it closes to the users servers run as.
-
-    In memory where there is plenty: a database for each test is three hundred files, which a disk takes ten times as
-    long to make.
-    """
-    roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES
-    folder = Path(tempfile.mkdtemp(prefix="schedule-service-test-", dir=_MEMORY if roomy else None))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    """A folder for the session's servers; not below pytest's own, which it closes to the users servers run as."""
+    with server_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
