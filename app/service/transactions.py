@@ -107,7 +107,9 @@ class Transactions:
         known = request
 
         async def once(unit: Work) -> Answer:
-            stored = await idempotency.claim(unit.connection, unit.community_id, known, now=unit.now())
+            stored = await idempotency.claim(
+                unit.connection, unit.community_id, known, now=unit.now(), surely=self._clock.surely()
+            )
             if stored is not None:
                 return stored
             answer = await work(unit)

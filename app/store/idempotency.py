@@ -24,15 +24,18 @@ _STORED = "SELECT fingerprint, status, headers, body FROM idempotency_keys WHERE
 _KEEP = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 WHERE community_id = $1 AND key = $2"
 
 
-async def claim(connection: Connection, community_id: int, request: Idempotency, *, now: datetime) -> Answer | None:
+async def claim(
+    connection: Connection, community_id: int, request: Idempotency, *, now: datetime, surely: datetime
+) -> Answer | None:
     """Claim a key for this transaction, or give the answer that an earlier request with it was given.
 
-    Waits for a concurrent transaction with the same key; where that one is rolled back, the claim succeeds.
+    Waits for a concurrent transaction with the same key; where that one is rolled back, the claim succeeds. What is too
+    old is so by each clock: one that was set ahead has no request done twice.
 
     Raises IdempotencyKeyReusedException when the earlier request was another one.
     """
     while True:
-        claimed = await connection.fetchval(_CLAIM, community_id, request.key, request.fingerprint, now, now - KEPT)
+        claimed = await connection.fetchval(_CLAIM, community_id, request.key, request.fingerprint, now, surely - KEPT)
         if claimed:
             return None
         stored = await connection.fetchrow(_STORED, community_id, request.key)

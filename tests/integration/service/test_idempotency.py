@@ -10,8 +10,10 @@ from app.core.errors import IdempotencyKeyReusedException, NameTakenException
 from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency
 from app.core.schedule import Definition
+from app.service.schedules import ScheduleService
 from tests.integration.definitions import cron
 from tests.integration.service.world import CALLER, STRANGER, World, accepted, created, listed
+from tests.integration.workers.running import SettableClock
 
 KEY = Idempotency("key-1", b"fingerprint")
 
@@ -65,6 +67,18 @@ async def test_after_a_day_the_key_is_free_again(world: World) -> None:
     second = await create(world, request=Idempotency("key-1", b"other"))
     assert second.body != first.body
     assert await create(world, request=Idempotency("key-1", b"other")) == second
+
+
+@pytest.mark.fault("14")
+async def test_a_postgres_clock_that_was_set_ahead_has_no_request_done_twice(world: World) -> None:
+    clock = SettableClock()
+    await world.database.measure(clock)
+    world.schedules = ScheduleService(world.database, world.wheel, clock)
+    first = await create(world)
+    clock.set_by = timedelta(days=60).total_seconds()
+    await world.database.measure(clock)
+    assert await create(world) == first
+    assert await world.one("SELECT count(*) FROM workflow_schedules") == 1
 
 
 async def test_a_request_that_waited_for_one_that_was_refused_is_done_itself(world: World) -> None:
