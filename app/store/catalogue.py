@@ -10,7 +10,7 @@ import asyncpg
 
 from app.core.queries import ScheduleFilter
 from app.core.schedule import Schedule
-from app.store.database import Connection, wait_briefly
+from app.store.database import Connection, wait_as_usual, wait_briefly
 from app.store.looks import Question, Seen
 from app.store.schedules import COLUMNS, schedule_of
 
@@ -117,7 +117,9 @@ async def lock(
     try:
         async with connection.transaction():
             await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
-            return _read(await connection.fetch(statement, *values))
+            rows = await connection.fetch(statement, *values)
+            await wait_as_usual(connection)
+            return _read(rows)
     except asyncpg.LockNotAvailableError:
         rows = await connection.fetch(f"{statement} SKIP LOCKED", *values)
     free = {row["schedule_id"] for row in rows}

@@ -193,6 +193,11 @@ async def wait_briefly(connection: Connection, *, milliseconds: int = 100) -> No
     await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
 
 
+async def wait_as_usual(connection: Connection) -> None:
+    """Have the rest of a transaction wait for locks as every other does: a savepoint does not end what it has set."""
+    await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+
+
 @contextmanager
 def on_behalf_of(rows: Iterable[UUID]) -> Iterator[None]:
     """Say of a wait for locks that took too long for which schedules or executions it was.

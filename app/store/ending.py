@@ -11,7 +11,7 @@ import asyncpg
 
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.ids import recorded_between, recorded_for
-from app.store.database import Connection, wait_briefly
+from app.store.database import Connection, wait_as_usual, wait_briefly
 from app.store.executions import COLUMNS, ROW, execution_of, one
 from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
@@ -136,6 +136,7 @@ async def lock_waiting(connection: Connection, community_id: int, schedule_ids: 
         async with connection.transaction():
             await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
             await connection.execute(_LOCK_WAITING, schedule_ids, community_id)
+            await wait_as_usual(connection)
             return set()
     except asyncpg.LockNotAvailableError:
         free = {row[0] for row in await connection.fetch(f"{_LOCK_WAITING} SKIP LOCKED", schedule_ids, community_id)}

@@ -18,7 +18,7 @@ from app.core.target import Target
 from app.service import bulk, paging
 from app.service.bulk import Because, BulkAction, BulkRequest, BulkResult
 from app.service.transactions import Work, actor_of
-from app.store import catalogue
+from app.store import catalogue, ending
 from tests.clocks import START
 from tests.integration.calendars import calendar, keeps
 from tests.integration.calendars import stored as stored_calendar
@@ -396,6 +396,17 @@ async def test_one_that_is_changed_while_it_is_waited_for_and_matches_no_more_is
     result = await acting
     assert (result.schedule_ids, result.left_alone) == ((renamed.schedule_id,), ())
     assert await statuses(world, [untagged]) == [ScheduleStatus.ACTIVE]
+
+
+async def test_only_the_locks_themselves_are_waited_for_briefly(world: World) -> None:
+    ids = [one.schedule_id for one in await several(world, 2)]
+    asked = "SHOW lock_timeout"
+    async with world.database.transaction() as connection:
+        as_usual = await connection.fetchval(asked)
+        await catalogue.lock(connection, CALLER.community_id, TAGGED, ids)
+        assert await connection.fetchval(asked) == as_usual
+        assert await ending.lock_waiting(connection, CALLER.community_id, ids) == set()
+        assert await connection.fetchval(asked) == as_usual != "500ms"
 
 
 async def test_schedules_are_locked_in_the_order_of_their_ids_and_before_any_run(world: World) -> None:
