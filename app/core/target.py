@@ -95,8 +95,8 @@ def hosts_meant(text: str) -> tuple[str, ...]:
     Raises ValueError that says what would be right.
     """
     urls = [f"{scheme}://{text}" for scheme in DEFAULT_PORTS]
-    if any(map(url_problem, urls)) or "/" in text or "?" in text:
-        raise ValueError("must be a host as it stands in a URL: hooks.example, or hooks.example:8443")
+    if any(map(url_problem, urls)) or {"/", "?", "*"} & set(text):
+        raise ValueError("must be a host as it stands in a URL, and no pattern: hooks.example, or hooks.example:8443")
     return tuple(dict.fromkeys(map(host_of, urls)))
 
 

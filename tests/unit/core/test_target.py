@@ -170,7 +170,7 @@ def test_a_host_that_is_named_is_the_host_of_a_url(text: str, meant: tuple[str, 
     [
         *("", " ", "https://example.com", "example.com/pay", "example.com?a=b", "example.com#a", "a@example.com"),
         *("example.com:0", "example.com:65536", "example.com:port", "{{ host }}", "[::1", "::1]", ":80", "a b"),
-        *("a\\b", "a\nb", "x" * 3000),
+        *("a\\b", "a\nb", "x" * 3000, "*.example.com", "*"),
     ],
 )
 def test_what_is_no_host_is_not_taken_for_one(text: str) -> None:
