@@ -7,11 +7,11 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor
 from app.api.bodies import read_json
 from app.api.document import ETAG, IF_MATCH, IF_NONE_MATCH_ANY, LOCATION, READING, answers, takes
 from app.api.edge import BY_NAME_PATH
+from app.api.examples.schedules import APPLY, SCHEDULE
 from app.api.parameters import check_path
 from app.api.parts import parts_of
 from app.api.preconditions import precondition
@@ -55,13 +55,13 @@ Name = Annotated[
             200,
             "There was one: it is replaced, or, where nothing differs, as it was, at the same revision.",
             Schedule,
-            examples.SCHEDULE,
+            SCHEDULE,
             headers=ETAG,
             errors=(*READING, 412, 413, 415),
         ),
-        **answers(201, "Created.", Schedule, examples.SCHEDULE, headers={**LOCATION, **ETAG}),
+        **answers(201, "Created.", Schedule, SCHEDULE, headers={**LOCATION, **ETAG}),
     },
-    openapi_extra=takes(ScheduleInput, examples.APPLY, parameters=[IF_MATCH, IF_NONE_MATCH_ANY]),
+    openapi_extra=takes(ScheduleInput, APPLY, parameters=[IF_MATCH, IF_NONE_MATCH_ANY]),
 )
 async def apply_schedule(request: Request, caller: Editor, name: Name) -> Response:
     """Have the schedule of this name be as the body says, whether there was one or not. What is left out has its

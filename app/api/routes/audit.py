@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Operator
 from app.api.audit_rendering import audit_entry_json
 from app.api.document import READING, answers
+from app.api.examples.audit import AUDIT_PAGE
 from app.api.parameters import Cursor, Limit, check_parameters, instant
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response, page_json
@@ -25,7 +25,7 @@ router = APIRouter(prefix=PREFIX, tags=["audit"])
     "/audit",
     operation_id="list_audit_entries",
     summary="Read the audit trail",
-    responses=answers(200, "A part of the trail.", AuditPage, examples.AUDIT_PAGE, errors=READING),
+    responses=answers(200, "A part of the trail.", AuditPage, AUDIT_PAGE, errors=READING),
 )
 async def list_audit_entries(
     request: Request,

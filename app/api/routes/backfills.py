@@ -4,10 +4,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Operator
 from app.api.bodies import read_json
 from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
+from app.api.examples.executions import BACKFILL, BACKFILL_DRY_RUN, BACKFILL_INPUT
 from app.api.idempotency import idempotency
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, answer_response, backfill_answer
@@ -27,10 +27,10 @@ router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["schedules"])
     summary="Run every occurrence of a time span",
     status_code=202,
     responses={
-        **answers(202, "Recorded as queued.", Backfill, examples.BACKFILL, errors=(*WRITING, 404)),
-        **answers(200, "A dry run: what would be run.", Backfill, examples.BACKFILL_DRY_RUN),
+        **answers(202, "Recorded as queued.", Backfill, BACKFILL, errors=(*WRITING, 404)),
+        **answers(200, "A dry run: what would be run.", Backfill, BACKFILL_DRY_RUN),
     },
-    openapi_extra=takes(BackfillInput, examples.BACKFILL_INPUT, parameters=[IDEMPOTENCY_KEY]),
+    openapi_extra=takes(BackfillInput, BACKFILL_INPUT, parameters=[IDEMPOTENCY_KEY]),
 )
 async def backfill_schedule(request: Request, caller: Operator, schedule_id: ScheduleId) -> Response:
     """At most 1000 occurrences in `[from, to)`, by the schedule's present rule, whatever its status and whatever was

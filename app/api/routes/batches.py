@@ -6,11 +6,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor
 from app.api.bodies import read_json_of_many, unstorable
 from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
 from app.api.edge import BATCH_PATH, request_id_of
+from app.api.examples.schedules import BATCH, BATCH_RESULTS
 from app.api.idempotency import idempotency
 from app.api.parts import parts_of
 from app.api.problems import problem
@@ -26,7 +26,7 @@ router = APIRouter(prefix=PREFIX, tags=["schedules"])
 
 _MIXED = {
     "results": [
-        examples.BATCH_RESULTS["results"][0],
+        BATCH_RESULTS["results"][0],
         {
             "status": 400,
             "error": {
@@ -49,10 +49,10 @@ _MIXED = {
     summary="Create many schedules",
     status_code=201,
     responses={
-        **answers(201, "All were created.", BatchResults, examples.BATCH_RESULTS, errors=WRITING),
+        **answers(201, "All were created.", BatchResults, BATCH_RESULTS, errors=WRITING),
         **answers(207, "Not atomic: one result each, in the order asked.", BatchResults, _MIXED),
     },
-    openapi_extra=takes(BatchInput, examples.BATCH, parameters=[IDEMPOTENCY_KEY]),
+    openapi_extra=takes(BatchInput, BATCH, parameters=[IDEMPOTENCY_KEY]),
 )
 async def create_schedules(request: Request, caller: Editor) -> Response:
     """Up to 1000, all or nothing; with `"atomic": false` each by itself.

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor
 from app.api.bodies import read_json
 from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
+from app.api.examples.schedules import BULK_ACTED, BULK_INPUT
 from app.api.idempotency import idempotency
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, acted, answer_response
@@ -27,8 +27,8 @@ router = APIRouter(prefix=PREFIX, tags=["schedules"])
     "/schedules/bulk",
     operation_id="act_on_schedules",
     summary="Pause, resume or remove all schedules that match",
-    responses=answers(200, "What was changed, or would be.", BulkActed, examples.BULK_ACTED, errors=WRITING),
-    openapi_extra=takes(BulkInput, examples.BULK_INPUT, parameters=[IDEMPOTENCY_KEY]),
+    responses=answers(200, "What was changed, or would be.", BulkActed, BULK_ACTED, errors=WRITING),
+    openapi_extra=takes(BulkInput, BULK_INPUT, parameters=[IDEMPOTENCY_KEY]),
 )
 async def act_on_schedules(request: Request, caller: Editor) -> Response:
     """In an incident: the oldest first, up to `limit` of them, each as by its own `pause`, `resume` or `DELETE`; those

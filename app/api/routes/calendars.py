@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor, Viewer
 from app.api.bodies import read_json, read_optional_json
 from app.api.calendars import calendar_answer, calendar_json, created, read_new, read_replacement, refreshed_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
+from app.api.examples.calendars import CALENDAR, CALENDAR_CREATE, CALENDAR_PAGE, CALENDAR_REPLACE, REFRESH, REFRESHED
 from app.api.idempotency import idempotency
 from app.api.parameters import Cursor, Whole, check_parameters
 from app.api.parts import parts_of
@@ -41,8 +41,8 @@ FewAtOnce = Annotated[Whole, Query(ge=1, le=50, description="Items in one part."
     operation_id="create_calendar",
     summary="Create a calendar",
     status_code=201,
-    responses=answers(201, "Created.", Calendar, examples.CALENDAR, headers={**LOCATION, **ETAG}, errors=WRITING),
-    openapi_extra=takes(CalendarInput, examples.CALENDAR_CREATE, parameters=[IDEMPOTENCY_KEY]),
+    responses=answers(201, "Created.", Calendar, CALENDAR, headers={**LOCATION, **ETAG}, errors=WRITING),
+    openapi_extra=takes(CalendarInput, CALENDAR_CREATE, parameters=[IDEMPOTENCY_KEY]),
 )
 async def create_calendar(request: Request, caller: Editor) -> Response:
     """Days off, for schedules to keep. With `fill` a country's public holidays are copied into it, once."""
@@ -56,7 +56,7 @@ async def create_calendar(request: Request, caller: Editor) -> Response:
     "",
     operation_id="list_calendars",
     summary="List calendars",
-    responses=answers(200, "A part of the list.", CalendarPage, examples.CALENDAR_PAGE, errors=READING),
+    responses=answers(200, "A part of the list.", CalendarPage, CALENDAR_PAGE, errors=READING),
 )
 async def list_calendars(request: Request, caller: Viewer, limit: FewAtOnce = 20, cursor: Cursor = None) -> Response:
     """The calendars of the caller's community, in the order of their creation."""
@@ -70,7 +70,7 @@ async def list_calendars(request: Request, caller: Viewer, limit: FewAtOnce = 20
     operation_id="get_calendar",
     summary="Read a calendar",
     responses={
-        **answers(200, "The calendar.", Calendar, examples.CALENDAR, headers=ETAG, errors=(*READING, 404)),
+        **answers(200, "The calendar.", Calendar, CALENDAR, headers=ETAG, errors=(*READING, 404)),
         **answers(304, "Unchanged since the revision that `If-None-Match` names.", headers=ETAG),
     },
     openapi_extra=takes(parameters=[IF_NONE_MATCH]),
@@ -87,10 +87,8 @@ async def get_calendar(request: Request, caller: Viewer, name: Name) -> Response
     "/{name}",
     operation_id="replace_calendar",
     summary="Replace a calendar's content",
-    responses=answers(
-        200, "The calendar afterwards.", Calendar, examples.CALENDAR, headers=ETAG, errors=(*WRITING, 404, 412)
-    ),
-    openapi_extra=takes(CalendarReplacement, examples.CALENDAR_REPLACE, parameters=[IF_MATCH]),
+    responses=answers(200, "The calendar afterwards.", Calendar, CALENDAR, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(CalendarReplacement, CALENDAR_REPLACE, parameters=[IF_MATCH]),
 )
 async def replace_calendar(request: Request, caller: Editor, name: Name) -> Response:
     """The schedules that keep it are computed anew. While `fill` asks for the same, copied days stay as they are."""
@@ -106,10 +104,8 @@ async def replace_calendar(request: Request, caller: Editor, name: Name) -> Resp
     "/{name}/refresh",
     operation_id="refresh_calendar",
     summary="Copy a calendar's public holidays again",
-    responses=answers(
-        200, "What it brings, or brought.", RefreshResult, examples.REFRESHED, errors=(*WRITING, 404, 412)
-    ),
-    openapi_extra=takes(RefreshInput, examples.REFRESH, required=False, parameters=[IF_MATCH]),
+    responses=answers(200, "What it brings, or brought.", RefreshResult, REFRESHED, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(RefreshInput, REFRESH, required=False, parameters=[IF_MATCH]),
 )
 async def refresh_calendar(request: Request, caller: Editor, name: Name) -> Response:
     """Say what a newer release of the holidays, or other years, would change; with `apply` change it.

@@ -7,10 +7,21 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Operator, Reporter, Viewer
 from app.api.bodies import read_json, read_optional_json
 from app.api.document import IDEMPOTENCY_KEY, LOCATION, READING, WRITING, answers, takes
+from app.api.examples.executions import (
+    CANCELLED,
+    COMPLETE,
+    COMPLETED,
+    EXECUTION,
+    EXECUTION_PAGE,
+    RECORDED,
+    RETRIED,
+    RETRIED_DRY_RUN,
+    RETRY_INPUT,
+    RUNNING,
+)
 from app.api.idempotency import idempotency
 from app.api.parameters import Cursor, Limit, check_parameters, instant
 from app.api.parts import parts_of
@@ -65,7 +76,7 @@ To = Annotated[
     "/schedules/{schedule_id:uuid}/executions",
     operation_id="list_executions_of_schedule",
     summary="List the executions of a schedule",
-    responses=answers(200, "A part of the list.", ExecutionPage, examples.EXECUTION_PAGE, errors=(*READING, 404)),
+    responses=answers(200, "A part of the list.", ExecutionPage, EXECUTION_PAGE, errors=(*READING, 404)),
 )
 async def list_executions_of_schedule(
     request: Request,
@@ -90,7 +101,7 @@ async def list_executions_of_schedule(
     "/executions",
     operation_id="list_executions",
     summary="List executions",
-    responses=answers(200, "A part of the list.", ExecutionPage, examples.EXECUTION_PAGE, errors=READING),
+    responses=answers(200, "A part of the list.", ExecutionPage, EXECUTION_PAGE, errors=READING),
 )
 async def list_executions(
     request: Request,
@@ -111,7 +122,7 @@ async def list_executions(
     "/executions/{execution_id:uuid}",
     operation_id="get_execution",
     summary="Read an execution",
-    responses=answers(200, "The execution.", Execution, examples.EXECUTION, errors=(*READING, 404)),
+    responses=answers(200, "The execution.", Execution, EXECUTION, errors=(*READING, 404)),
 )
 async def get_execution(request: Request, caller: Viewer, execution_id: ExecutionId) -> Response:
     """One execution with its delivery attempts."""
@@ -123,7 +134,7 @@ async def get_execution(request: Request, caller: Viewer, execution_id: Executio
     "/executions/{execution_id:uuid}/cancel",
     operation_id="cancel_execution",
     summary="Stop an unfinished execution",
-    responses=answers(200, "The execution, cancelled.", Execution, examples.CANCELLED, errors=(*WRITING, 404)),
+    responses=answers(200, "The execution, cancelled.", Execution, CANCELLED, errors=(*WRITING, 404)),
     openapi_extra=takes(CancelInput, {"reason": "started by mistake"}, required=False),
 )
 async def cancel_execution(request: Request, caller: Operator, execution_id: ExecutionId) -> Response:
@@ -137,8 +148,8 @@ async def cancel_execution(request: Request, caller: Operator, execution_id: Exe
     "/executions/{execution_id:uuid}/complete",
     operation_id="complete_execution",
     summary="Report the end of an execution",
-    responses=answers(200, "The execution, ended.", Execution, examples.COMPLETED, errors=(*WRITING, 404)),
-    openapi_extra=takes(CompleteInput, examples.COMPLETE, reports=True),
+    responses=answers(200, "The execution, ended.", Execution, COMPLETED, errors=(*WRITING, 404)),
+    openapi_extra=takes(CompleteInput, COMPLETE, reports=True),
 )
 async def complete_execution(request: Request, caller: Reporter, execution_id: ExecutionId) -> Response:
     """For work that goes on after the 2xx (`completion: callback`): with the token that came with the delivery, or as
@@ -156,7 +167,7 @@ async def complete_execution(request: Request, caller: Reporter, execution_id: E
     "/executions/{execution_id:uuid}/heartbeat",
     operation_id="heartbeat_execution",
     summary="Say that an execution is alive",
-    responses=answers(200, "The execution.", Execution, examples.RUNNING, errors=(*WRITING, 404)),
+    responses=answers(200, "The execution.", Execution, RUNNING, errors=(*WRITING, 404)),
     openapi_extra=takes(EmptyInput, {}, required=False, reports=True),
 )
 async def heartbeat_execution(request: Request, caller: Reporter, execution_id: ExecutionId) -> Response:
@@ -174,7 +185,7 @@ async def heartbeat_execution(request: Request, caller: Reporter, execution_id: 
     summary="Deliver a failed execution again",
     status_code=202,
     responses=answers(
-        202, "Recorded, and about to run.", Execution, examples.RECORDED, headers=LOCATION, errors=(*WRITING, 404)
+        202, "Recorded, and about to run.", Execution, RECORDED, headers=LOCATION, errors=(*WRITING, 404)
     ),
     openapi_extra=takes(EmptyInput, {}, required=False, parameters=[IDEMPOTENCY_KEY]),
 )
@@ -193,10 +204,10 @@ async def retry_execution(request: Request, caller: Operator, execution_id: Exec
     summary="Deliver all failed executions that match",
     status_code=202,
     responses={
-        **answers(202, "Recorded, and about to run.", Retried, examples.RETRIED, errors=(*WRITING, 404)),
-        **answers(200, "A dry run: what would be delivered again.", Retried, examples.RETRIED_DRY_RUN),
+        **answers(202, "Recorded, and about to run.", Retried, RETRIED, errors=(*WRITING, 404)),
+        **answers(200, "A dry run: what would be delivered again.", Retried, RETRIED_DRY_RUN),
     },
-    openapi_extra=takes(RetryInput, examples.RETRY_INPUT, parameters=[IDEMPOTENCY_KEY]),
+    openapi_extra=takes(RetryInput, RETRY_INPUT, parameters=[IDEMPOTENCY_KEY]),
 )
 async def retry_executions(request: Request, caller: Operator) -> Response:
     """After an incident: the newest first, up to `limit` of them, each as by its own `retry`. What is more is delivered

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Viewer
 from app.api.document import READING, answers
+from app.api.examples.explaining import EXPLANATION
 from app.api.explained import explanation_json, overview_json
 from app.api.parameters import check_parameters
 from app.api.parts import parts_of
@@ -23,7 +23,7 @@ from app.core.occurrences import parse_instant
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
 
 _AT = "The instant in question, past or to come. In a URL a `+` is written `%2B`."
-_EXAMPLE = examples.EXPLANATION["at"]
+_EXAMPLE = EXPLANATION["at"]
 _GIVE = "give at, an instant, or from and to, a time span"
 
 
@@ -35,7 +35,7 @@ def _instant(description: str, alias: str | None = None, **extra: Any) -> Any:
     "/{schedule_id:uuid}/explain",
     operation_id="explain_schedule",
     summary="Say why a schedule fired, or did not",
-    responses=answers(200, "Why, in words and as data.", Explained, examples.EXPLANATION, errors=(*READING, 404)),
+    responses=answers(200, "Why, in words and as data.", Explained, EXPLANATION, errors=(*READING, 404)),
 )
 async def explain_schedule(
     request: Request,

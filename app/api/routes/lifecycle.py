@@ -4,10 +4,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor, Operator
 from app.api.bodies import read_optional_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, LOCATION, WRITING, answers, takes
+from app.api.examples.executions import RECORDED, TRIGGER
+from app.api.examples.schedules import PAUSE, SCHEDULE, SKIPPING
 from app.api.idempotency import idempotency
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, accepted, answer_response, schedule_response
@@ -18,7 +19,7 @@ from app.api.wire.schedules import PauseInput, Schedule, SkipNextInput, TriggerI
 
 router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["schedules"])
 
-_PAUSED = examples.SCHEDULE | {
+_PAUSED = SCHEDULE | {
     "status": "paused",
     "is_active": False,
     "status_reason": "the target is being upgraded",
@@ -33,7 +34,7 @@ _PAUSED = examples.SCHEDULE | {
     operation_id="pause_schedule",
     summary="Pause a schedule",
     responses=answers(200, "The schedule, paused.", Schedule, _PAUSED, headers=ETAG, errors=(*WRITING, 404, 412)),
-    openapi_extra=takes(PauseInput, examples.PAUSE, required=False, parameters=[IF_MATCH]),
+    openapi_extra=takes(PauseInput, PAUSE, required=False, parameters=[IF_MATCH]),
 )
 async def pause_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """It does not fire until it is resumed. Pausing a paused one changes nothing."""
@@ -47,9 +48,7 @@ async def pause_schedule(request: Request, caller: Editor, schedule_id: Schedule
     "/{schedule_id:uuid}/resume",
     operation_id="resume_schedule",
     summary="Resume a schedule",
-    responses=answers(
-        200, "The schedule, active.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)
-    ),
+    responses=answers(200, "The schedule, active.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(PauseInput, {"reason": "upgraded"}, required=False, parameters=[IF_MATCH]),
 )
 async def resume_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
@@ -66,7 +65,7 @@ async def resume_schedule(request: Request, caller: Editor, schedule_id: Schedul
     "/{schedule_id:uuid}/skip-next",
     operation_id="skip_next_occurrence",
     summary="Skip the next occurrence",
-    responses=answers(200, "The schedule.", Schedule, examples.SKIPPING, headers=ETAG, errors=(*WRITING, 404, 412)),
+    responses=answers(200, "The schedule.", Schedule, SKIPPING, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(SkipNextInput, {"reason": "stock-taking"}, required=False, parameters=[IF_MATCH]),
 )
 async def skip_next_occurrence(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
@@ -84,7 +83,7 @@ async def skip_next_occurrence(request: Request, caller: Editor, schedule_id: Sc
     "/{schedule_id:uuid}/skip-next",
     operation_id="undo_skip_next",
     summary="Do not skip the next occurrence",
-    responses=answers(200, "The schedule.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
+    responses=answers(200, "The schedule.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(parameters=[IF_MATCH]),
 )
 async def undo_skip_next(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
@@ -101,9 +100,9 @@ async def undo_skip_next(request: Request, caller: Editor, schedule_id: Schedule
     summary="Run a schedule once now",
     status_code=202,
     responses=answers(
-        202, "Recorded, and about to run.", Execution, examples.RECORDED, headers=LOCATION, errors=(*WRITING, 404)
+        202, "Recorded, and about to run.", Execution, RECORDED, headers=LOCATION, errors=(*WRITING, 404)
     ),
-    openapi_extra=takes(TriggerInput, examples.TRIGGER, required=False, parameters=[IDEMPOTENCY_KEY]),
+    openapi_extra=takes(TriggerInput, TRIGGER, required=False, parameters=[IDEMPOTENCY_KEY]),
 )
 async def trigger_schedule(request: Request, caller: Operator, schedule_id: ScheduleId) -> Response:
     """Beside its timing, also when it is paused or completed. Overlap counts only if `overlap_policy` is given."""

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Viewer
 from app.api.bodies import read_json
 from app.api.document import READING, answers, takes
+from app.api.examples.occurrences import OCCURRENCES, PREVIEW
 from app.api.parameters import Whole
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response
@@ -42,9 +42,9 @@ router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
     operation_id="preview_occurrences",
     summary="Say when a timing would fire",
     responses=answers(
-        200, "The next occurrences.", Occurrences, examples.OCCURRENCES, errors=(400, 401, 403, 413, 415, 422, 503)
+        200, "The next occurrences.", Occurrences, OCCURRENCES, errors=(400, 401, 403, 413, 415, 422, 503)
     ),
-    openapi_extra=takes(PreviewInput, examples.PREVIEW),
+    openapi_extra=takes(PreviewInput, PREVIEW),
 )
 async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     """Nothing is stored. The occurrences are those strictly after `start`, before jitter."""
@@ -66,7 +66,7 @@ async def preview_occurrences(request: Request, caller: Viewer) -> Response:
     "/{schedule_id:uuid}/occurrences",
     operation_id="list_occurrences",
     summary="Say when a schedule fires next",
-    responses=answers(200, "The next occurrences.", Occurrences, examples.OCCURRENCES, errors=(*READING, 404)),
+    responses=answers(200, "The next occurrences.", Occurrences, OCCURRENCES, errors=(*READING, 404)),
 )
 async def list_occurrences(
     request: Request,

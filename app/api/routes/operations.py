@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Anyone, check_metrics_token, refuse_unknown_parameters
 from app.api.document import RETRY_AFTER, answers, takes
+from app.api.examples.operations import HEALTH
 from app.api.parts import parts_of
 from app.api.problems import RETRY_AFTER_SECONDS
 from app.api.rendering import PREFIX, json_response
@@ -16,7 +16,7 @@ from app.api.wire.health import Health, Liveness, Readiness
 
 router = APIRouter(tags=["operations"])
 
-_UNAVAILABLE = examples.HEALTH | {"status": "unavailable", "database_connected": False, "wheel_depth": None}
+_UNAVAILABLE = HEALTH | {"status": "unavailable", "database_connected": False, "wheel_depth": None}
 _NOT_READY = {"status": "unavailable", "warnings": ["Postgres does not answer, or its schema is not the newest."]}
 
 
@@ -25,7 +25,7 @@ _NOT_READY = {"status": "unavailable", "warnings": ["Postgres does not answer, o
     operation_id="get_health",
     summary="Say how the service fares",
     responses={
-        **answers(200, "It can serve.", Health, examples.HEALTH, errors=(401, 422)),
+        **answers(200, "It can serve.", Health, HEALTH, errors=(401, 422)),
         **answers(503, "It cannot serve: the database is away.", Health, _UNAVAILABLE, headers=RETRY_AFTER),
     },
     openapi_extra=takes(public=True),

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Editor, Viewer
 from app.api.bodies import JSON, MERGE_PATCH, read_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
+from app.api.examples.schedules import CREATE, PATCH, SCHEDULE, SCHEDULE_PAGE
 from app.api.idempotency import idempotency
 from app.api.parameters import Cursor, Limit, check_parameters, instant
 from app.api.parts import parts_of
@@ -45,8 +45,8 @@ ScheduleId = Annotated[UUID, Path(description="The schedule's id.")]
     operation_id="create_schedule",
     summary="Create a schedule",
     status_code=201,
-    responses=answers(201, "Created.", Schedule, examples.SCHEDULE, headers={**LOCATION, **ETAG}, errors=WRITING),
-    openapi_extra=takes(ScheduleInput, examples.CREATE, parameters=[IDEMPOTENCY_KEY]),
+    responses=answers(201, "Created.", Schedule, SCHEDULE, headers={**LOCATION, **ETAG}, errors=WRITING),
+    openapi_extra=takes(ScheduleInput, CREATE, parameters=[IDEMPOTENCY_KEY]),
 )
 async def create_schedule(request: Request, caller: Editor) -> Response:
     """Store a schedule. Once this is answered it fires, whatever happens to the process that answered."""
@@ -63,7 +63,7 @@ async def create_schedule(request: Request, caller: Editor) -> Response:
     "",
     operation_id="list_schedules",
     summary="List schedules",
-    responses=answers(200, "A part of the list.", SchedulePage, examples.SCHEDULE_PAGE, errors=READING),
+    responses=answers(200, "A part of the list.", SchedulePage, SCHEDULE_PAGE, errors=READING),
 )
 async def list_schedules(
     request: Request,
@@ -98,7 +98,7 @@ async def list_schedules(
     "/workflow/{workflow_id:uuid}",
     operation_id="list_schedules_of_workflow",
     summary="List the schedules of a workflow",
-    responses=answers(200, "A part of the list.", SchedulePage, examples.SCHEDULE_PAGE, errors=(*READING, 404)),
+    responses=answers(200, "A part of the list.", SchedulePage, SCHEDULE_PAGE, errors=(*READING, 404)),
 )
 async def list_schedules_of_workflow(
     request: Request,
@@ -117,7 +117,7 @@ async def list_schedules_of_workflow(
     operation_id="get_schedule",
     summary="Read a schedule",
     responses={
-        **answers(200, "The schedule.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*READING, 404)),
+        **answers(200, "The schedule.", Schedule, SCHEDULE, headers=ETAG, errors=(*READING, 404)),
         **answers(304, "Unchanged since the revision that `If-None-Match` names.", headers=ETAG),
     },
     openapi_extra=takes(parameters=[IF_NONE_MATCH]),
@@ -134,10 +134,8 @@ async def get_schedule(request: Request, caller: Viewer, schedule_id: ScheduleId
     "/{schedule_id:uuid}",
     operation_id="replace_schedule",
     summary="Replace a schedule's definition",
-    responses=answers(
-        200, "The schedule afterwards.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)
-    ),
-    openapi_extra=takes(ScheduleInput, examples.CREATE, parameters=[IF_MATCH]),
+    responses=answers(200, "The schedule afterwards.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(ScheduleInput, CREATE, parameters=[IF_MATCH]),
 )
 async def replace_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """Replace the whole definition; what is left out has its default. Counts are kept."""
@@ -155,10 +153,8 @@ async def replace_schedule(request: Request, caller: Editor, schedule_id: Schedu
     "/{schedule_id:uuid}",
     operation_id="update_schedule",
     summary="Change parts of a schedule's definition",
-    responses=answers(
-        200, "The schedule afterwards.", Schedule, examples.SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)
-    ),
-    openapi_extra=takes(SchedulePatch, examples.PATCH, media_type=MERGE_PATCH, parameters=[IF_MATCH]),
+    responses=answers(200, "The schedule afterwards.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
+    openapi_extra=takes(SchedulePatch, PATCH, media_type=MERGE_PATCH, parameters=[IF_MATCH]),
 )
 async def update_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
     """A JSON merge patch (RFC 7396): null gives a field its default. A new type nulls the other types' fields.

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.api import examples
 from app.api.access import Operator, Viewer
 from app.api.bodies import read_json
 from app.api.document import READING, WRITING, answers, takes
+from app.api.examples.targets import TARGET_HOSTS, TARGET_TEST, TARGET_TEST_INPUT
 from app.api.parameters import Cursor, Limit, check_parameters
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response, page_json
@@ -26,7 +26,7 @@ router = APIRouter(prefix=f"{PREFIX}/targets", tags=["targets"])
     "",
     operation_id="list_targets",
     summary="List the hosts of targets, and how they fare",
-    responses=answers(200, "A part of the list.", TargetHostPage, examples.TARGET_HOSTS, errors=READING),
+    responses=answers(200, "A part of the list.", TargetHostPage, TARGET_HOSTS, errors=READING),
 )
 async def list_targets(request: Request, caller: Viewer, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """First the workflow engine, then the hosts of the targets of the community's schedules. Workers tell of a host
@@ -41,10 +41,8 @@ async def list_targets(request: Request, caller: Viewer, limit: Limit = 50, curs
     "/test",
     operation_id="test_target",
     summary="Send a target one request now",
-    responses=answers(
-        200, "What went out, and what came back.", TargetTest, examples.TARGET_TEST, errors=(*WRITING, 404, 429)
-    ),
-    openapi_extra=takes(TargetTestInput, examples.TARGET_TEST_INPUT),
+    responses=answers(200, "What went out, and what came back.", TargetTest, TARGET_TEST, errors=(*WRITING, 404, 429)),
+    openapi_extra=takes(TargetTestInput, TARGET_TEST_INPUT),
 )
 async def test_target(request: Request, caller: Operator) -> Response:
     """The request is what a delivery would send, signed and with every header, of an execution that does not exist;

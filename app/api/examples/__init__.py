@@ -1,0 +1,1 @@
+"""The examples of the OpenAPI document, by what they are of; tests send those of requests."""
