@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import asyncpg
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -30,6 +31,8 @@ _ANOTHER_IS_FIRST = ("55P03", "40P01")
 an index waited for each other.
 """
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -50,7 +53,7 @@ async def upgrade(database_url: str, clock: Clock) -> Standing:
     Raises StoreUnavailableException when it never got its turn or Postgres is away, and ConfigurationException where
     the database is another service's, or its user may not change it.
     """
-    attempts = 0
+    attempts, waits = 0, False
     while attempts < _LOCK_ATTEMPTS:
         try:
             stands = await _with_connection(database_url, _upgrade)
@@ -62,6 +65,9 @@ async def upgrade(database_url: str, clock: Clock) -> Standing:
         else:
             if stands is not None:
                 return stands
+            if not waits:
+                log.info("migrate_waits", category="SYSTEM", reason="another process migrates this database")
+            waits = True
             await clock.sleep(_TURN_PAUSE_SECONDS)
     raise StoreUnavailableException("another transaction has held a table for ten minutes that is to be changed")
 

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from app.core.clock import SystemClock
 from app.store import migrations
@@ -183,6 +184,33 @@ async def test_indexes_are_built_though_the_user_has_little_time_for_a_statement
     finally:
         await writer.close()
         await other.close()
+
+
+class _Counting(SystemClock):
+    """Counts how often it was slept by."""
+
+    sleeps = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        await super().sleep(seconds)
+
+
+async def test_who_waits_for_another_process_that_migrates_says_so_once(database_url: str) -> None:
+    first = await asyncpg.connect(database_url)
+    try:
+        await first.execute("SELECT pg_advisory_lock(7305613091)")
+        with capture_logs() as logs:
+            clock = _Counting()
+            waiting = asyncio.create_task(migrations.upgrade(database_url, clock))
+            async with asyncio.timeout(20):
+                while clock.sleeps < 3:
+                    await asyncio.sleep(0.01)
+                await first.execute("SELECT pg_advisory_unlock(7305613091)")
+                await waiting
+        assert [entry["event"] for entry in logs] == ["migrate_waits"]
+    finally:
+        await first.close()
 
 
 async def test_a_process_of_an_older_release_that_waits_for_its_turn_is_let_by(database_url: str) -> None:
