@@ -10,7 +10,7 @@ import asyncpg
 
 from app.core.queries import ScheduleFilter
 from app.core.schedule import Schedule
-from app.store.database import Connection, wait_as_usual, wait_briefly
+from app.store.database import Connection, lock_most
 from app.store.looks import Question, Seen
 from app.store.schedules import COLUMNS, schedule_of
 
@@ -28,8 +28,6 @@ _ARE_FEW = """
 # What was changed while it was waited for is asked again whether it matches: by Postgres, once it has the lock.
 _AMONG = "FROM workflow_schedules WHERE schedule_id = ANY($1::uuid[]) AND community_id = $2 AND {wanted}"
 _LOCK_AMONG = f"SELECT {COLUMNS} {_AMONG} ORDER BY schedule_id FOR NO KEY UPDATE"
-_LOCK_MILLISECONDS = 500
-"""Longer than a worker has a schedule locked that it fires; shorter than it takes Postgres to look for a deadlock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +112,9 @@ async def lock(
         wanted.append(f"workflow_id = {bind(filter_.workflow_id)}")
     among = " AND ".join(wanted) or "true"
     statement = _LOCK_AMONG.format(wanted=among)
-    try:
-        async with connection.transaction():
-            await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
-            rows = await connection.fetch(statement, *values)
-            await wait_as_usual(connection)
-            return _read(rows)
-    except asyncpg.LockNotAvailableError:
-        rows = await connection.fetch(f"{statement} SKIP LOCKED", *values)
+    rows, whole = await lock_most(connection, statement, *values)
+    if whole:
+        return _read(rows)
     free = {row["schedule_id"] for row in rows}
     there = await connection.fetch(f"SELECT schedule_id {_AMONG.format(wanted=among)} ORDER BY schedule_id", *values)
     return _read(rows, [row[0] for row in there if row[0] not in free])

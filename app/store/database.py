@@ -185,17 +185,29 @@ class Database:
                 stepped(step)
 
 
-async def wait_briefly(connection: Connection, *, milliseconds: int = 100) -> None:
-    """Have the rest of a transaction wait for each lock no longer than a tenth of a second, or than is said.
+async def wait_briefly(connection: Connection) -> None:
+    """Have the rest of a transaction wait for each lock no longer than a tenth of a second.
 
-    For who is about to wait for a row that another may have locked, on behalf of one of many.
+    For who is about to wait for a run that another may have locked, on behalf of one of many.
     """
-    await connection.execute(f"SET LOCAL lock_timeout = {milliseconds}")
+    await connection.execute("SET LOCAL lock_timeout = 100")
 
 
-async def wait_as_usual(connection: Connection) -> None:
-    """Have the rest of a transaction wait for locks as every other does: a savepoint does not end what it has set."""
-    await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+async def lock_most(connection: Connection, statement: str, *values: object) -> tuple[list[asyncpg.Record], bool]:
+    """The rows that a statement locks, until the transaction ends, and whether these are all that it finds.
+
+    What another has locked is waited for half a second: longer than a worker has a schedule or a run locked, shorter
+    than Postgres takes to look for a deadlock. Where that is in vain, whatever is locked then is left out.
+    """
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL lock_timeout = 500")
+            rows = await connection.fetch(statement, *values)
+            # The end of a savepoint does not end what was set in it: whatever comes after waits as it does elsewhere.
+            await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
+            return rows, True
+    except asyncpg.LockNotAvailableError:
+        return await connection.fetch(f"{statement} SKIP LOCKED", *values), False
 
 
 @contextmanager

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
 from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.ids import recorded_between, recorded_for
-from app.store.database import Connection, wait_as_usual, wait_briefly
+from app.store.database import Connection, lock_most
 from app.store.executions import COLUMNS, ROW, execution_of, one
 from app.store.in_force import DEFINITION_IN_FORCE
 from app.store.these import NO_NOTICE
@@ -63,8 +61,6 @@ _WAITS = f"""
 _COUNT_WAITING = f"SELECT schedule_id, count(*) FROM executions WHERE {_WAITS} GROUP BY schedule_id"
 _LOCK_WAITING = f"SELECT execution_id FROM executions WHERE {_WAITS} ORDER BY execution_id FOR NO KEY UPDATE"
 _WAITING = f"SELECT execution_id, schedule_id FROM executions WHERE {_WAITS}"
-_LOCK_MILLISECONDS = 500
-"""Longer than a worker has a run locked whose outcome it writes; shorter than Postgres takes to look for a deadlock."""
 _CANCEL_WAITING = f"""
     WITH waiting AS MATERIALIZED (
         SELECT execution_id, recorded_for FROM executions
@@ -132,14 +128,10 @@ async def lock_waiting(connection: Connection, community_id: int, schedule_ids: 
 
     Those that another has locked are waited for briefly. Answers the schedules for whose executions that was in vain.
     """
-    try:
-        async with connection.transaction():
-            await wait_briefly(connection, milliseconds=_LOCK_MILLISECONDS)
-            await connection.execute(_LOCK_WAITING, schedule_ids, community_id)
-            await wait_as_usual(connection)
-            return set()
-    except asyncpg.LockNotAvailableError:
-        free = {row[0] for row in await connection.fetch(f"{_LOCK_WAITING} SKIP LOCKED", schedule_ids, community_id)}
+    locked, whole = await lock_most(connection, _LOCK_WAITING, schedule_ids, community_id)
+    if whole:
+        return set()
+    free = {row[0] for row in locked}
     waiting = await connection.fetch(_WAITING, schedule_ids, community_id)
     return {row["schedule_id"] for row in waiting if row["execution_id"] not in free}
 
