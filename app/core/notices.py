@@ -28,7 +28,7 @@ class Occasion(StrEnum):
     PAUSED = "schedule.paused"
 
 
-_EVENTS = {
+_OCCASIONS = {
     ExecutionStatus.FAILED: Occasion.FAILED,
     ExecutionStatus.TIMED_OUT: Occasion.TIMED_OUT,
     ExecutionStatus.CANCELLED: Occasion.CANCELLED,
@@ -72,7 +72,7 @@ class Ended:
 
 def of_execution(ended: Ended, now: datetime) -> Notice:
     """What is told of an execution that has failed or timed out, or, to the target that has it, was cancelled."""
-    event = _EVENTS[ended.status]
+    event = _OCCASIONS[ended.status]
     said = {
         "event": event,
         "schedule_id": ended.schedule_id,

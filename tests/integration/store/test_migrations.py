@@ -1,9 +1,13 @@
 """Migrating a database that is in use."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
@@ -114,30 +118,46 @@ async def test_bounds_that_are_no_instants_become_none_and_are_not_written_again
         await connection.close()
 
 
-async def test_indexes_are_built_while_others_write_and_wait_for_who_has_written(database_url: str) -> None:
+@dataclass
+class Building:
+    """A migration to 0008 that waits, to build an index, for `written`: a transaction that has written to its table."""
+
+    other: asyncpg.Connection
+    written: Transaction
+    migrating: "asyncio.Task[migrations.Standing]"
+
+
+@asynccontextmanager
+async def an_index_that_waits(database_url: str, *, made_so: str = "") -> AsyncIterator[Building]:
+    """In a database that a statement has made so; in the end all indexes are there as if there had been nobody."""
     writer, other = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     try:
         expected = await other.fetch(_INDEXES)
-        await other.execute(_BACK_TO_0007)
-        transaction = writer.transaction()
-        await transaction.start()
+        assert len(expected) == 4
+        await other.execute(_BACK_TO_0007 + made_so)
+        written = writer.transaction()
+        await written.start()
         await writer.execute(_CHANGE)
         migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
         while not await other.fetchval(_SOMEBODY_WAITS):
             await asyncio.sleep(0.01)
-        # For longer than a change that keeps others out would wait.
-        async with asyncio.timeout(3):
-            for _ in range(25):
-                await other.execute(_CHANGE)
-                await asyncio.sleep(0.1)
-        assert await other.fetchval(_SOMEBODY_WAITS)
-        await transaction.commit()
+        yield Building(other, written, migrating)
         await migrating
         assert await other.fetch(_INDEXES) == expected
-        assert len(expected) == 4
     finally:
         await writer.close()
         await other.close()
+
+
+async def test_indexes_are_built_while_others_write_and_wait_for_who_has_written(database_url: str) -> None:
+    async with an_index_that_waits(database_url) as building:
+        # For longer than a change that keeps others out would wait.
+        async with asyncio.timeout(3):
+            for _ in range(25):
+                await building.other.execute(_CHANGE)
+                await asyncio.sleep(0.1)
+        assert await building.other.fetchval(_SOMEBODY_WAITS)
+        await building.written.commit()
 
 
 async def test_an_index_that_was_cut_off_is_built_anew(database_url: str) -> None:
@@ -156,9 +176,7 @@ async def test_processes_that_start_together_build_indexes_one_after_the_other(d
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(_BACK_TO_0007)
-        await connection.execute(
-            f"{_CHANGE.partition(' VALUES')[0]} SELECT now(), 1, 'x' FROM generate_series(1, 50000)"
-        )
+        await connection.execute(_MANY_CHANGES)
         stands = await asyncio.gather(*(migrations.upgrade(database_url, SystemClock()) for _ in range(4)))
         assert stands == [migrations.Standing()] * 4
     finally:
@@ -166,24 +184,9 @@ async def test_processes_that_start_together_build_indexes_one_after_the_other(d
 
 
 async def test_indexes_are_built_though_the_user_has_little_time_for_a_statement(database_url: str) -> None:
-    writer, other = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
-    try:
-        expected = await other.fetch(_INDEXES)
-        await other.execute(_BACK_TO_0007)
-        await other.execute(_LITTLE_TIME)
-        transaction = writer.transaction()
-        await transaction.start()
-        await writer.execute(_CHANGE)
-        migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
-        while not await other.fetchval(_SOMEBODY_WAITS):
-            await asyncio.sleep(0.01)
-        await asyncio.wait([migrating], timeout=1)
-        await transaction.commit()
-        await migrating
-        assert await other.fetch(_INDEXES) == expected
-    finally:
-        await writer.close()
-        await other.close()
+    async with an_index_that_waits(database_url, made_so=f";{_LITTLE_TIME}") as building:
+        await asyncio.wait([building.migrating], timeout=1)
+        await building.written.commit()
 
 
 class _Counting(SystemClock):
@@ -215,28 +218,19 @@ async def test_who_waits_for_another_process_that_migrates_says_so_once(database
 
 async def test_a_process_of_an_older_release_that_waits_for_its_turn_is_let_by(database_url: str) -> None:
     """It waits within a statement, for which an index waits: one of the two is told so."""
-    writer, older, other = [await asyncpg.connect(database_url) for _ in range(3)]
+    older = await asyncpg.connect(database_url)
     try:
-        expected = await other.fetch(_INDEXES)
-        await other.execute(_BACK_TO_0007)
-        transaction = writer.transaction()
-        await transaction.start()
-        await writer.execute(_CHANGE)
-        migrating = asyncio.create_task(migrations.upgrade(database_url, SystemClock()))
-        while not await other.fetchval(_SOMEBODY_WAITS):
-            await asyncio.sleep(0.01)
-        turn = asyncio.create_task(older.execute("SELECT pg_advisory_lock(7305613091)"))
-        # It has looked for a deadlock by then, and found none: it is the index that will find one.
-        await asyncio.wait([turn], timeout=1.5)
-        await transaction.commit()
-        async with asyncio.timeout(20):
-            await turn
-            await older.close()
-            await migrating
-        assert await other.fetch(_INDEXES) == expected
+        async with an_index_that_waits(database_url) as building:
+            turn = asyncio.create_task(older.execute("SELECT pg_advisory_lock(7305613091)"))
+            # It has looked for a deadlock by then, and found none: it is the index that will find one.
+            await asyncio.wait([turn], timeout=1.5)
+            await building.written.commit()
+            async with asyncio.timeout(20):
+                await turn
+                await older.close()
+                await building.migrating
     finally:
-        for connection in (writer, older, other):
-            await connection.close()
+        await older.close()
 
 
 async def test_the_patience_of_changes_to_come_is_that_of_those_before(database_url: str) -> None:
