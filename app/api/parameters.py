@@ -24,10 +24,24 @@ def _check_digits(text: object) -> object:
     return text
 
 
+def _check_truth(text: object) -> object:
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise PydanticCustomError("true_or_false", "must be true or false")
+    return text
+
+
 Whole = Annotated[int, BeforeValidator(_check_digits)]
 """A number in a query. Without this the library also takes 1.0, 1_0, +1 and white space around it."""
 Limit = Annotated[Whole, Query(ge=1, le=500, description="Items in one part.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the part before.")]
+DryRun = Annotated[
+    bool,
+    BeforeValidator(_check_truth),
+    Query(
+        description="`true`: answer as if it were done, and store nothing. `ETag` is that of the schedule as it is, to "
+        "be sent as `If-Match` when it is to be done; there is no `Location`, and an `Idempotency-Key` is passed over."
+    ),
+]
 
 
 def check_parameters(request: Request) -> None:

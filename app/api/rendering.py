@@ -170,14 +170,16 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(_encode(content), status_code=status, media_type=_JSON)
 
 
-def schedule_response(schedule: Schedule) -> Response:
-    """A schedule with its ETag."""
-    return answer_response(_schedule_answer(schedule, 200))
+def schedule_response(schedule: Schedule, *, stored_revision: int | None = None) -> Response:
+    """A schedule with its ETag: that of what is stored, which after a dry run is another revision."""
+    revision = schedule.revision if stored_revision is None else stored_revision
+    return answer_response(_schedule_answer(schedule, 200, {"etag": etag(revision)}))
 
 
-def created(schedule: Schedule) -> Answer:
-    """The answer to a create: 201 with `Location` and `ETag`."""
-    return _schedule_answer(schedule, 201, {"location": f"{PREFIX}/schedules/{schedule.schedule_id}"})
+def created(schedule: Schedule, *, dry_run: bool = False) -> Answer:
+    """The answer to a create: 201 with `Location` and `ETag`; without them for a dry run, after which there is none."""
+    headers = {"etag": etag(schedule.revision), "location": f"{PREFIX}/schedules/{schedule.schedule_id}"}
+    return _schedule_answer(schedule, 201, {} if dry_run else headers)
 
 
 def accepted(execution: Execution) -> Answer:
@@ -254,6 +256,5 @@ def etag(revision: int) -> str:
     return f'"{revision}"'
 
 
-def _schedule_answer(schedule: Schedule, status: int, headers: dict[str, str] | None = None) -> Answer:
-    all_headers = {"content-type": _JSON, "etag": etag(schedule.revision), **(headers or {})}
-    return Answer(status, all_headers, _encode(schedule_json(schedule)))
+def _schedule_answer(schedule: Schedule, status: int, headers: dict[str, str]) -> Answer:
+    return Answer(status, {"content-type": _JSON, **headers}, _encode(schedule_json(schedule)))

@@ -12,10 +12,15 @@ from app.store import schedules
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The schedule of a name afterwards, and whether it is a new one."""
+    """The schedule of a name afterwards, and its revision before; null where it is a new one."""
 
     schedule: Schedule
-    created: bool
+    revision_before: int | None
+
+    @property
+    def created(self) -> bool:
+        """Whether there was none of that name."""
+        return self.revision_before is None
 
 
 async def apply(
@@ -39,8 +44,8 @@ async def apply(
     if current is None:
         # One that is deleted when it has fired may have done so: who applies its file again does not mean it twice.
         late = definition.after_completion is not AfterCompletion.DELETE
-        return Applied(await create(work, definition, late=late), created=True)
+        return Applied(await create(work, definition, late=late), revision_before=None)
     schedule = await redefine(work, current, definition)
     if schedule.revision != current.revision:
         work.look_at(schedule)
-    return Applied(schedule, created=False)
+    return Applied(schedule, current.revision)

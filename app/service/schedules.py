@@ -44,8 +44,9 @@ class ScheduleService:
         *,
         answer: Callable[[Schedule], Answer],
         idempotency: Idempotency | None,
+        dry_run: bool = False,
     ) -> Answer:
-        """Store a new schedule, and the answer to it under the request's idempotency key.
+        """Store a new schedule, and the answer to it under the request's idempotency key; nothing for a dry run.
 
         Raises InvalidScheduleException, NameTakenException, IdempotencyKeyReusedException.
         """
@@ -53,7 +54,7 @@ class ScheduleService:
         async def work(unit: Work) -> Answer:
             return answer(await creating.create(unit, definition))
 
-        return await self._transactions.answer(actor_of(principal), idempotency, work)
+        return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)
 
     async def create_batch(
         self,
@@ -63,6 +64,7 @@ class ScheduleService:
         atomic: bool,
         answer: Callable[[Sequence[Schedule | ScheduleServiceException]], Awaitable[Answer]],
         idempotency: Idempotency | None,
+        dry_run: bool = False,
     ) -> Answer:
         """Store up to a thousand schedules in one transaction. What was refused before takes its place as it is.
 
@@ -80,7 +82,7 @@ class ScheduleService:
                         raise result
             return await answer(results)
 
-        return await self._transactions.answer(actor_of(principal), idempotency, work)
+        return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)
 
     async def apply(
         self,
@@ -89,6 +91,7 @@ class ScheduleService:
         define: Callable[[Schedule | None], Definition],
         *,
         check: Callable[[int | None], None],
+        dry_run: bool = False,
     ) -> Applied:
         """Create the schedule of a name, or replace its definition. See `applying.apply`, which is done again when
         another one took the name in that moment: that one is there by then to be replaced.
@@ -96,7 +99,7 @@ class ScheduleService:
         while True:
             try:
                 return await self._transactions.run(
-                    actor_of(principal), lambda unit: applying.apply(unit, name, define, check)
+                    actor_of(principal), lambda unit: applying.apply(unit, name, define, check), dry_run=dry_run
                 )
             except NameTakenException:
                 continue
@@ -137,13 +140,16 @@ class ScheduleService:
         edit: Callable[[Schedule], Definition],
         *,
         expected_revision: int | None,
+        dry_run: bool = False,
     ) -> Schedule:
         """Replace or patch: `edit` is called under the row's lock, again when the transaction is repeated.
 
         See `changes.change`.
         """
         return await self._transactions.run(
-            actor_of(principal), lambda unit: changes.change(unit, schedule_id, edit, expected_revision)
+            actor_of(principal),
+            lambda unit: changes.change(unit, schedule_id, edit, expected_revision),
+            dry_run=dry_run,
         )
 
     async def remove(self, principal: Principal, schedule_id: UUID, *, expected_revision: int | None = None) -> None:

@@ -21,6 +21,11 @@ from app.wheel.wheel import Wheel
 
 T = TypeVar("T")
 
+
+class _DryRunOver(Exception):
+    """Ends a transaction whose work is done and is not to be kept."""
+
+
 log = structlog.get_logger()
 
 
@@ -72,20 +77,30 @@ class Transactions:
         self._wheel = wheel
         self._clock = clock
 
-    async def run(self, actor: Actor, work: Callable[[Work], Awaitable[T]]) -> T:
+    async def run(self, actor: Actor, work: Callable[[Work], Awaitable[T]], *, dry_run: bool = False) -> T:
         """Do `work` in one transaction, repeated after a deadlock; then put into the wheel what it asked for.
+
+        A dry run does the same work, and takes it back: what it answers and refuses is what would be answered and
+        refused, and nothing is stored, audited, logged or put into the wheel.
 
         Raises what `work` raises, and StoreUnavailableException; nothing is stored then, save where the connection
         broke at the commit.
         """
         done: list[Work] = []
+        values: list[T] = []
 
         async def attempt(connection: Connection) -> T:
             done[:] = [Work(connection, actor, self._clock)]
-            return await work(done[0])
+            values[:] = [await work(done[0])]
+            if dry_run:
+                raise _DryRunOver
+            return values[0]
 
         with refused_values():
-            value = await self._database.run(attempt)
+            try:
+                value = await self._database.run(attempt)
+            except _DryRunOver:
+                return values[0]
         # From here on the change is made. What happens to the process now costs at most the sweep's two seconds.
         if self._wheel is not None:
             await self._wheel.put(done[0].entries)
@@ -94,16 +109,22 @@ class Transactions:
         return value
 
     async def answer(
-        self, actor: Actor, request: Idempotency | None, work: Callable[[Work], Awaitable[Answer]]
+        self,
+        actor: Actor,
+        request: Idempotency | None,
+        work: Callable[[Work], Awaitable[Answer]],
+        *,
+        dry_run: bool = False,
     ) -> Answer:
         """Do `work` as `run` does, but only once for an idempotency key: a repeated request gets the first answer.
 
-        Only a success is kept: what is refused leaves no trace of the key.
+        Only a success is kept: what is refused leaves no trace of the key. A dry run neither keeps its answer nor gets
+        one that was kept.
 
         Raises IdempotencyKeyReusedException, and what `run` raises.
         """
-        if request is None:
-            return await self.run(actor, work)
+        if request is None or dry_run:
+            return await self.run(actor, work, dry_run=dry_run)
         known = request
 
         async def once(unit: Work) -> Answer:

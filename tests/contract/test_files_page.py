@@ -12,8 +12,8 @@ from app.core.sealing import MASK
 from tests.contract.calls import SCHEDULES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
-(COMMANDS,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-(SHOWN,) = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+COMMANDS, PLANNING = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+SHOWN, PLANNED = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
 
 
 async def run(commands: str, client: httpx.AsyncClient, folder: Path) -> tuple[int, str]:
@@ -36,6 +36,9 @@ async def test_its_commands_do_what_it_shows(served: str, client: httpx.AsyncCli
     (stored,) = (await client.get(SCHEDULES, params={"tag": "from-files"})).json()["items"]
     assert (stored["name"], stored["revision"]) == ("nightly-report", 1)
     assert stored["target"]["headers"] == {"Authorization": MASK}
+    assert await run(PLANNING.replace("http://127.0.0.1:8000", served), client, tmp_path) == (0, PLANNED)
+    assert (await client.get(SCHEDULES)).json()["items"] == [stored]
+    (tmp_path / "schedules" / "later-report.json").unlink()
     # What was read can be kept as a file, and a file that is refused says why.
     file = tmp_path / "schedules" / "nightly-report.json"
     file.write_text(json.dumps(stored))

@@ -12,7 +12,7 @@ from app.api.bodies import read_json
 from app.api.document import ETAG, IF_MATCH, IF_NONE_MATCH_ANY, LOCATION, READING, answers, takes
 from app.api.edge import BY_NAME_PATH
 from app.api.examples.schedules import APPLY, SCHEDULE
-from app.api.parameters import check_path
+from app.api.parameters import DryRun, check_path
 from app.api.parts import parts_of
 from app.api.preconditions import precondition
 from app.api.rendering import PREFIX, answer_response, created, schedule_response
@@ -63,7 +63,7 @@ Name = Annotated[
     },
     openapi_extra=takes(ScheduleInput, APPLY, parameters=[IF_MATCH, IF_NONE_MATCH_ANY]),
 )
-async def apply_schedule(request: Request, caller: Editor, name: Name) -> Response:
+async def apply_schedule(request: Request, caller: Editor, name: Name, dry_run: DryRun = False) -> Response:
     """Have the schedule of this name be as the body says, whether there was one or not. What is left out has its
     default; a `name` in the body is that of the path. Counts are kept, what is paused stays paused, and the same body
     again changes nothing.
@@ -79,5 +79,7 @@ async def apply_schedule(request: Request, caller: Editor, name: Name) -> Respon
     # What no schedule could be is that, and not a precondition that does not hold.
     definitions.check(body, name=name)
     await definitions.check_addresses(body)
-    applied = await parts_of(request).services.schedules.apply(caller, name, define, check=check)
-    return answer_response(created(applied.schedule)) if applied.created else schedule_response(applied.schedule)
+    applied = await parts_of(request).services.schedules.apply(caller, name, define, check=check, dry_run=dry_run)
+    if applied.created:
+        return answer_response(created(applied.schedule, dry_run=dry_run))
+    return schedule_response(applied.schedule, stored_revision=applied.revision_before if dry_run else None)

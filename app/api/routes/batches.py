@@ -12,6 +12,7 @@ from app.api.document import IDEMPOTENCY_KEY, WRITING, answers, takes
 from app.api.edge import BATCH_PATH, request_id_of
 from app.api.examples.schedules import BATCH, BATCH_RESULTS
 from app.api.idempotency import idempotency
+from app.api.parameters import DryRun
 from app.api.parts import parts_of
 from app.api.problems import problem
 from app.api.rendering import PREFIX, answer_response, batch_answer
@@ -54,7 +55,7 @@ _MIXED = {
     },
     openapi_extra=takes(BatchInput, BATCH, parameters=[IDEMPOTENCY_KEY]),
 )
-async def create_schedules(request: Request, caller: Editor) -> Response:
+async def create_schedules(request: Request, caller: Editor, dry_run: DryRun = False) -> Response:
     """Up to 1000, all or nothing; with `"atomic": false` each by itself.
 
     An atomic batch answers with the first refusal; its fields begin with the schedule's place: `schedules.3.name`.
@@ -78,7 +79,14 @@ async def create_schedules(request: Request, caller: Editor) -> Response:
 
     schedules = parts.services.schedules
     return answer_response(
-        await schedules.create_batch(caller, definitions, atomic=shape.atomic, answer=answer, idempotency=repeatable)
+        await schedules.create_batch(
+            caller,
+            definitions,
+            atomic=shape.atomic,
+            answer=answer,
+            idempotency=repeatable,
+            dry_run=dry_run,
+        )
     )
 
 

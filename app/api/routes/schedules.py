@@ -1,6 +1,7 @@
 """Schedules: create, read, change, remove."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from app.api.bodies import JSON, MERGE_PATCH, read_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
 from app.api.examples.schedules import CREATE, PATCH, SCHEDULE, SCHEDULE_PAGE
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, Limit, check_parameters, instant
+from app.api.parameters import Cursor, DryRun, Limit, check_parameters, instant
 from app.api.parts import parts_of
 from app.api.patching import patched
 from app.api.preconditions import expected_revision, is_unchanged
@@ -48,14 +49,16 @@ ScheduleId = Annotated[UUID, Path(description="The schedule's id.")]
     responses=answers(201, "Created.", Schedule, SCHEDULE, headers={**LOCATION, **ETAG}, errors=WRITING),
     openapi_extra=takes(ScheduleInput, CREATE, parameters=[IDEMPOTENCY_KEY]),
 )
-async def create_schedule(request: Request, caller: Editor) -> Response:
+async def create_schedule(request: Request, caller: Editor, dry_run: DryRun = False) -> Response:
     """Store a schedule. Once this is answered it fires, whatever happens to the process that answered."""
     parts = parts_of(request)
     body = await read_json(request)
     repeatable = idempotency(request, body)
     definition = parts.definitions.read(body)
     await parts.definitions.check_addresses(body)
-    answer = await parts.services.schedules.create(caller, definition, answer=created, idempotency=repeatable)
+    answer = await parts.services.schedules.create(
+        caller, definition, answer=partial(created, dry_run=dry_run), idempotency=repeatable, dry_run=dry_run
+    )
     return answer_response(answer)
 
 
@@ -137,7 +140,9 @@ async def get_schedule(request: Request, caller: Viewer, schedule_id: ScheduleId
     responses=answers(200, "The schedule afterwards.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(ScheduleInput, CREATE, parameters=[IF_MATCH]),
 )
-async def replace_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+async def replace_schedule(
+    request: Request, caller: Editor, schedule_id: ScheduleId, dry_run: DryRun = False
+) -> Response:
     """Replace the whole definition; what is left out has its default. Counts are kept."""
     body = require_object(await read_json(request))
     definitions = parts_of(request).definitions
@@ -146,7 +151,7 @@ async def replace_schedule(request: Request, caller: Editor, schedule_id: Schedu
         return definitions.read(body, current)
 
     await definitions.check_addresses(body)
-    return await _change(request, caller, schedule_id, edit)
+    return await _change(request, caller, schedule_id, edit, dry_run=dry_run)
 
 
 @router.patch(
@@ -156,7 +161,9 @@ async def replace_schedule(request: Request, caller: Editor, schedule_id: Schedu
     responses=answers(200, "The schedule afterwards.", Schedule, SCHEDULE, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(SchedulePatch, PATCH, media_type=MERGE_PATCH, parameters=[IF_MATCH]),
 )
-async def update_schedule(request: Request, caller: Editor, schedule_id: ScheduleId) -> Response:
+async def update_schedule(
+    request: Request, caller: Editor, schedule_id: ScheduleId, dry_run: DryRun = False
+) -> Response:
     """A JSON merge patch (RFC 7396): null gives a field its default. A new type nulls the other types' fields.
 
     `application/json` is taken as well."""
@@ -167,7 +174,7 @@ async def update_schedule(request: Request, caller: Editor, schedule_id: Schedul
         return definitions.read(patched(current, patch), current)
 
     await definitions.check_addresses(patch)
-    return await _change(request, caller, schedule_id, edit)
+    return await _change(request, caller, schedule_id, edit, dry_run=dry_run)
 
 
 @router.delete(
@@ -194,11 +201,24 @@ async def _page(
 
 
 async def _change(
-    request: Request, caller: Principal, schedule_id: UUID, edit: Callable[[StoredSchedule], Definition]
+    request: Request,
+    caller: Principal,
+    schedule_id: UUID,
+    edit: Callable[[StoredSchedule], Definition],
+    *,
+    dry_run: bool,
 ) -> Response:
     expected = await revision_asked(request, caller, schedule_id)
     schedules = parts_of(request).services.schedules
-    return schedule_response(await schedules.change(caller, schedule_id, edit, expected_revision=expected))
+    revision_before = 0
+
+    def noting(current: StoredSchedule) -> Definition:
+        nonlocal revision_before
+        revision_before = current.revision
+        return edit(current)
+
+    changed = await schedules.change(caller, schedule_id, noting, expected_revision=expected, dry_run=dry_run)
+    return schedule_response(changed, stored_revision=revision_before if dry_run else None)
 
 
 async def revision_asked(request: Request, caller: Principal, schedule_id: UUID) -> int | None:

@@ -64,7 +64,7 @@ async def test_the_same_again_writes_nothing_and_is_not_put_into_the_wheel(world
     await world.wheel.clear()
     world.clock.move(10)
     applied = await apply(world, interval(60, name="n"))
-    assert applied == Applied(before, created=False)
+    assert applied == Applied(before, before.revision)
     assert await world.due_in_wheel(before) is None
     assert await world.one("SELECT count(*) FROM audit_log") == 1
     assert await world.one("SELECT count(*) FROM schedule_revisions") == 0
