@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -75,12 +76,14 @@ from app.api.wire.schedules import (
 from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
-from app.core.errors import NotFoundException, ScheduleServiceException
+from app.core.errors import NotFoundException, ScheduleServiceException, UnreadableScheduleException
 from app.delivery.guard import Guard
 from app.metrics import Metrics
 from app.settings import Settings
 
 __all__ = ["Services", "create_app"]
+
+log = structlog.get_logger()
 
 _RESOURCES = (
     schedules, applying, executions, lifecycle, backfills, batches, bulk, targets, occurrences, explaining, calendars,
@@ -151,6 +154,9 @@ def _routes() -> list[APIRoute]:
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScheduleServiceException)
+    if isinstance(error, UnreadableScheduleException):
+        poison = repr(error.__cause__)
+        log.error("schedule_unreadable", category="ERROR", schedule_id=str(error.schedule_id), error=poison)
     return problem_response(error, request_id_of(request))
 
 

@@ -19,6 +19,7 @@ from app.core.errors import (
     ScheduleServiceException,
     StoreUnavailableException,
     TooManyAtOnceException,
+    UnreadableScheduleException,
 )
 from app.scraping import CHALLENGE
 
@@ -98,6 +99,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (UnsupportedMediaTypeException, 415),
     (TooManyAtOnceException, 429),
     (HeadTooLargeException, 431),
+    (UnreadableScheduleException, 503),
     (StoreUnavailableException, 503),
 )
 
@@ -139,7 +141,7 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
     match error:
         case CredentialsException():
             return {"WWW-Authenticate": CHALLENGE}
-        case StoreUnavailableException() | TooManyAtOnceException():
+        case StoreUnavailableException() | TooManyAtOnceException() | UnreadableScheduleException():
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):
             return {"Allow": ", ".join(allowed)}

@@ -18,6 +18,7 @@
     ├── CredentialsException            who is calling is not known
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
+    ├── UnreadableScheduleException     what is stored of it is not of this release
     ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
     └── ConfigurationException          a setting that stops the start
 
@@ -165,6 +166,23 @@ class TooManyAtOnceException(ScheduleServiceException):
     """Too many at once"""
 
     code = "TOO_MANY_AT_ONCE"
+
+
+class UnreadableScheduleException(ScheduleServiceException):
+    """Stored schedule cannot be read here"""
+
+    code = "UNREADABLE_SCHEDULE"
+    schedule_id: UUID | None = None
+
+    @classmethod
+    def of(cls, schedule_id: UUID) -> "UnreadableScheduleException":
+        """As while a later release is rolled out, or after going back from one. What is wrong with it is its cause."""
+        error = cls(
+            f"Schedule {schedule_id} is stored as this process cannot read it, by a later release perhaps: "
+            "a process of that release can."
+        )
+        error.schedule_id = schedule_id
+        return error
 
 
 class StoreUnavailableException(ScheduleServiceException):

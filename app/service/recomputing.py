@@ -154,7 +154,7 @@ def note_moved(metrics: Metrics, cause: str, moves: Sequence[Rescheduled], **bec
 def note_unreadable(event: str, unreadable: Mapping[UUID, Exception]) -> None:
     """Log the schedules that this process cannot read or compute; a worker that looks at one says so, in its status."""
     for schedule_id, poison in unreadable.items():
-        log.error(event, category="ERROR", schedule_id=str(schedule_id), error=repr(poison))
+        log.error(event, category="ERROR", schedule_id=str(schedule_id), error=repr(poison.__cause__ or poison))
 
 
 async def _chunk(work: Work, calendar: Calendar, after: UUID, only: UUID | None = None) -> Chunk:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import NameTakenException
+from app.core.errors import NameTakenException, UnreadableScheduleException
 from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, ScheduleType, tzdata_version
 from app.core.schedule import (
@@ -236,7 +236,17 @@ def _life(life: Life) -> tuple[object, ...]:
 
 
 def schedule_of(row: "asyncpg.Record") -> Schedule:
-    """The value of a row of `COLUMNS`."""
+    """The value of a row of `COLUMNS`.
+
+    Raises UnreadableScheduleException.
+    """
+    try:
+        return _read(row)
+    except Exception as poison:
+        raise UnreadableScheduleException.of(row["schedule_id"]) from poison
+
+
+def _read(row: "asyncpg.Record") -> Schedule:
     return Schedule(
         schedule_id=row["schedule_id"],
         community_id=row["community_id"],

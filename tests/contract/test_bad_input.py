@@ -509,9 +509,9 @@ async def test_a_bad_query_parameter_is_refused_by_its_name(
 
 
 async def test_a_post_refuses_query_parameters(client: httpx.AsyncClient) -> None:
-    answer = await client.post(f"{SCHEDULES}?dry_run=true", json=cron())
+    answer = await client.post(f"{SCHEDULES}?dryrun=true", json=cron())
     assert answer.status_code == 422
-    assert fields_of(answer.json()) == ["dry_run"]
+    assert fields_of(answer.json()) == ["dryrun"]
 
 
 @pytest.mark.parametrize(
