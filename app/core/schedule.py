@@ -158,7 +158,6 @@ class Schedule:
     last_execution_at: datetime | None
     last_execution_id: UUID | None
     execution_count: int
-    trigger_seq: int
     created_by: str | None
     created_at: datetime
     updated_at: datetime

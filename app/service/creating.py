@@ -104,7 +104,6 @@ def _new(
         last_execution_at=None,
         last_execution_id=None,
         execution_count=0,
-        trigger_seq=0,
         created_by=work.user,
         created_at=now,
         updated_at=now,

@@ -29,10 +29,9 @@ from app.store.timings import calendars_of, calendars_text, days_of, policy_of, 
 COLUMNS = """
     schedule_id, community_id, workflow_id, name, description, schedule_type, cron_expression, interval_seconds,
     scheduled_time, timezone, start_at, end_at, jitter_seconds, status, status_reason, next_execution_at, next_due_at,
-    searched_to, last_execution_at, last_execution_id, max_executions, execution_count, trigger_seq,
-    grace_period_seconds, coalesce, max_instances, overlap_policy, completion, timeout_seconds, retry,
-    after_completion, context_data, tags, dst_policy, calendars, target, failure_target, skip_next, created_by,
-    created_at, updated_at, revision
+    searched_to, last_execution_at, last_execution_id, max_executions, execution_count, grace_period_seconds, coalesce,
+    max_instances, overlap_policy, completion, timeout_seconds, retry, after_completion, context_data, tags, dst_policy,
+    calendars, target, failure_target, skip_next, created_by, created_at, updated_at, revision
 """
 # The unique index on schedule_id finds the row, the community decides whether there is one for this caller.
 _ONE = f"SELECT {COLUMNS} FROM workflow_schedules WHERE schedule_id = $1 AND community_id = $2"
@@ -286,7 +285,6 @@ def _read(row: "asyncpg.Record") -> Schedule:
         last_execution_at=row["last_execution_at"],
         last_execution_id=row["last_execution_id"],
         execution_count=row["execution_count"],
-        trigger_seq=row["trigger_seq"],
         created_by=row["created_by"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -23,7 +23,6 @@ _MODEL = Schedule(
     last_execution_at=None,
     last_execution_id=None,
     execution_count=0,
-    trigger_seq=0,
     created_by=None,
     created_at=START,
     updated_at=START,

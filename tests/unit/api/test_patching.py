@@ -37,7 +37,6 @@ def stored(**fields: Any) -> Schedule:
         last_execution_at=None,
         last_execution_id=None,
         execution_count=0,
-        trigger_seq=0,
         created_by="42",
         created_at=_NOW,
         updated_at=_NOW,

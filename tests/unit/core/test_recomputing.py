@@ -114,7 +114,6 @@ def schedule(definition: Definition, searched_to: datetime) -> Schedule:
         last_execution_at=None,
         last_execution_id=None,
         execution_count=0,
-        trigger_seq=0,
         created_by=None,
         created_at=MONDAY,
         updated_at=MONDAY,

@@ -42,7 +42,6 @@ def schedule(definition: Definition = WEEKDAYS, **fields: Any) -> Schedule:
         last_execution_at=None,
         last_execution_id=None,
         execution_count=3,
-        trigger_seq=0,
         created_by="anna",
         created_at=CREATED,
         updated_at=CREATED,
