@@ -32,7 +32,7 @@ def _check_truth(text: object) -> object:
 
 Whole = Annotated[int, BeforeValidator(_check_digits)]
 """A number in a query. Without this the library also takes 1.0, 1_0, +1 and white space around it."""
-Limit = Annotated[Whole, Query(ge=1, le=500, description="Items in one part.")]
+Limit = Annotated[Whole, Query(ge=1, le=500, description="Items in one part at most; fewer where they are large.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the part before.")]
 DryRun = Annotated[
     bool,

@@ -2,11 +2,12 @@
 
 import struct
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from app.core.audit import AuditEntry
 from app.core.principal import Principal
 from app.core.queries import AuditFilter, Page
-from app.service.paging import decoded, encoded, gather, invalid_cursor
+from app.service.paging import decoded, encoded, gather, invalid_cursor, read
 from app.store import trail
 from app.store.database import Database
 from app.store.looks import Seen
@@ -53,8 +54,7 @@ class AuditService:
 
                 filtered = trail.is_looked_for(filter)
                 found = await gather(look, _cursor_of, start=start, limit=limit, filtered=filtered)
-                page = await trail.these(connection, community_id, found.places)
-        return Page(tuple(page), found.next_cursor)
+                return await read(found, partial(trail.these, connection, community_id), _cursor_of)
 
 
 def _cursor_of(last: Place) -> str:

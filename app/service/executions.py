@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from app.core.queries import Answer, ExecutionFilter, Idempotency, Page
 from app.metrics import Metrics
 from app.service.changes import not_found
 from app.service.dead_letters import RetryRequest, RetryResult, change_of, reopen
-from app.service.paging import Found, cursor_of, gather, id_of, invalid_cursor
+from app.service.paging import Found, cursor_of, gather, id_of, invalid_cursor, read
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import ending, executions, history, notices, queueing, schedules
 from app.store.database import Connection, Database
@@ -72,8 +73,7 @@ class ExecutionService:
         with refused_values():
             async with self._database.connection() as connection:
                 found = await _matching(connection, principal.community_id, filter, limit=limit, cursor=cursor)
-                page = await history.these(connection, found.places)
-        return Page(tuple(page), found.next_cursor)
+                return await read(found, partial(history.these, connection), cursor_of)
 
     async def cancel(self, principal: Principal, execution_id: UUID, *, reason: str | None) -> Execution:
         """Finish an unfinished execution as cancelled; a cancelled one stays as it is.

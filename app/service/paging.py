@@ -1,16 +1,21 @@
 """Pages of lists, and cursors: the place at which a page ended, opaque to callers."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.core.errors import InvalidScheduleException
-from app.store.looks import Seen
+from app.core.queries import Page
+from app.store.looks import Items, Seen
 
 P = TypeVar("P")
+T = TypeVar("T")
 
+_PAGE_SIZE = 4 << 20
+"""Characters: of items that are as large as they may be, five hundred have a hundred million."""
+_READ_AT_ONCE = 50
 _WINDOWS = (1_000, 4_000, 16_000, 64_000)
 """Rows that the looks of one request read at most: few where what is wanted is common."""
 _LENGTH = 22
@@ -50,6 +55,25 @@ async def gather(
         if place is None:
             return Found(found, None)
     return Found(found, None if place is None else named(place))
+
+
+async def read(
+    found: Found[P], these: Callable[[Sequence[P]], Awaitable[Items[T]]], named: Callable[[P], str]
+) -> Page[T]:
+    """The items of a page that was found, up to a size: what is left of them is the next page's.
+
+    A caller has so much memory of this process, however large it has made what it lists. `these` reads the items of
+    some places, without those that are gone by now; `named` as for `gather`.
+    """
+    items: list[T] = []
+    size = 0
+    for start in range(0, len(found.places), _READ_AT_ONCE):
+        if size >= _PAGE_SIZE:
+            return Page(tuple(items), named(found.places[start - 1]))
+        part = await these(found.places[start : start + _READ_AT_ONCE])
+        items += part.values
+        size += part.size
+    return Page(tuple(items), found.next_cursor)
 
 
 def cursor_of(last: UUID) -> str:

@@ -1,7 +1,9 @@
 """What callers can ask of schedules."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +19,7 @@ from app.service.applying import Applied
 from app.service.backfilling import BackfillRequest, BackfillResult
 from app.service.bulk import BulkRequest, BulkResult
 from app.service.finding import matching
+from app.service.paging import cursor_of, read
 from app.service.skipping import waits_for
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import catalogue, schedules
@@ -128,10 +131,10 @@ class ScheduleService:
         with refused_values():
             async with self._database.connection() as connection:
                 found = await matching(connection, community_id, filter, limit=limit, cursor=cursor)
-                page = await catalogue.these(connection, community_id, found.places)
+                page = await read(found, partial(catalogue.these, connection, community_id), cursor_of)
         if filter.due_before is not None:
-            page = [schedule for schedule in page if _is_due_before(schedule, filter.due_before)]
-        return Page(tuple(page), found.next_cursor)
+            page = replace(page, items=tuple(one for one in page.items if _is_due_before(one, filter.due_before)))
+        return page
 
     async def change(
         self,

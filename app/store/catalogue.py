@@ -11,7 +11,7 @@ import asyncpg
 from app.core.queries import ScheduleFilter
 from app.core.schedule import Schedule
 from app.store.database import Connection, lock_most
-from app.store.looks import Question, Seen
+from app.store.looks import Items, Question, Seen
 from app.store.schedules import COLUMNS, schedule_of
 
 _THESE = f"""
@@ -79,11 +79,9 @@ async def are_few(connection: Connection, community_id: int, hosts: Sequence[str
     return few
 
 
-async def these(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> list[Schedule]:
+async def these(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> Items[Schedule]:
     """Schedules that `look` found, by their ids."""
-    if not schedule_ids:
-        return []
-    return [schedule_of(row) for row in await connection.fetch(_THESE, schedule_ids, community_id)]
+    return Items.of(await connection.fetch(_THESE, schedule_ids, community_id), schedule_of)
 
 
 async def readable(connection: Connection, community_id: int, schedule_ids: Sequence[UUID]) -> Part:

@@ -14,7 +14,7 @@ from app.core.ids import made_at, recorded_for
 from app.core.queries import ExecutionFilter
 from app.store.database import Connection
 from app.store.executions import COLUMNS, execution_of
-from app.store.looks import Question, Seen
+from app.store.looks import Items, Question, Seen
 from app.store.these import NO_NOTICE
 
 _THESE = f"""
@@ -110,11 +110,9 @@ async def look_at_backfilled(
     return Seen(found, found[-1] if len(found) == limit else None)
 
 
-async def these(connection: Connection, execution_ids: Sequence[UUID]) -> list[Execution]:
+async def these(connection: Connection, execution_ids: Sequence[UUID]) -> Items[Execution]:
     """Executions that a look found, in its order."""
-    if not execution_ids:
-        return []
     instants: list[datetime] = [instant for one in execution_ids if (instant := recorded_for(one)) is not None]
     rows = await connection.fetch(_THESE, execution_ids, min(instants), max(instants))
     found = {row["execution_id"]: row for row in rows}
-    return [execution_of(found[one]) for one in execution_ids if one in found]
+    return Items.of([found[one] for one in execution_ids if one in found], execution_of)

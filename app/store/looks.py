@@ -4,12 +4,16 @@ Every further index costs each firing, so most filters have none. Instead of rea
 be never, one look reads at most a given number of rows and answers what it found and how far it came.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+import asyncpg
 
 from app.store.database import Connection
 
 P = TypeVar("P")
+T = TypeVar("T")
 
 _LOOK = """
     WITH looked_at AS MATERIALIZED (
@@ -29,6 +33,20 @@ class Seen(Generic[P]):
 
     found: tuple[P, ...]
     reached: P | None
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Generic[T]):
+    """The items of some places, in the list's order, and how many characters are stored of them."""
+
+    values: list[T]
+    size: int
+
+    @classmethod
+    def of(cls, rows: Sequence[asyncpg.Record], read: Callable[[asyncpg.Record], T]) -> "Items[T]":
+        """Rows as values, in their order."""
+        size = sum(len(stored) for row in rows for stored in row.values() if isinstance(stored, str))
+        return cls([read(row) for row in rows], size)
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ import asyncpg
 from app.core.audit import AuditEntry
 from app.core.queries import AuditFilter
 from app.store.database import Connection
-from app.store.looks import Question, Seen
+from app.store.looks import Items, Question, Seen
 
 Place: TypeAlias = tuple[datetime, int]
 
@@ -69,12 +69,10 @@ def is_looked_for(filter_: AuditFilter) -> bool:
     return bool(_parted(filter_)[1])
 
 
-async def these(connection: Connection, community_id: int, places: Sequence[Place]) -> list[AuditEntry]:
+async def these(connection: Connection, community_id: int, places: Sequence[Place]) -> Items[AuditEntry]:
     """Entries that a look found, in its order."""
-    if not places:
-        return []
     rows = await connection.fetch(_THESE, [audit_id for _, audit_id in places], community_id)
-    return [_entry(row) for row in rows]
+    return Items.of(rows, _entry)
 
 
 def _parted(filter_: AuditFilter) -> tuple[list[tuple[str, object]], list[tuple[str, object]]]:

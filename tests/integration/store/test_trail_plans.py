@@ -120,12 +120,12 @@ async def test_a_part_is_read_by_its_ids(filled: Database) -> None:
         look = await trail.look(as_connection(plan), 1, AuditFilter(), before=None, limit=PART, window=PART)
         plan.plans.clear()
         entries = await trail.these(as_connection(plan), 1, look.found)
-    assert [(entry.at, entry.audit_id) for entry in entries] == list(look.found)
+    assert [(entry.at, entry.audit_id) for entry in entries.values] == list(look.found)
     assert plan.indexes() == {"audit_log_pkey"}
     assert plan.scanned_whole() == set()
     async with filled.connection() as connection:
-        assert await trail.these(connection, 2, look.found) == []
-        assert await trail.these(connection, 1, ()) == []
+        assert (await trail.these(connection, 2, look.found)).values == []
+        assert (await trail.these(connection, 1, ())).values == []
 
 
 async def test_what_is_common_elsewhere_and_missing_here_is_not_looked_for_in_the_whole_trail(
