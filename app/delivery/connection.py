@@ -7,7 +7,9 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from select import POLLIN, poll
+from socket import SO_RCVBUF, SOL_SOCKET
 from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -22,6 +24,10 @@ while they are read.
 """
 _CHUNKS_AT_MOST = 1_000
 """So many chunks of an answer's body are read, for the same reason."""
+_AT_ONCE_BYTES = 32 * 1024
+"""About so much the system takes in before it is read. All of that is read in one turn of the loop: the half megabyte
+that would be kept otherwise holds up all others for 50 ms where it comes in TLS records of a byte each.
+"""
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
@@ -137,6 +143,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = self._below = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
         self._keep_alive = True
+        with suppress(OSError):  # lost already
+            transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, _AT_ONCE_BYTES)
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():

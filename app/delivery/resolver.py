@@ -50,6 +50,7 @@ class SystemResolver:
     """
 
     def __init__(self, lookup: Callable[..., Sequence[Any]] = socket.getaddrinfo) -> None:
+        _public_suffixes()  # now: to read them would hold up whatever is due beside the first question
         self._lookup = lookup
         self._open: dict[str, _Question] = {}
         self._domains: WeakValueDictionary[str, _Domain] = WeakValueDictionary()

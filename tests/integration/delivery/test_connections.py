@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import resource
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -513,7 +514,8 @@ async def test_a_connection_that_is_over_is_not_left_to_the_collector(
 
 async def test_a_connection_that_is_lost_before_anything_is_sent_has_no_answer() -> None:
     connection = Connection(asyncio.get_running_loop())
-    connection.connection_made(asyncio.Transport())
+    with socket.socket() as unconnected:
+        connection.connection_made(asyncio.Transport({"socket": unconnected}))
     connection.connection_lost(ConnectionResetError())
     assert not connection.reusable
     with pytest.raises(Unanswered):

@@ -419,7 +419,9 @@ async def test_where_tls_fails_at_one_address_the_next_is_tried() -> None:
     class Unsecured(Held):
         """Has TLS with 127.0.0.1 alone."""
 
-        async def _secure(self, origin: Origin, transport: asyncio.Transport, connection: Connection) -> None:
+        async def _secure(
+            self, origin: Origin, transport: asyncio.Transport, connection: Connection, tls: ssl.SSLContext
+        ) -> None:
             secured.append(self.dialled[-1])
             if secured[-1] != "127.0.0.1":
                 raise ssl.SSLError("no TLS here")
@@ -580,7 +582,9 @@ async def test_one_that_is_closed_as_it_is_dialled_is_known_at_once_and_the_next
         def _check_peer(self, origin: Origin, address: str, transport: asyncio.BaseTransport) -> None:
             assert not transport.is_closing()
 
-        async def _secure(self, origin: Origin, transport: asyncio.Transport, connection: Connection) -> None:
+        async def _secure(
+            self, origin: Origin, transport: asyncio.Transport, connection: Connection, tls: ssl.SSLContext
+        ) -> None:
             """Nothing is to be said here over one that is open."""
             assert not transport.is_closing()
 

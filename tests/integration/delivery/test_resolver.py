@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.delivery import resolver as resolving
 from app.delivery.guard import Guard
 from app.delivery.reply import TransportFailure, Unsendable
 from app.delivery.request import Request
@@ -64,6 +65,15 @@ async def test_the_systems_own_names_are_found() -> None:
 
 async def test_addresses_come_once_and_in_their_order(library: Library) -> None:
     assert await SystemResolver(library)("a.example") == FOUND
+
+
+async def test_nothing_is_read_from_a_file_once_a_resolver_is_made(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolving._public_suffixes.cache_clear()
+    resolver = SystemResolver(library)
+    monkeypatch.delattr(resolving, "PublicSuffixList")
+    assert await resolver("a.example") == FOUND
 
 
 async def test_a_name_that_is_none_is_an_error_and_is_asked_for_again(library: Library) -> None:

@@ -1,0 +1,95 @@
+"""What TLS may cost: all that this process sends to others waits while it is spoken with one target."""
+
+import asyncio
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.delivery.connection import Connection
+from app.delivery.reply import TransportFailure
+from app.delivery.transport import PooledTransport
+from tests.integration.delivery.hostile import post, target
+
+OWN_CERTIFICATE = Path(__file__).with_name("localhost.pem")
+RECORDS = 60_000
+MOST_AT_ONCE = 4_000
+"""Records of a byte each: what the process can be made to read at once, and a little."""
+
+
+async def test_no_key_exchange_is_offered_whose_cost_the_target_may_choose() -> None:
+    hello: list[bytes] = []
+
+    async def behaviour(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        head = await reader.readexactly(5)
+        hello.append(await reader.readexactly(int.from_bytes(head[3:])))
+
+    transport = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+    async with target(behaviour, reads_request=False) as here:
+        with pytest.raises(TransportFailure, match="no connection"):
+            await post(transport, here.url.replace("http:", "https:"), {}, b"{}")
+    await transport.close()
+    usual = {cipher["id"] & 0xFFFF: cipher["kea"] for cipher in ssl.create_default_context().get_ciphers()}
+    assert "kx-dhe" in usual.values()
+    # That a renegotiation is understood is said by a cipher that is none (RFC 5746, 3.3).
+    offered = _offered(hello[0]) - {0x00FF}
+    assert offered == {number for number, key_exchange in usual.items() if key_exchange != "kx-dhe"}
+
+
+async def test_an_answer_in_records_of_a_byte_is_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_at_once: list[int] = []
+    read = Connection.data_received
+
+    def note(connection: Connection, data: bytes) -> None:
+        read_at_once.append(len(data))
+        read(connection, data)
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\n\r\n" % RECORDS)
+        for _ in range(RECORDS):
+            writer.write(b"x")
+        await reader.read()
+
+    monkeypatch.setattr(Connection, "data_received", note)
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+    transport = PooledTransport(timeout_seconds=10, connections=4, user_agent="test")
+    async with target(behaviour, tls=server) as here:
+        reply = await post(transport, here.url.replace("127.0.0.1", "localhost"), {}, b"{}")
+    await transport.close()
+    assert (reply.status, reply.body) == (202, b"x" * RECORDS)
+    assert max(read_at_once) < MOST_AT_ONCE
+
+
+async def test_the_certificates_that_are_trusted_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_by: list[threading.Thread] = []
+    make = ssl.create_default_context
+
+    def note(*arguments: Any, **options: Any) -> ssl.SSLContext:
+        read_by.append(threading.current_thread())
+        return make(*arguments, **options)
+
+    async def behaviour(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    monkeypatch.setattr(ssl, "create_default_context", note)
+    transport = PooledTransport(timeout_seconds=2, connections=4, user_agent="test")
+    async with target(behaviour, reads_request=False) as here:
+        for _ in range(2):
+            with pytest.raises(TransportFailure, match="no connection"):
+                await post(transport, here.url.replace("http:", "https:"), {}, b"{}")
+    await transport.close()
+    (thread,) = read_by
+    assert thread is not threading.current_thread()
+
+
+def _offered(hello: bytes) -> set[int]:
+    """The ciphers of a ClientHello (RFC 8446, 4.1.2): behind its head, a version, a nonce and the id of a session."""
+    at = 4 + 2 + 32
+    at += 1 + hello[at]
+    length = int.from_bytes(hello[at : at + 2])
+    ciphers = hello[at + 2 : at + 2 + length]
+    return {int.from_bytes(ciphers[place : place + 2]) for place in range(0, length, 2)}
