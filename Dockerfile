@@ -12,7 +12,8 @@ RUN /opt/schedule-service/bin/pip install --no-cache-dir --no-deps --no-build-is
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 --no-create-home schedule-service
 COPY --from=build /opt/schedule-service /opt/schedule-service
-ENV PATH=/opt/schedule-service/bin:$PATH PYTHONUNBUFFERED=1
+COPY deploy/openssl.cnf /opt/schedule-service/openssl.cnf
+ENV PATH=/opt/schedule-service/bin:$PATH PYTHONUNBUFFERED=1 OPENSSL_CONF=/opt/schedule-service/openssl.cnf
 USER 10001
 EXPOSE 8000
 ENTRYPOINT ["schedule-service"]

@@ -1,7 +1,9 @@
 """What TLS may cost: all that this process sends to others waits while it is spoken with one target."""
 
 import asyncio
+import os
 import ssl
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,23 @@ from app.delivery.connection import Connection
 from app.delivery.reply import TransportFailure
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import post, target
+from tests.processes import CHECKOUT
 
 OWN_CERTIFICATE = Path(__file__).with_name("localhost.pem")
 RECORDS = 60_000
 MOST_AT_ONCE = 4_000
 """Records of a byte each: what the process can be made to read at once, and a little."""
+FINITE_FIELDS = range(0x0100, 0x0200)
+"""Their numbers among the groups of TLS (RFC 7919, 2)."""
+SAYS_HELLO = """
+import ssl
+from app.delivery.dialling import _make_context
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+try:
+    _make_context().wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+except ssl.SSLWantReadError:
+    print(outgoing.read()[5:].hex())
+"""
 
 
 async def test_no_key_exchange_is_offered_whose_cost_the_target_may_choose() -> None:
@@ -36,6 +50,13 @@ async def test_no_key_exchange_is_offered_whose_cost_the_target_may_choose() -> 
     # That a renegotiation is understood is said by a cipher that is none (RFC 5746, 3.3).
     offered = _offered(hello[0]) - {0x00FF}
     assert offered == {number for number, key_exchange in usual.items() if key_exchange != "kx-dhe"}
+
+
+async def test_the_configuration_that_is_shipped_offers_no_finite_field() -> None:
+    shipped = _groups(await _hello_of_process(OPENSSL_CONF=str(CHECKOUT / "deploy" / "openssl.cnf")))
+    assert shipped
+    assert not shipped & set(FINITE_FIELDS)
+    assert _groups(await _hello_of_process()) & set(FINITE_FIELDS), "OpenSSL has left them out itself"
 
 
 async def test_an_answer_in_records_of_a_byte_is_read_in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +107,36 @@ async def test_the_certificates_that_are_trusted_are_read_beside_the_loop(monkey
     assert thread is not threading.current_thread()
 
 
+async def _hello_of_process(**environment: str) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SAYS_HELLO), stdout=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=os.environ | environment
+    )
+    printed, _ = await process.communicate()
+    return bytes.fromhex(printed.decode())
+
+
 def _offered(hello: bytes) -> set[int]:
     """The ciphers of a ClientHello (RFC 8446, 4.1.2): behind its head, a version, a nonce and the id of a session."""
-    at = 4 + 2 + 32
-    at += 1 + hello[at]
-    length = int.from_bytes(hello[at : at + 2])
-    ciphers = hello[at + 2 : at + 2 + length]
-    return {int.from_bytes(ciphers[place : place + 2]) for place in range(0, length, 2)}
+    ciphers, _ = _cut(_cut(hello[4 + 2 + 32 :], 1)[1], 2)
+    return _pairs(ciphers)
+
+
+def _groups(hello: bytes) -> set[int]:
+    """Its groups, one of the extensions behind the ciphers and the compressions (RFC 8446, 4.2.7)."""
+    _, rest = _cut(_cut(hello[4 + 2 + 32 :], 1)[1], 2)
+    extensions, _ = _cut(_cut(rest, 1)[1], 2)
+    while extensions:
+        number, (content, extensions) = extensions[:2], _cut(extensions[2:], 2)
+        if number == b"\0\x0a":
+            return _pairs(content[2:])
+    return set()
+
+
+def _cut(text: bytes, width: int) -> tuple[bytes, bytes]:
+    """What a length of so many bytes is of, and what follows."""
+    end = width + int.from_bytes(text[:width])
+    return text[width:end], text[end:]
+
+
+def _pairs(text: bytes) -> set[int]:
+    return {int.from_bytes(text[place : place + 2]) for place in range(0, len(text), 2)}
