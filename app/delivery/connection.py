@@ -31,6 +31,7 @@ that would be kept otherwise holds up all others for 50 ms where it comes in TLS
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
+_TOO_LONG = f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"
 _FOLD = re.compile(rb"\r\n[ \t]+")
 
 
@@ -51,6 +52,7 @@ class Connection(asyncio.Protocol):
         "_complete",
         "_ends_with_connection",
         "_head",
+        "_header_bytes",
         "_header_count",
         "_headers",
         "_keep_alive",
@@ -113,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[str, str]] | None = [] if keep_headers else None
         self._body: list[bytes] = []
         self._retry_after: str | None = None
-        self._body_bytes = self._received_bytes = self._header_count = self._chunk_count = 0
+        self._body_bytes = self._received_bytes = self._header_bytes = self._header_count = self._chunk_count = 0
         self._complete = self._keep_alive = self._misled = False
         self._head = b""
         self._expect_headers()
@@ -169,7 +171,7 @@ class Connection(asyncio.Protocol):
             self._finish()
             self.abort()
         elif self._received_bytes - self._body_bytes > _OVERHEAD_LIMIT_BYTES:
-            self.fail(TransportFailure(f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"))
+            self.fail(TransportFailure(_TOO_LONG))
         elif not self.in_body:
             self._head += data
 
@@ -197,12 +199,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._complete:
-            # A second answer to the one request: what it belongs to cannot be known.
-            self._keep_alive = False
+            # A second answer to the one request: what it belongs to cannot be known, and nothing of it is read.
+            raise HttpParserError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._complete:
-            return
+        self._header_bytes += len(name) + len(value)
         self._count_header()
         if self._headers is not None and not self.in_body:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
@@ -213,36 +214,30 @@ class Connection(asyncio.Protocol):
         elif lowered == b"transfer-encoding":
             self._announced = True
             # Any other last coding ends with the connection (RFC 9112, 6.3).
-            self._ends_with_connection = not value.lower().rstrip().endswith(b"chunked")
+            self._ends_with_connection = value.lower().rpartition(b",")[2].strip(b" ") != b"chunked"
         elif lowered == b"retry-after" and self._retry_after is None:
             # It is no list (RFC 9110, 10.2.3): of several the first counts.
             # Latin-1 has a character for every byte: one that is no text must not cost the answer.
             self._retry_after = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        if self._complete:
-            return
         self.in_body = True
         # Kept: the parser goes on, and knows the status of what it has read last.
         self._status = self._parser.get_status_code()
+        if self._status < 100:
+            raise HttpParserError
 
     def on_chunk_header(self) -> None:
-        if self._complete:
-            return
         self._chunk_count += 1
         if self._chunk_count > _CHUNKS_AT_MOST:
             raise HttpParserError
 
     def on_body(self, part: bytes) -> None:
-        if self._complete:
-            return
         if self._body_bytes <= BODY_LIMIT_BYTES:
             self._body.append(part)
         self._body_bytes += len(part)
 
     def on_message_complete(self) -> None:
-        if self._complete:
-            return
         if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
             self._count_header()
@@ -267,6 +262,10 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._header_count > _HEADERS_AT_MOST:
             self.fail(TransportFailure(f"more than {_HEADERS_AT_MOST} headers"))
+        elif self._header_bytes > _OVERHEAD_LIMIT_BYTES:
+            self.fail(TransportFailure(_TOO_LONG))
+        elif self.in_body and self._status < 100:
+            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {self._status:03} is no status"))
         elif isinstance(broken, HttpParserUpgrade):
             self.fail(TransportFailure("the target answered with another protocol"))
         else:
@@ -280,7 +279,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_unfolded(self, read: bytes) -> None:
         """Read from its beginning once more what has come of the answer."""
-        self._header_count = 0
+        self._header_bytes = self._header_count = 0
         self._misled = False
         self._expect_headers()
         self._parser = _Unfolding(self)
@@ -288,7 +287,7 @@ class Connection(asyncio.Protocol):
 
     def _count_header(self) -> None:
         self._header_count += 1
-        if self._header_count > _HEADERS_AT_MOST:
+        if self._header_count > _HEADERS_AT_MOST or self._header_bytes > _OVERHEAD_LIMIT_BYTES:
             # Only what is raised here ends the parsing of what has come already.
             raise HttpParserError
 

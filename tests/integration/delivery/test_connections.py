@@ -245,8 +245,9 @@ async def test_a_body_where_none_may_be_does_not_cost_the_answer(transport: Pool
         assert await post(transport, here.url, HEADERS, b"{}") == Reply(204, b"", None)
 
 
-async def test_a_coding_that_is_not_chunked_ends_with_the_connection(transport: PooledTransport) -> None:
-    async with target(sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n\x1f\x8b")) as here:
+@pytest.mark.parametrize("coding", [b"gzip", b"chunked, gzip", b"xchunked"])
+async def test_a_coding_that_is_not_chunked_ends_with_the_connection(transport: PooledTransport, coding: bytes) -> None:
+    async with target(sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + coding + b"\r\n\r\n\x1f\x8b")) as here:
         assert await post(transport, here.url, HEADERS, b"{}") == Reply(200, b"\x1f\x8b", None)
 
 

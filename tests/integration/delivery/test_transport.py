@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
+from app.delivery.connection import Connection
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
@@ -219,6 +220,38 @@ async def test_a_flood_of_headers_is_cut_off(transport: PooledTransport, behavio
 async def test_what_comes_right_behind_an_answer_does_not_change_it(transport: PooledTransport, behind: bytes) -> None:
     async with target(sends(b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno" + behind)) as here:
         assert await _post(transport, here.url) == Reply(503, b"no", None)
+
+
+async def test_nothing_is_read_of_what_comes_right_behind_an_answer(
+    transport: PooledTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each header of it would be a call, and there may be tens of thousands."""
+    read: list[bytes] = []
+    monkeypatch.setattr(Connection, "on_header", lambda _connection, name, _value: read.append(name))
+    empty = OK + b"Content-Length: 0\r\n"
+    async with target(sends(empty + b"\r\n" + OK + b"X-A: b\r\n" * 100 + b"\r\n")) as here:
+        assert await _post(transport, here.url) == Reply(202, b"", None)
+    assert read == [b"Content-Length"]
+
+
+@pytest.mark.parametrize("status", [b"000", b"099"])
+@pytest.mark.parametrize("rest", [b"Content-Length: 0\r\n\r\n", b"Content-Length: 2\r\n\r\nok", b"\r\nok"])
+async def test_a_status_below_100_is_none_and_is_not_waited_for(
+    transport: PooledTransport, status: bytes, rest: bytes
+) -> None:
+    async with target(sends(b"HTTP/1.1 " + status + b" What\r\n" + rest)) as here:
+        failed = await _post(transport, here.url)
+    assert str(failed) == f"the target's answer is not HTTP/1.1: {status.decode()} is no status"
+
+
+async def test_more_than_64_kib_of_headers_are_no_answer_however_they_come(transport: PooledTransport) -> None:
+    async def behaviour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"X-A: " + b"b" * 60_000)
+        await writer.drain()
+        writer.write(b"b" * 6_000 + b"\r\nContent-Length: 0\r\n\r\n")
+
+    async with target(behaviour) as here:
+        assert str(await _post(transport, here.url)) == "more than 65536 bytes of headers"
 
 
 @pytest.mark.parametrize(("number", "whole"), [(200, True), (201, False)])
