@@ -14,6 +14,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from app.delivery.metering import Metered
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 
 _OVERHEAD_LIMIT_BYTES = 64 * 1024
@@ -28,6 +29,8 @@ _AT_ONCE_BYTES = 32 * 1024
 """About so much the system takes in before it is read. All of that is read in one turn of the loop: the half megabyte
 that would be kept otherwise holds up all others for 50 ms where it comes in TLS records of a byte each.
 """
+_BELOW_TLS_LIMIT_BYTES = 1 << 20
+"""Of TLS for one answer: room for each to come in records of a few bytes, and not for tickets without an end."""
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
@@ -46,6 +49,7 @@ class Connection(asyncio.Protocol):
         "_announced",
         "_answer",
         "_below",
+        "_below_bytes",
         "_body",
         "_body_bytes",
         "_chunk_count",
@@ -80,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._keep_alive = False
+        self._below_bytes = 0
         self.idle_since = self.deadline = self.use_until = 0.0
 
     # What the pool asks
@@ -108,7 +113,10 @@ class Connection(asyncio.Protocol):
     def secure(self, transport: asyncio.Transport) -> None:
         """From now on TLS is spoken, by this transport, over the one with which the connection was made."""
         if self._transport is not None:
+            assert self._below is not None
             self._transport = transport
+            tls = cast("asyncio.BufferedProtocol", self._below.get_protocol())
+            self._below.set_protocol(Metered(tls, self._takes_below))
 
     def send(self, request: bytes, keep_headers: bool = False) -> "asyncio.Future[Reply]":
         """Send a whole request. The answer comes as the future's result, or TransportFailure as its exception."""
@@ -117,6 +125,7 @@ class Connection(asyncio.Protocol):
         self._retry_after: str | None = None
         self._body_bytes = self._received_bytes = self._header_bytes = self._header_count = self._chunk_count = 0
         self._complete = self._keep_alive = self._misled = False
+        self._below_bytes = 0
         self._head = b""
         self._expect_headers()
         answer = self._loop.create_future()
@@ -141,6 +150,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # What the event loop calls
+
+    def _takes_below(self, number: int) -> bool:
+        """So many bytes have come below TLS: whether they are to be read."""
+        self._below_bytes += number
+        if self._below_bytes <= _BELOW_TLS_LIMIT_BYTES:
+            return True
+        self.fail(TransportFailure(f"more than {_BELOW_TLS_LIMIT_BYTES} bytes of TLS"))
+        return False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = self._below = cast("asyncio.Transport", transport)  # uvloop's does not derive from it

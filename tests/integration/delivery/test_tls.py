@@ -13,11 +13,11 @@ import pytest
 from app.delivery.connection import Connection
 from app.delivery.reply import TransportFailure
 from app.delivery.transport import PooledTransport
-from tests.integration.delivery.hostile import post, target
+from tests.integration.delivery.hostile import post, read_request, target
 from tests.processes import CHECKOUT
 
 OWN_CERTIFICATE = Path(__file__).with_name("localhost.pem")
-RECORDS = 60_000
+RECORDS = 30_000
 MOST_AT_ONCE = 4_000
 """Records of a byte each: what the process can be made to read at once, and a little."""
 FINITE_FIELDS = range(0x0100, 0x0200)
@@ -83,6 +83,43 @@ async def test_an_answer_in_records_of_a_byte_is_read_in_small_parts(monkeypatch
     await transport.close()
     assert (reply.status, reply.body) == (202, b"x" * RECORDS)
     assert max(read_at_once) < MOST_AT_ONCE
+
+
+async def test_tickets_without_an_end_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def behaviour(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+    server.num_tickets = 10_000
+    transport = PooledTransport(timeout_seconds=10, connections=4, user_agent="test")
+    async with target(behaviour, tls=server) as here:
+        with pytest.raises(TransportFailure, match="more than 1048576 bytes of TLS"):
+            await post(transport, here.url.replace("127.0.0.1", "localhost"), {}, b"{}")
+    await transport.close()
+
+
+async def test_what_came_below_tls_counts_for_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b"x" * 200_000
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 50000\r\n\r\n" + body[:50_000]
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        while True:
+            await read_request(reader)
+            writer.write(answer)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+    transport = PooledTransport(timeout_seconds=10, connections=4, user_agent="test")
+    async with target(behaviour, tls=server) as here:
+        for _ in range(25):
+            reply = await post(transport, here.url.replace("127.0.0.1", "localhost"), {}, body)
+            assert (reply.status, len(reply.body)) == (202, 50_000)
+    await transport.close()
+    assert here.connections == 1
 
 
 async def test_the_certificates_that_are_trusted_are_read_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
