@@ -21,7 +21,7 @@ _JOINERS = re.compile("[\u200c\u200d]")
 _DEVIATING = re.compile("[\u00df\u03c2\u200c\u200d]")
 _FORBIDDEN = re.compile(r"[\x00-\x20\"#%/:<>?@\[\\\]^`{|}\x7f]")
 _LOOPBACK, _METADATA = IPv4Address("127.0.0.1"), IPv4Address("169.254.169.254")
-_BRACKETED = re.compile(r"\[[^\[\]]*\](:[0-9]*)?")
+_BRACKETED = re.compile(r"\[[^\[\]vV][^\[\]]*\](:[0-9]*)?")
 _STANDS_FOR = {
     **dict.fromkeys(("localhost", "localhost.localdomain", "localhost4", "localhost4.localdomain4"), _LOOPBACK),
     **dict.fromkeys(("localhost6", "localhost6.localdomain6", "ip6-localhost", "ip6-loopback"), _LOOPBACK),
@@ -56,9 +56,10 @@ def read_host(host: str) -> Address | str:
 
 
 def has_stray_brackets(authority: str) -> bool:
-    """Whether brackets stand in what a URL has before its path otherwise than around its whole host.
+    """Whether brackets stand in what a URL has before its path otherwise than around its whole host, an address.
 
-    Python then takes what is within them for the host, and overlooks the rest.
+    Python then takes what is within them for the host, and overlooks the rest; of `[v1.example]`, an address of a
+    version to come (RFC 3986, 3.2.2), it makes the name `v1.example`.
     """
     return ("[" in authority or "]" in authority) and _BRACKETED.fullmatch(authority) is None
 

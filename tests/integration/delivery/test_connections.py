@@ -293,7 +293,7 @@ async def test_a_path_is_sent_as_http_can_carry_it(transport: PooledTransport, p
     "url",
     [
         *("ftp://127.0.0.1/", "http://", "http://127.0.0.1:x/", "http://u@127.0.0.1/", "nothing"),
-        *("http://[::1]evil/", "http://evil[::1]/", "http://[::1]evil:80/"),
+        *("http://[::1]evil/", "http://evil[::1]/", "http://[::1]evil:80/", "http://[v1.localhost]/"),
     ],
 )
 async def test_what_is_no_url_of_a_target_is_a_failure(transport: PooledTransport, url: str) -> None:

@@ -32,6 +32,7 @@ BAD_URLS = {
     "http://example.com:65536/": "is no URL",
     "http://example.com:port/": "is no URL",
     "http://[::1/": "is no URL",
+    "http://[v1.example]/": "brackets stand around a whole IPv6 address",
     "http://[2001:4860::1]evil/": "is no URL",
     "http://[2001:4860::1]evil:80/": "is no URL",
     "http://[2001:4860::1].evil.example": "is no URL",
