@@ -54,6 +54,8 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_chunk_count",
         "_complete",
+        "_early",
+        "_early_end",
         "_ends_with_connection",
         "_head",
         "_header_bytes",
@@ -85,6 +87,8 @@ class Connection(asyncio.Protocol):
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._keep_alive = False
         self._below_bytes = 0
+        self._early = b""
+        self._early_end = False
         self.idle_since = self.deadline = self.use_until = 0.0
 
     # What the pool asks
@@ -95,6 +99,11 @@ class Connection(asyncio.Protocol):
         it open.
         """
         return self._keep_alive and self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def early(self) -> bool:
+        """Whether the target has spoken while it was being dialled, before it was asked anything."""
+        return bool(self._early)
 
     @property
     def quiet(self) -> bool:
@@ -135,6 +144,14 @@ class Connection(asyncio.Protocol):
         else:
             self._answer = answer
             self._transport.write(request)
+            if self._early:
+                # It would be the answer had it come a moment later, as it does from far away. It ends the connection:
+                # nobody knows whether this request is read before the next.
+                self._misled = True
+                early, self._early = self._early, b""
+                self.data_received(early)
+                if self._early_end:
+                    self.eof_received()
         return answer
 
     def fail(self, failure: TransportFailure) -> None:
@@ -166,6 +183,9 @@ class Connection(asyncio.Protocol):
             transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_RCVBUF, _AT_ONCE_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        if self._answer is None and not self.idle_since and len(self._early) <= _OVERHEAD_LIMIT_BYTES:
+            self._early += data
+            return
         if self._answer is None or self._answer.done():
             # Nobody asked for it.
             self.abort()
@@ -192,15 +212,20 @@ class Connection(asyncio.Protocol):
         elif not self.in_body:
             self._head += data
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool | None:
+        """Whether it is to stay open on this side: what was said before the request has left is still to be read."""
+        if self._answer is None and self._early:
+            self._early_end = True
+            return True
         if self._answer is None or self._answer.done():
-            return
+            return None
         if self.in_body and self._ends_with_connection:
             self._finish()
         elif self._received_bytes:
             self.fail(TransportFailure("the target closed the connection in the middle of its answer"))
         else:
             self.fail(Unanswered("the target closed the connection without an answer"))
+        return None
 
     def connection_lost(self, error: Exception | None) -> None:
         self._keep_alive = False

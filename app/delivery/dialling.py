@@ -95,6 +95,8 @@ class Dialler:
                     raise ConnectionResetError(_CLOSED_AT_ONCE)
                 self._check_peer(origin, reached[1], transport)
                 if tls is not None:
+                    if connection.early:
+                        raise ConnectionError("the target spoke first, and that is no TLS")
                     async with asyncio.timeout((until - self._loop.time()) / (len(left) + 1)):
                         await self._secure(origin, transport, connection, tls)
             except OSError as refused:

@@ -277,7 +277,7 @@ class PooledTransport:
 
     def _keep(self, origin: Origin, connection: Connection) -> None:
         now = monotonic()
-        if connection.use_until <= now or not connection.reusable:
+        if connection.use_until <= now or not connection.reusable or connection.early:
             connection.abort()
             return
         idle = self._idle.get(origin)

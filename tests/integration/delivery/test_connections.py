@@ -122,6 +122,69 @@ async def test_what_cannot_be_trusted_with_another_request_is_closed(transport: 
             assert here.connections == number
 
 
+@pytest.mark.parametrize(
+    ("early", "answered"),
+    [(ANSWER, True), (b"SSH-2.0-OpenSSH_9.0\r\n", False), (b"x" * 200_000, False), (ANSWER + ANSWER, True)],
+    ids=["an answer", "another protocol", "very much", "two answers"],
+)
+async def test_a_target_that_does_not_wait_to_be_asked_has_answered_the_first_request_and_no_other(
+    transport: PooledTransport, early: bytes, answered: bool
+) -> None:
+    """As it is taken where the answer has a way to go: here it is there before the request has left."""
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(early)
+        await reader.read()
+
+    async with target(behaviour, reads_request=False) as here:
+        for number in (1, 2):
+            if answered:
+                assert await post(transport, here.url, HEADERS, b"{}") == OK
+            else:
+                with pytest.raises(TransportFailure, match=r"is not HTTP/1.1|closed the connection at once"):
+                    await post(transport, here.url, HEADERS, b"{}")
+            assert here.connections == number
+
+
+@pytest.mark.parametrize("early", [ANSWER, b"HTTP/1.0 202 Accepted\r\n\r\nok"], ids=["with a length", "to its end"])
+async def test_what_was_said_and_closed_before_it_was_asked_for_is_an_answer(
+    transport: PooledTransport, early: bytes
+) -> None:
+    async with target(sends(early), reads_request=False) as here:
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+
+
+async def test_a_target_that_speaks_before_tls_does_is_told_so(transport: PooledTransport) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await reader.read()
+
+    async with target(behaviour, reads_request=False) as here:
+        with pytest.raises(TransportFailure, match=r"no connection: .*(that is no TLS|wrong version number)"):
+            await post(transport, here.url.replace("http:", "https:"), HEADERS, b"{}")
+
+
+async def test_what_comes_over_a_connection_made_ahead_is_no_answer(transport: PooledTransport) -> None:
+    """Some say by a 408 that they have waited for long enough."""
+    spoke = asyncio.Event()
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if here.connections == 1:
+            writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+            spoke.set()
+            await reader.read()
+        else:
+            await read_request(reader)
+            writer.write(ANSWER)
+
+    async with target(behaviour, reads_request=False) as here:
+        transport.prepare(here.url, 1, trusted=True)
+        await spoke.wait()
+        while transport._preparing:
+            await asyncio.wait(transport._preparing)
+        assert await post(transport, here.url, HEADERS, b"{}") == OK
+
+
 async def test_what_comes_unasked_is_never_taken_for_an_answer(transport: PooledTransport) -> None:
     stolen = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen"
     sent = asyncio.Event()
