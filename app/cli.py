@@ -14,14 +14,11 @@ from app import __version__
 from app.core.clock import SystemClock
 from app.core.errors import ConfigurationException, InvalidScheduleException, ScheduleServiceException
 from app.core.occurrences import parse_instant
-from app.core.principal import Role
+from app.core.principal import HIGHEST_COMMUNITY, Role
 from app.logs import configure_logs
 from app.settings import Settings, read_settings
 
 T = TypeVar("T")
-
-_MAX_COMMUNITY = 2**63 - 1
-"""A community is a bigint."""
 
 cli = typer.Typer(
     name="schedule-service",
@@ -167,7 +164,7 @@ def reseal(
 
 @keys_cli.command("create")
 def create_key(
-    community: Annotated[int, typer.Option(min=1, max=_MAX_COMMUNITY, help="Community that the key belongs to.")],
+    community: Annotated[int, typer.Option(min=1, max=HIGHEST_COMMUNITY, help="Community that the key belongs to.")],
     role: Annotated[Role, typer.Option(help="What the key may do.")],
     user: Annotated[str | None, typer.Option(help="Name shown in created_by and the audit trail.")] = None,
     name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
@@ -183,7 +180,7 @@ def create_key(
 
 @keys_cli.command("list")
 def list_keys(
-    community: Annotated[int | None, typer.Option(min=1, max=_MAX_COMMUNITY, help="Only this community's.")] = None,
+    community: Annotated[int | None, typer.Option(min=1, max=HIGHEST_COMMUNITY, help="Only this community's.")] = None,
 ) -> None:
     """List keys, without their secrets. Needs DATABASE_URL."""
     settings = _start("keys")

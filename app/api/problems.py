@@ -12,6 +12,8 @@ from app.core.errors import (
     CredentialsException,
     FieldProblem,
     InvalidScheduleException,
+    InvalidTokenException,
+    IssuerUnavailableException,
     MalformedRequestException,
     NotFoundException,
     PermissionDeniedException,
@@ -27,7 +29,7 @@ PROBLEM_TYPES = "https://schedule-service.dev/problems/"
 """What a problem's `type` begins with; its last part is the `code` in lower case with hyphens."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
-"""How long a caller is asked to wait while the database is away, or too many do the same."""
+"""How long a caller is asked to wait while the database or the issuer is away, or too many do the same."""
 
 
 class BrokenJsonException(ScheduleServiceException):
@@ -100,6 +102,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (TooManyAtOnceException, 429),
     (HeadTooLargeException, 431),
     (UnreadableScheduleException, 503),
+    (IssuerUnavailableException, 503),
     (StoreUnavailableException, 503),
 )
 
@@ -139,9 +142,17 @@ def problem_response(error: ScheduleServiceException, request_id: str | None) ->
 
 def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
     match error:
+        case InvalidTokenException():
+            # RFC 6750, 3.1.
+            return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
         case CredentialsException():
             return {"WWW-Authenticate": CHALLENGE}
-        case StoreUnavailableException() | TooManyAtOnceException() | UnreadableScheduleException():
+        case (
+            StoreUnavailableException()
+            | IssuerUnavailableException()
+            | TooManyAtOnceException()
+            | UnreadableScheduleException()
+        ):
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):
             return {"Allow": ", ".join(allowed)}

@@ -16,9 +16,11 @@
     ├── PreconditionFailedException     what `If-None-Match` names is there
     │   └── StaleRevisionException      what `If-Match` names is not
     ├── CredentialsException            who is calling is not known
+    │   └── InvalidTokenException       and the JWT that was sent does not say it
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
     ├── UnreadableScheduleException     what is stored of it is not of this release
+    ├── IssuerUnavailableException      whether a JWT is good cannot be told yet
     ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
     └── ConfigurationException          a setting that stops the start
 
@@ -156,6 +158,12 @@ class CredentialsException(ScheduleServiceException):
     code = "UNAUTHENTICATED"
 
 
+class InvalidTokenException(CredentialsException):
+    """The token is not valid"""
+
+    code = "INVALID_TOKEN"
+
+
 class PermissionDeniedException(ScheduleServiceException):
     """The caller's role does not allow this"""
 
@@ -183,6 +191,12 @@ class UnreadableScheduleException(ScheduleServiceException):
         )
         error.schedule_id = schedule_id
         return error
+
+
+class IssuerUnavailableException(ScheduleServiceException):
+    """The issuer of tokens is unavailable"""
+
+    code = "ISSUER_UNAVAILABLE"
 
 
 class StoreUnavailableException(ScheduleServiceException):

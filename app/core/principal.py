@@ -21,6 +21,8 @@ class Role(StrEnum):
         return _ORDER[self] >= _ORDER[other]
 
 
+HIGHEST_COMMUNITY = 2**63 - 1
+"""A community is a bigint."""
 _ORDER = {role: rank for rank, role in enumerate(Role)}
 
 
