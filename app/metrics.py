@@ -115,6 +115,18 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.jwks_fetches = Counter(
+            "schedule_service_jwks_fetches",
+            "Fetches of the keys of the tokens' issuer, by what became of them",
+            ["outcome"],
+            registry=self.registry,
+        )
+        for said in ("succeeded", "failed"):
+            self.jwks_fetches.labels(said)
+        self.jwks_age_seconds = self._gauge(
+            "jwks_age_seconds", "Since the keys of the tokens' issuer were fetched, or since the start without any"
+        )
+
         self.http_requests = Counter(
             "schedule_service_http_requests",
             "Requests answered by the API",
@@ -139,6 +151,7 @@ class Metrics:
             self.http_requests,
             self.http_seconds,
         )
+        self.leave_the_issuer()
 
     def leave_to_the_workers(self) -> None:
         """Show nothing of what only a worker does, for the same reason: an API process holds and sends nothing."""
@@ -166,6 +179,10 @@ class Metrics:
             self.loop_age_seconds,
             self.anomalies,
         )
+
+    def leave_the_issuer(self) -> None:
+        """Show nothing of an issuer of tokens, where none is asked."""
+        self._leave(self.jwks_fetches, self.jwks_age_seconds)
 
     def watch_loop(self, loop: str, age_seconds: Callable[[], float]) -> None:
         """Show how long ago a loop was to come round, asked at each scrape; 0 while it is not to yet."""

@@ -13,6 +13,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.addresses import read_networks
 from app.core.errors import ConfigurationException, InvalidScheduleException
 from app.core.hosts import HostPatterns
+from app.core.jwt.algorithms import read_algorithms
+from app.core.jwt.identity import Naming
+from app.core.jwt.rules import Rules
+from app.core.jwt.urls import check_issuer_url, check_keys_url
 from app.core.limits import Limits, parse_rates
 from app.core.occurrences.zones import load_zone
 from app.core.server_urls import check_postgres_url, check_redis_url
@@ -114,8 +118,29 @@ class Settings(BaseSettings):
         "json", description="`json`: one object a line; `text`: a line to be read."
     )
     auth_mode: AuthMode = Field(
-        AuthMode.API_KEY, description="`api_key`, or `none` on a loopback address; `jwt` is not in this release."
+        AuthMode.API_KEY,
+        description="`api_key`; `jwt`: also the tokens of an issuer ([docs/access.md](docs/access.md)); `none`, on a "
+        "loopback address.",
     )
+    jwt_issuer: str = Field("", description="Who issues the tokens: what they have as `iss`, an https:// URL.")
+    jwt_audience: str = Field("", description="What tokens for this service have as `aud`.")
+    jwt_jwks_url: str = Field(
+        "",
+        description="Where the issuer's public keys are; empty: where its `/.well-known/openid-configuration` says.",
+    )
+    jwt_algorithms: str = Field(
+        "RS256,ES256",
+        description="How tokens may be signed, comma-separated: RS, PS or ES with 256, 384 or 512, and EdDSA.",
+    )
+    jwt_community_claim: str = Field(
+        "community_id", description="The claim that is the caller's community; a dot reaches into an object."
+    )
+    jwt_role_claim: str = Field(
+        "role",
+        description="The claim that is the caller's role, or a list with it, as in `realm_access.roles`; the highest "
+        "counts.",
+    )
+    jwt_user_claim: str = Field("sub", description="The claim that `created_by` and the audit trail show.")
     public_url: str = Field(
         "",
         description="Where targets reach the API: with `completion: callback` the body then says how to report; needs "
@@ -146,11 +171,27 @@ class Settings(BaseSettings):
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("auth_mode")
+    @field_validator("jwt_issuer", "jwt_jwks_url")
     @classmethod
-    def _offered_auth_mode(cls, value: AuthMode) -> AuthMode:
-        if value is AuthMode.JWT:
-            raise ValueError("jwt is not in this release; use api_key, or none on a loopback address")
+    def _issuer_url(cls, value: str, info: ValidationInfo) -> str:
+        check = check_issuer_url if info.field_name == "jwt_issuer" else check_keys_url
+        if value:
+            check(value)
+        return value
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _public_key_algorithms(cls, value: str) -> str:
+        read_algorithms(value)
+        return value
+
+    @field_validator("jwt_audience", "jwt_community_claim", "jwt_role_claim", "jwt_user_claim")
+    @classmethod
+    def _plain_text(cls, value: str, info: ValidationInfo) -> str:
+        if value != value.strip() or not value.isprintable():
+            raise ValueError("must have no blanks around it, and be printable")
+        if not value and info.field_name != "jwt_audience":
+            raise ValueError("must be the name of a claim")
         return value
 
     @field_validator("workflow_engine_url", "public_url")
@@ -204,6 +245,17 @@ class Settings(BaseSettings):
     def grace_period_seconds(self) -> int:
         """Default grace period of a schedule, in seconds."""
         return round(self.schedule_grace_period_minutes * 60)
+
+    @property
+    def jwt_rules(self) -> Rules:
+        """Which tokens count. Raises ConfigurationException where it is not said whose, and for whom."""
+        self.need("jwt_issuer", "jwt_audience")
+        return Rules(self.jwt_issuer, self.jwt_audience, read_algorithms(self.jwt_algorithms))
+
+    @property
+    def jwt_naming(self) -> Naming:
+        """Which claims of a token say who calls."""
+        return Naming(community=self.jwt_community_claim, role=self.jwt_role_claim, user=self.jwt_user_claim)
 
     @property
     def limits(self) -> Limits:

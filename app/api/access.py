@@ -8,17 +8,20 @@ from uuid import UUID
 from fastapi import Depends
 from starlette.requests import Request
 
+from app.api.credentials import credentials
 from app.api.edge import request_id_of
-from app.api.parts import Parts, parts_of
+from app.api.parts import parts_of
 from app.api.wire.base import Refused
 from app.core.callbacks import PREFIX
-from app.core.errors import CredentialsException, PermissionDeniedException, StoreUnavailableException
+from app.core.errors import (
+    CredentialsException,
+    IssuerUnavailableException,
+    PermissionDeniedException,
+    StoreUnavailableException,
+)
 from app.core.principal import Principal, Role
 from app.scraping import REFUSAL, may_read_metrics
-from app.settings import AuthMode
 
-_LOCAL_COMMUNITY = 1
-_LOCAL_USER = "local"
 _TARGET = "target"
 """Who reports with a callback token, in the audit trail."""
 
@@ -26,16 +29,17 @@ _TARGET = "target"
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency that lets in callers whose role includes `role`.
 
-    It raises CredentialsException, PermissionDeniedException and, for query parameters that the route does not know or
-    that are given several times, MalformedRequestException or InvalidScheduleException.
+    It raises what `Recognising` does, PermissionDeniedException and, for query parameters that the route does not know
+    or that are given several times, MalformedRequestException or InvalidScheduleException.
     """
 
     async def caller(request: Request) -> Principal:
-        principal = await _authenticate(request, parts_of(request))
+        recognise = parts_of(request).recognise
+        principal = await recognise(request)
         if principal is None:
-            raise CredentialsException("Send an API key as `Authorization: Bearer …` or `X-API-Key`.")
+            raise CredentialsException(recognise.asked_for)
         if not principal.role.includes(role):
-            raise PermissionDeniedException(f"This needs the role {role}; the key's role is {principal.role}.")
+            raise PermissionDeniedException(f"This needs the role {role}; the caller's role is {principal.role}.")
         refuse_unknown_parameters(request)
         return principal
 
@@ -45,13 +49,13 @@ def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
 async def anyone(request: Request) -> Principal | None:
     """A dependency for routes that need no credentials: the caller, where credentials were sent and can be checked.
 
-    It raises CredentialsException when they are wrong. While the database is away nobody is known, and what is open
-    to everyone is answered nevertheless.
+    It raises CredentialsException when they are wrong. While the database is away nobody is known, nor by a JWT while
+    its issuer's keys are not; and what is open to everyone is answered nevertheless, also to who has no rights here.
     """
     refuse_unknown_parameters(request)
     try:
-        return await _authenticate(request, parts_of(request))
-    except StoreUnavailableException:
+        return await parts_of(request).recognise(request)
+    except (StoreUnavailableException, IssuerUnavailableException, PermissionDeniedException):
         return None
 
 
@@ -61,7 +65,7 @@ async def reporter(request: Request) -> Principal:
     With the token one is an operator of the execution's community for this one call. It raises as `require` does, and
     ExecutionNotFoundException where the execution is gone.
     """
-    token, parts = _credentials(request), parts_of(request)
+    token, parts = credentials(request), parts_of(request)
     if token is None or not token.startswith(PREFIX):
         return await _operator(request)
     execution_id: UUID = request.path_params["execution_id"]
@@ -78,33 +82,6 @@ Editor = Annotated[Principal, Depends(require(Role.EDITOR))]
 Operator = Annotated[Principal, Depends(_operator)]
 Reporter = Annotated[Principal, Depends(reporter)]
 Anyone = Annotated[Principal | None, Depends(anyone)]
-
-
-async def _authenticate(request: Request, parts: Parts) -> Principal | None:
-    request_id = request_id_of(request)
-    if parts.settings.auth_mode is AuthMode.NONE:
-        return Principal(_LOCAL_COMMUNITY, _LOCAL_USER, Role.ADMIN, request_id)
-    key = _credentials(request)
-    return None if key is None else await parts.services.keys.authenticate(key, request_id)
-
-
-def _credentials(request: Request) -> str | None:
-    key = _bearer_token(request)
-    return key if key is not None else request.headers.get("x-api-key")
-
-
-def _bearer_token(request: Request) -> str | None:
-    """The token of `Authorization: Bearer`; null without that header.
-
-    Raises CredentialsException for another scheme.
-    """
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise CredentialsException("`Authorization` must be `Bearer` and a key.")
-    return token.strip()
 
 
 def check_metrics_token(request: Request) -> None:

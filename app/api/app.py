@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app import __version__
+from app.api.credentials import recognising
 from app.api.definitions import Definitions
 from app.api.document import describe_api
 from app.api.edge import Edge, request_id_of
@@ -127,6 +128,7 @@ def create_app(
     app.state.parts = Parts(
         settings=settings,
         services=services,
+        recognise=recognising(settings.auth_mode, services.keys, services.tokens),
         metrics=metrics,
         before_scrape=before_scrape,
         definitions=Definitions(settings, targets),
@@ -141,7 +143,7 @@ def create_app(
 
     @cache
     def document() -> dict[str, Any]:
-        return describe_api(app, _routes(), _MODELS)
+        return describe_api(app, _routes(), _MODELS, issuer=settings.jwt_issuer if services.tokens else None)
 
     app.openapi = document  # type: ignore[method-assign]
     app.add_middleware(Edge, metrics=metrics, clock=services.clock)

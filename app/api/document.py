@@ -22,7 +22,7 @@ ErrorStatus = Literal[400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503]
 _MEANING: Mapping[int, str] = {
     400: "Broken JSON, or a refused value or combination; each refused field is named.",
     401: "No credentials, or wrong ones.",
-    403: "The caller's role does not allow this.",
+    403: "The caller's role does not allow this, or the token names no role, community or user.",
     404: "Unknown, removed, or belonging to another community: the three cannot be told apart.",
     409: "A name that is taken, a state that forbids it, or an idempotency key that was used for another request.",
     412: "It is at no revision that `If-Match` names, or at one that `If-None-Match` names.",
@@ -30,8 +30,8 @@ _MEANING: Mapping[int, str] = {
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",
     429: "Too many of these are under way at once, here or of the caller's community.",
-    503: "The database is away, or has a schedule as a later release wrote it; nothing was stored. Repeat it, a POST "
-    "with its `Idempotency-Key`.",
+    503: "The database is away, or has a schedule as a later release wrote it, or a token cannot be checked; nothing "
+    "was stored. Repeat it, a POST with its `Idempotency-Key`.",
 }
 _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
     400: (
@@ -160,8 +160,10 @@ def takes(
     return extra
 
 
-def describe_api(app: FastAPI, routes: Sequence[APIRoute], models: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    """The document of these routes; `models` are those that the routes refer to."""
+def describe_api(
+    app: FastAPI, routes: Sequence[APIRoute], models: Sequence[type[BaseModel]], *, issuer: str | None = None
+) -> dict[str, Any]:
+    """The document of these routes; `models` are those that the routes refer to, `issuer` is that of tokens."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -197,7 +199,23 @@ def describe_api(app: FastAPI, routes: Sequence[APIRoute], models: Sequence[type
         "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
     }
     document["security"] = [{"bearer": []}, {"api_key": []}]
+    if issuer is not None:
+        _add_tokens(document, issuer)
     return document
+
+
+def _add_tokens(document: dict[str, Any], issuer: str) -> None:
+    """Say that whatever an API key opens, a token of this issuer does too."""
+    document["components"]["securitySchemes"]["jwt"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": f"A token that {issuer} issued for this service.",
+    }
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for secured in (document, *operations):
+        if "security" in secured:
+            secured["security"] = [*secured["security"], {"jwt": []}]
 
 
 class _Schemas(GenerateJsonSchema):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.api.credentials import Recognising
 from app.api.definitions import Definitions
 from app.api.timings import TimingReader
 from app.api.trials import TrialReader
@@ -19,6 +20,7 @@ from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
 from app.service.targets import TargetService
+from app.service.tokens import TokenService
 from app.service.trying import TargetTester
 from app.settings import Settings
 
@@ -37,6 +39,8 @@ class Services:
     targets: TargetService
     trying: TargetTester
     clock: Clock
+    tokens: TokenService | None = None
+    """Where an issuer's tokens count: `AUTH_MODE=jwt`."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,7 @@ class Parts:
 
     settings: Settings
     services: Services
+    recognise: Recognising
     metrics: Metrics
     before_scrape: Callable[[], Awaitable[None]]
     definitions: Definitions

@@ -19,6 +19,8 @@ from app.store.keys import ApiKey
 
 __all__ = ["ApiKey", "KeyService"]
 
+PREFIX = "ss_"
+"""What every key begins with."""
 _PREFIX_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PREFIX_LENGTH = 12
 _SECRET_BYTES = 32
@@ -60,7 +62,7 @@ class KeyService:
     ) -> str:
         """Make a key. The answer is the only time that it is shown."""
         prefix = "".join(secrets.choice(_PREFIX_ALPHABET) for _ in range(_PREFIX_LENGTH))
-        key = f"ss_{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+        key = f"{PREFIX}{prefix}_{secrets.token_urlsafe(_SECRET_BYTES)}"
 
         async def work(unit: Work) -> None:
             now = unit.now()
@@ -92,8 +94,8 @@ class KeyService:
         Takes the key's id, its prefix with or without the leading `ss_`, or the whole key.
         """
         given = key_id_or_prefix.strip()
-        if given.startswith("ss_"):
-            given = given[3:][:_PREFIX_LENGTH]
+        if given.startswith(PREFIX):
+            given = given.removeprefix(PREFIX)[:_PREFIX_LENGTH]
 
         # A read first: the audit row names the community, which only the key's row knows.
         async with self._database.connection() as connection:

@@ -5,6 +5,8 @@ import os
 import pytest
 
 from app.core.errors import ConfigurationException
+from app.core.jwt.identity import Naming
+from app.core.jwt.rules import Rules
 from app.settings import AuthMode, Settings, read_settings
 
 
@@ -79,8 +81,22 @@ def test_nothing_set_is_the_documented_defaults() -> None:
         ("LOG_LEVEL", "LOUD"),
         ("LOG_LEVEL", "bad\nlevel"),
         ("LOG_FORMAT", "xml"),
-        ("AUTH_MODE", "jwt"),
         ("AUTH_MODE", "basic"),
+        ("JWT_ISSUER", "id.example"),
+        ("JWT_ISSUER", "http://id.example"),
+        ("JWT_ISSUER", "https://id.example/?p=policy"),
+        ("JWT_ISSUER", "https://id.example:99999"),
+        ("JWT_AUDIENCE", " schedules"),
+        ("JWT_AUDIENCE", "sched\nules"),
+        ("JWT_JWKS_URL", "http://id.example/keys"),
+        ("JWT_JWKS_URL", "https://id.example/keys#1"),
+        ("JWT_ALGORITHMS", ""),
+        ("JWT_ALGORITHMS", "none"),
+        ("JWT_ALGORITHMS", "RS256,HS256"),
+        ("JWT_ALGORITHMS", "RSA"),
+        ("JWT_COMMUNITY_CLAIM", ""),
+        ("JWT_ROLE_CLAIM", "role "),
+        ("JWT_USER_CLAIM", "su\tb"),
         ("DOCS_ENABLED", ""),
     ],
 )
@@ -95,7 +111,7 @@ def test_a_wrong_value_is_one_line_that_names_its_setting(
     assert refused.value.__suppress_context__
 
 
-@pytest.mark.parametrize("name", ["WORKFLOW_ENGINE_URL", "PUBLIC_URL"])
+@pytest.mark.parametrize("name", ["WORKFLOW_ENGINE_URL", "PUBLIC_URL", "JWT_ISSUER", "JWT_JWKS_URL"])
 @pytest.mark.parametrize("rest", ["", "/?key=1"])
 def test_a_url_with_credentials_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, name: str, rest: str) -> None:
     monkeypatch.setenv(name, f"http://me:hush@engine{rest}")
@@ -141,6 +157,19 @@ def test_what_is_needed_and_not_set_is_named_with_what_it_is(monkeypatch: pytest
 def test_no_value_of_a_secret_is_ever_refused_and_so_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name.upper(), "any text\n at all")
     assert getattr(read_settings(), name) == "any text\n at all"
+
+
+def test_tokens_need_an_issuer_and_an_audience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH_MODE", "jwt")
+    with pytest.raises(ConfigurationException, match=r"^JWT_ISSUER is not set: "):
+        _ = read_settings().jwt_rules
+    # As it is: with its slash it is another issuer than without.
+    monkeypatch.setenv("JWT_ISSUER", "https://id.example/")
+    with pytest.raises(ConfigurationException, match=r"^JWT_AUDIENCE is not set: "):
+        _ = read_settings().jwt_rules
+    monkeypatch.setenv("JWT_AUDIENCE", "schedules")
+    assert read_settings().jwt_rules == Rules("https://id.example/", "schedules", ("RS256", "ES256"))
+    assert read_settings().jwt_naming == Naming(community="community_id", role="role", user="sub")
 
 
 def test_settings_cannot_be_changed() -> None:
