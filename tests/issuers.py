@@ -2,6 +2,7 @@
 
 import base64
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
@@ -111,14 +112,14 @@ class LoopbackIssuer:
     async def __aexit__(self, *_exception: object) -> None:
         await self.close()
 
-    async def listen(self, port: int = 0) -> None:
+    async def listen(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         """Come up, at a port of before where one is given."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self.url = "http://127.0.0.1:{1}".format(*self._runner.addresses[0])
+        await web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=tls).start()
+        self.url = f"{'http://127.0.0.1' if tls is None else 'https://localhost'}:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
         """Go away; the port stays known."""

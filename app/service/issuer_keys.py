@@ -7,6 +7,7 @@ anew, for that key may be new; but all such tokens together, made up or not, cau
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from math import inf
 from typing import NoReturn
 
@@ -96,7 +97,8 @@ class IssuerKeys:
     async def _fetched(self) -> None:
         """Wait for the fetch that is under way, or for the next. All share it: one that gives up does not end it."""
         if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.create_task(self._fetch_once(), name="issuer keys")
+            # In a context of its own: what it logs is no matter of the one request that came first.
+            self._fetching = asyncio.create_task(self._fetch_once(), name="issuer keys", context=Context())
         await asyncio.shield(self._fetching)
 
     async def _fetch_once(self) -> None:

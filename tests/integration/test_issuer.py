@@ -2,7 +2,9 @@
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from app.issuer import Issuer, KeysNotFetched
 from tests.issuers import DISCOVERY, JWKS, LoopbackIssuer, Signing
 from tests.receiver import Receiver
 
+OWN_CERTIFICATE = Path(__file__).parent / "delivery" / "localhost.pem"
 KEY = Signing.known("ES256", "k")
 Fetching = Callable[..., Awaitable[str]]
 
@@ -117,6 +120,7 @@ async def test_an_answer_of_no_use_says_what_it_was(
     assert len(failed) < 500
 
 
+@pytest.mark.fault("28")
 async def test_an_answer_of_a_hundred_megabytes_is_not_read(issuer: LoopbackIssuer) -> None:
     sent = 0
     broken = asyncio.Event()
@@ -141,6 +145,7 @@ async def test_an_answer_of_a_hundred_megabytes_is_not_read(issuer: LoopbackIssu
     assert sent < 20_000_000
 
 
+@pytest.mark.fault("28")
 async def test_an_issuer_that_hangs_or_trickles_is_left(
     issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +169,21 @@ async def test_an_issuer_that_hangs_or_trickles_is_left(
         async with asyncio.timeout(5):
             assert "did not answer whole within 0.3 seconds" in await why_not(issuer.url)
     over.set()
+
+
+async def test_an_issuer_is_believed_by_its_certificate(
+    issuer: LoopbackIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(OWN_CERTIFICATE)
+    await issuer.close()
+    await issuer.listen(tls=tls)
+    assert "CERTIFICATE_VERIFY_FAILED" in await why_not(issuer.url)
+    assert issuer.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(OWN_CERTIFICATE))
+    async with Issuer.reached(issuer.url, "") as reached:
+        assert len((await reached.keys()).keys) == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in await why_not(issuer.url.replace("localhost", "127.0.0.1"))
 
 
 async def test_one_that_is_away_or_speaks_no_tls_says_so(issuer: LoopbackIssuer) -> None:

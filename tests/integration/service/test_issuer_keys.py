@@ -276,6 +276,18 @@ async def test_an_issuer_that_publishes_no_key_of_use_has_withdrawn_the_others(s
         assert await service.caller() == "ada"
 
 
+async def test_what_a_fetch_logs_names_no_request_that_waits_for_it() -> None:
+    known: list[dict[str, object]] = []
+
+    async def fetch() -> KeySet:
+        known.append(dict(structlog.contextvars.get_contextvars()))
+        return KeySet.read({"keys": [OLD.jwk()]})
+
+    with structlog.contextvars.bound_contextvars(request_id="first"):
+        await IssuerKeys(fetch, ManualClock(), Metrics()).current()
+    assert known == [{}]
+
+
 async def test_an_error_that_nothing_expected_ends_no_keeping(issuer: LoopbackIssuer) -> None:
     clock, metrics = ManualClock(), Metrics()
     async with Issuer.reached(issuer.url, "") as reached:
