@@ -5,7 +5,6 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from contextlib import suppress
 from select import POLLIN, poll
@@ -16,6 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from app.delivery.metering import Metered
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
+from app.delivery.unfolding import Unfolding, is_folded
 
 _OVERHEAD_LIMIT_BYTES = 64 * 1024
 """Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
@@ -36,7 +36,6 @@ _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
 _TOO_LONG = f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"
-_FOLD = re.compile(rb"\r\n[ \t]+")
 
 
 class Unanswered(TransportFailure):
@@ -82,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._below: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
-        self._parser: HttpResponseParser | _Unfolding = HttpResponseParser(self)
+        self._parser: HttpResponseParser | Unfolding = HttpResponseParser(self)
         # Spaces behind the size of a chunk are lawful (RFC 9112, 7.1.1), and lead to no other reading of what follows.
         self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
@@ -316,16 +315,16 @@ class Connection(asyncio.Protocol):
 
     def _is_folded(self, data: bytes) -> bool:
         """Whether what the parser does not take may be a header over several lines."""
-        if self.in_body or isinstance(self._parser, _Unfolding):
+        if self.in_body or isinstance(self._parser, Unfolding):
             return False
-        return _FOLD.search(self._head + data) is not None
+        return is_folded(self._head + data)
 
     def _begin_unfolded(self, read: bytes) -> None:
         """Read from its beginning once more what has come of the answer."""
         self._header_bytes = self._header_count = 0
         self._misled = False
         self._expect_headers()
-        self._parser = _Unfolding(self)
+        self._parser = Unfolding(self)
         self._parser.feed_data(read)
 
     def _count_header(self) -> None:
@@ -348,36 +347,3 @@ class Connection(asyncio.Protocol):
         headers = () if self._headers is None else tuple(self._headers)
         cut = self._body_bytes > BODY_LIMIT_BYTES or self._chunk_count > _CHUNKS_AT_MOST
         self._answer.set_result(Reply(self._status, body, self._retry_after, headers, cut))
-
-
-class _Unfolding:
-    """A parser of one answer that has headers over several lines: obsolete, but lawful, and to be read as one line each
-    (RFC 9112, 5.2).
-
-    The leniency that llhttp has for them lets through any byte in a header, and a space before its colon.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._parser = HttpResponseParser(connection)
-        self._head = b""
-
-    def feed_data(self, data: bytes) -> None:
-        self._head += data
-        while self._head and not self._connection.in_body:
-            head, end, rest = self._head.partition(b"\r\n\r\n")
-            if not end:
-                return
-            self._head = rest
-            # A line that continues the first one is refused, as it was.
-            first, line_end, headers = head.partition(b"\r\n")
-            self._parser.feed_data(first + line_end + _FOLD.sub(b" ", headers) + end)
-        body, self._head = self._head, b""
-        self._parser.feed_data(body)
-
-    def get_status_code(self) -> int:
-        return self._parser.get_status_code()
-
-    def should_keep_alive(self) -> bool:
-        """Never: the next answer may not be folded."""
-        return False
