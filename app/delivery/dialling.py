@@ -41,7 +41,9 @@ class Dialler:
         self._loop = asyncio.get_running_loop()
         self._guard = guard
         self._resolver = resolver
-        self._tls: asyncio.Future[ssl.SSLContext] | None = None
+        # Beside the loop: to read all the certificates that a machine trusts takes tens of milliseconds. And at the
+        # start: OpenSSL passes over a file that it cannot open, and later this process may be short of files.
+        self._tls = self._loop.run_in_executor(None, _make_context)
 
     async def connect(self, origin: Origin, deadline: float) -> Connection:
         """A new connection, by a deadline of the loop's time and within ten seconds.
@@ -81,7 +83,7 @@ class Dialler:
         assert until is not None
         failed: OSError | None = None
         # Before anything is dialled: what is lost between that and the first word of TLS is found out late.
-        tls = await self._context() if origin.scheme == "https" else None
+        tls = await asyncio.shield(self._tls) if origin.scheme == "https" else None
         left = list(addresses[:_ADDRESSES])
         while left:
             try:
@@ -174,12 +176,6 @@ class Dialler:
         if secured is None:
             raise ConnectionResetError(_CLOSED_AT_ONCE)
         connection.secure(secured)
-
-    async def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            # Beside the loop: to read all the certificates that a machine trusts takes tens of milliseconds.
-            self._tls = self._loop.run_in_executor(None, _make_context)
-        return await asyncio.shield(self._tls)
 
 
 def _make_context() -> ssl.SSLContext:

@@ -32,6 +32,39 @@ except ssl.SSLWantReadError:
     print(outgoing.read()[5:].hex())
 """
 
+SHORT_OF_FILES = """
+import asyncio, os, resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from app.delivery.reply import TransportFailure
+from app.delivery.request import Request
+from app.delivery.transport import PooledTransport
+
+async def here(host):
+    return ["127.0.0.1"]
+
+async def main():
+    loop, request = asyncio.get_running_loop(), Request("POST", sys.argv[1], {}, b"{}", trusted=True)
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    transport = PooledTransport(timeout_seconds=5, connections=4, user_agent="test", resolver=here)
+    # By now that one thread is through with what was begun at the start.
+    await loop.run_in_executor(None, int)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+    held = []
+    with suppress(OSError):
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    with suppress(TransportFailure):
+        sys.exit((await transport.send(request)).status)
+    for each in held:
+        os.close(each)
+    print((await transport.send(request)).status)
+    await transport.close()
+
+asyncio.run(main())
+"""
+
 
 async def test_no_key_exchange_is_offered_whose_cost_the_target_may_choose() -> None:
     hello: list[bytes] = []
@@ -144,12 +177,33 @@ async def test_the_certificates_that_are_trusted_are_read_beside_the_loop(monkey
     assert thread is not threading.current_thread()
 
 
-async def _hello_of_process(**environment: str) -> bytes:
+async def test_who_is_short_of_files_at_its_first_request_trusts_the_same_afterwards() -> None:
+    async def behaviour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(OWN_CERTIFICATE)
+    # Of directories OpenSSL reads what it needs when it needs it.
+    trusted = {"SSL_CERT_FILE": str(OWN_CERTIFICATE), "SSL_CERT_DIR": os.devnull}
+    async with target(behaviour, tls=server) as here:
+        url = here.url.replace("127.0.0.1", "localhost")
+        said = await _said_by_process(SHORT_OF_FILES, url, **trusted)
+    assert said == "202"
+
+
+async def _said_by_process(script: str, *arguments: str, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SAYS_HELLO), stdout=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=os.environ | environment
+        *(sys.executable, "-c", script, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=CHECKOUT,
+        env=os.environ | environment,
     )
     printed, _ = await process.communicate()
-    return bytes.fromhex(printed.decode())
+    return printed.decode().strip()
+
+
+async def _hello_of_process(**environment: str) -> bytes:
+    return bytes.fromhex(await _said_by_process(SAYS_HELLO, **environment))
 
 
 def _offered(hello: bytes) -> set[int]:
