@@ -164,6 +164,10 @@ class PooledTransport:
 
     def abandon(self, exchange: Exchange) -> None:
         if exchange.connection is not None:
+            # Not left to fail: a failure that nobody asks for is logged as an error that nothing expected.
+            answer = exchange.answer_once()
+            if not answer.cancel():
+                answer.exception()
             exchange.connection.abort()
             del self._open[exchange.connection]
 

@@ -419,6 +419,36 @@ async def test_what_is_begun_and_abandoned_leaves_no_connection_behind(transport
         assert (transport.idle, transport._open) == ([], {})
 
 
+@pytest.mark.parametrize("closes", [False, True], ids=["while it is waited for", "once it has failed"])
+async def test_what_is_begun_and_abandoned_is_nobodys_error(transport: PooledTransport, closes: bool) -> None:
+    told: list[dict[str, object]] = []
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(ANSWER)
+        await read_request(reader)
+        if not closes:
+            await reader.read()
+
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+    loop.set_exception_handler(lambda _loop, context: told.append(context))
+    try:
+        async with target(behaviour) as here:
+            request = Request("POST", here.url, HEADERS, b"{}", trusted=True)
+            assert await transport.send(request) == OK
+            begun = transport.begin(request)
+            assert begun.answer is not None
+            if closes:
+                await asyncio.wait([begun.answer])
+            transport.abandon(begun)
+            await asyncio.wait_for(here.gone.wait(), 5)
+        del begun
+        gc.collect()
+    finally:
+        loop.set_exception_handler(handler)
+    assert told == []
+
+
 async def test_no_more_connections_are_made_ahead_than_are_kept(transport: PooledTransport) -> None:
     async with target(hangs) as here:
         transport.prepare(here.url, 100, trusted=True)
