@@ -85,6 +85,21 @@ def test_it_is_asked_at_the_paths_that_it_answers(manifest: dict[str, Any]) -> N
     assert annotations["prometheus.io/port"] == str(port["containerPort"])
 
 
+def test_who_scrapes_by_the_annotations_is_let_in_and_a_lag_that_is_not_known_is_not_none() -> None:
+    assert all(one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scrape"] for one in DEPLOYMENTS)
+    assert "--from-literal=METRICS_TOKEN" not in (DEPLOY / "kubernetes.yaml").read_text()
+    (scraped,) = (trigger for trigger in SCALED["spec"]["triggers"] if trigger["type"] == "prometheus")
+    assert scraped["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_the_release_is_rolled_out_only_once_the_migration_is_over_however_long_it_takes() -> None:
+    commands = re.findall(
+        r"^#   (kubectl (?:delete|apply|wait).*)$", (DEPLOY / "kubernetes.yaml").read_text(), re.MULTILINE
+    )
+    assert [command.endswith(" &&") for command in commands] == [True, True, True, False]
+    assert "--timeout=" in commands[-2]
+
+
 @pytest.mark.parametrize("manifest", DEPLOYMENTS, ids=_name)
 def test_it_has_the_time_to_stop(manifest: dict[str, Any]) -> None:
     seconds = float(NAMED["ConfigMap", "schedule-service"]["data"]["SHUTDOWN_GRACE_SECONDS"]) + GRACE_SECONDS
