@@ -78,18 +78,26 @@ class ByTokenOrKey:
 def credentials(request: Request) -> str | None:
     """The bearer token, else the API key, else null. Raises as `bearer_token` does."""
     token = bearer_token(request)
-    return token if token is not None else request.headers.get("x-api-key")
+    return token if token is not None else _once(request, "X-API-Key")
 
 
 def bearer_token(request: Request) -> str | None:
     """The token of `Authorization: Bearer`; null without that header.
 
-    Raises CredentialsException for another scheme.
+    Raises CredentialsException for another scheme, and for several.
     """
-    header = request.headers.get("authorization")
+    header = _once(request, "Authorization")
     if header is None:
         return None
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise CredentialsException("`Authorization` must be `Bearer` and a key or a token.")
     return token.strip()
+
+
+def _once(request: Request, name: str) -> str | None:
+    """A header that may stand once: of several, whoever is in between may have looked at another."""
+    sent = request.headers.getlist(name)
+    if len(sent) > 1:
+        raise CredentialsException(f"`{name}` must be sent once.")
+    return sent[0] if sent else None

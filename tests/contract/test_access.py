@@ -193,6 +193,18 @@ async def test_a_key_is_taken_in_either_header(app: FastAPI, stack: Stack) -> No
         assert (await caller.get(SCHEDULES, headers=both)).status_code == 401
 
 
+@pytest.mark.parametrize(("name", "before"), [("Authorization", "Bearer "), ("X-API-Key", "")])
+async def test_of_several_credentials_none_counts(app: FastAPI, stack: Stack, name: str, before: str) -> None:
+    key, other = [
+        await stack.services.keys.create(community, Role.ADMIN, user=None, name=None, expires_at=None)
+        for community in (78, 79)
+    ]
+    async with client_of(app) as caller:
+        for several in ((key, "wrong"), ("wrong", key), (key, other), (key, key)):
+            answer = await caller.get(SCHEDULES, headers=[(name, before + one) for one in several])
+            assert (answer.status_code, answer.json()["detail"]) == (401, f"`{name}` must be sent once.")
+
+
 async def test_without_authentication_everyone_is_admin_of_community_1(open_app: FastAPI) -> None:
     async with client_of(open_app) as caller:
         stored = (await caller.post(SCHEDULES, json=cron())).json()
