@@ -30,8 +30,8 @@ _MEANING: Mapping[int, str] = {
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",
     429: "Too many of these are under way at once, here or of the caller's community.",
-    503: "The database is away, or has a schedule as a later release wrote it, or a token cannot be checked; nothing "
-    "was stored. Repeat it, a POST with its `Idempotency-Key`.",
+    503: "The database is away, or has a schedule or an execution as a later release wrote it, or a token cannot be "
+    "checked; nothing was stored. Repeat it, a POST with its `Idempotency-Key`.",
 }
 _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
     400: (

@@ -21,6 +21,7 @@ from app.core.errors import (
     ScheduleServiceException,
     StoreUnavailableException,
     TooManyAtOnceException,
+    UnreadableExecutionException,
     UnreadableScheduleException,
 )
 from app.scraping import CHALLENGE
@@ -102,6 +103,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (TooManyAtOnceException, 429),
     (HeadTooLargeException, 431),
     (UnreadableScheduleException, 503),
+    (UnreadableExecutionException, 503),
     (IssuerUnavailableException, 503),
     (StoreUnavailableException, 503),
 )
@@ -152,6 +154,7 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
             | IssuerUnavailableException()
             | TooManyAtOnceException()
             | UnreadableScheduleException()
+            | UnreadableExecutionException()
         ):
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):

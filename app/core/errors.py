@@ -20,6 +20,7 @@
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
     ├── UnreadableScheduleException     what is stored of it is not of this release
+    ├── UnreadableExecutionException    likewise
     ├── IssuerUnavailableException      whether a JWT is good cannot be told yet
     ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
     └── ConfigurationException          a setting that stops the start
@@ -190,6 +191,23 @@ class UnreadableScheduleException(ScheduleServiceException):
             "a process of that release can."
         )
         error.schedule_id = schedule_id
+        return error
+
+
+class UnreadableExecutionException(ScheduleServiceException):
+    """Stored execution cannot be read here"""
+
+    code = "UNREADABLE_EXECUTION"
+    execution_id: UUID | None = None
+
+    @classmethod
+    def of(cls, execution_id: UUID) -> "UnreadableExecutionException":
+        """As of a schedule."""
+        error = cls(
+            f"Execution {execution_id} is stored as this process cannot read it, by a later release perhaps: "
+            "a process of that release can."
+        )
+        error.execution_id = execution_id
         return error
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from app.core.errors import UnreadableExecutionException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
 from app.core.ids import recorded_for
 from app.core.schedule import Schedule
@@ -131,7 +132,17 @@ async def remove_ahead(connection: Connection, schedule: Schedule, *, after: dat
 
 
 def execution_of(row: "asyncpg.Record") -> Execution:
-    """The value of a row of `COLUMNS`."""
+    """The value of a row of `COLUMNS`.
+
+    Raises UnreadableExecutionException.
+    """
+    try:
+        return _read(row)
+    except Exception as poison:
+        raise UnreadableExecutionException.of(row["execution_id"]) from poison
+
+
+def _read(row: "asyncpg.Record") -> Execution:
     return Execution(
         execution_id=row["execution_id"],
         schedule_id=row["schedule_id"],

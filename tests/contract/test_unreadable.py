@@ -1,4 +1,4 @@
-"""A schedule whose row is not of this release, as while a later one is rolled out: said so, and in nobody's way."""
+"""Schedules and executions whose rows are of a later release, as while it is rolled out: said so, in nobody's way."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 import structlog
 
-from tests.contract.calls import SCHEDULES, WORKFLOW_ID, Records, Stack, by_name, create, cron
+from tests.contract.calls import EXECUTIONS, SCHEDULES, WORKFLOW_ID, Records, Stack, by_name, create, cron
 
 
 @pytest.fixture
@@ -64,3 +64,38 @@ async def test_others_are_as_they_were(client: httpx.AsyncClient, odd: dict[str,
     acted = await client.post(f"{SCHEDULES}/bulk", json={"action": "pause", "workflow_id": WORKFLOW_ID})
     assert acted.json()["schedule_ids"] == [other["schedule_id"]]
     assert [one["schedule_id"] for one in acted.json()["left_alone"]] == [odd["schedule_id"]]
+
+
+@pytest.mark.parametrize(
+    ("column", "odd", "said"),
+    [("trigger", "odd", "'odd' is not a valid Trigger"), ("attempts", '[{"began": 1}]', "KeyError('number')")],
+)
+async def test_of_an_execution_likewise(
+    client: httpx.AsyncClient, stack: Stack, records: Records, column: str, odd: str, said: str
+) -> None:
+    schedule = await create(client)
+    path = f"{SCHEDULES}/{schedule['schedule_id']}"
+    run = (await client.post(f"{path}/trigger")).json()
+    async with stack.database.connection() as connection:
+        await connection.execute(
+            f"UPDATE executions SET {column} = $1 WHERE execution_id = $2", odd, run["execution_id"]
+        )
+    before = await records()
+    for method, address in (
+        ("GET", f"{EXECUTIONS}/{run['execution_id']}"),
+        ("GET", EXECUTIONS),
+        ("GET", f"{path}/executions"),
+        ("POST", f"{EXECUTIONS}/{run['execution_id']}/cancel"),
+        ("POST", f"{EXECUTIONS}/{run['execution_id']}/retry"),
+    ):
+        with structlog.testing.capture_logs() as told:
+            answer = await client.request(method, address)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (503, "UNREADABLE_EXECUTION"), (address, problem)
+        assert run["execution_id"] in problem["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+        (line,) = (line for line in told if line["log_level"] == "error")
+        assert (line["event"], line["execution_id"]) == ("execution_unreadable", run["execution_id"])
+        assert said in line["error"]
+    assert await records() == before
+    assert (await client.get(path)).status_code == 200
