@@ -23,6 +23,8 @@ class Role(StrEnum):
 
 HIGHEST_COMMUNITY = 2**63 - 1
 """A community is a bigint."""
+NOT_CALLERS = frozenset({"target", "command line", "schedule-service"})
+"""By these names the audit trail has who reports with a callback token, who makes keys, and the service itself."""
 _ORDER = {role: rank for rank, role in enumerate(Role)}
 
 

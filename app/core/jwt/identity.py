@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.errors import PermissionDeniedException
-from app.core.principal import HIGHEST_COMMUNITY, Principal, Role
+from app.core.principal import HIGHEST_COMMUNITY, NOT_CALLERS, Principal, Role
 
 LONGEST_USER = 255
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
@@ -57,6 +57,11 @@ class Naming:
             raise PermissionDeniedException(
                 f"The token names no user: its claim {self.user!r} must be text of 1 to {LONGEST_USER} characters, "
                 "in one line."
+            )
+        if name in NOT_CALLERS:
+            # With some issuers everyone chooses a name.
+            raise PermissionDeniedException(
+                f"The token names no user: its claim {self.user!r} is {name!r}, by which the audit trail has others."
             )
         return name
 

@@ -7,6 +7,7 @@ import pytest
 from app.core.errors import PermissionDeniedException
 from app.core.jwt.identity import Naming
 from app.core.principal import Principal, Role
+from tests.processes import CHECKOUT
 
 NAMING = Naming(community="community_id", role="role", user="sub")
 CLAIMS = {"community_id": 7, "role": "editor", "sub": "ada"}
@@ -63,6 +64,13 @@ def test_a_user_is_a_line_of_text(user: Any) -> None:
 )
 def test_any_other_user_is_none(user: Any) -> None:
     assert "names no user: its claim 'sub'" in refused(sub=user)
+
+
+@pytest.mark.parametrize("user", ["target", "command line", "schedule-service"])
+def test_nobody_is_called_as_the_audit_trail_calls_others_than_callers(user: str) -> None:
+    assert f"its claim 'sub' is '{user}', by which the audit trail has others" in refused(sub=user)
+    trail = (CHECKOUT / "docs" / "audit.md").read_text(encoding="utf-8")
+    assert f"`{user}`" in " ".join(trail.split("## What an entry holds")[1].split("|")[0].split())
 
 
 def test_a_dot_reaches_into_an_object_unless_a_claim_is_called_so() -> None:
