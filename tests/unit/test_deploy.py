@@ -85,6 +85,13 @@ def test_it_is_asked_at_the_paths_that_it_answers(manifest: dict[str, Any]) -> N
     assert annotations["prometheus.io/port"] == str(port["containerPort"])
 
 
+def test_the_page_says_how_many_connections_the_manifests_may_come_to() -> None:
+    replicas = NAMED["Deployment", "schedule-service-api"]["spec"]["replicas"] + SCALED["spec"]["maxReplicaCount"]
+    surge = sum(one["spec"]["strategy"]["rollingUpdate"]["maxSurge"] for one in DEPLOYMENTS)
+    most = (replicas + surge) * Settings.model_fields["database_pool_size"].default
+    assert f": {most} for the two manifests at their most" in (DEPLOY.parent / "docs" / "scaling.md").read_text()
+
+
 def test_who_scrapes_by_the_annotations_is_let_in_and_a_lag_that_is_not_known_is_not_none() -> None:
     assert all(one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scrape"] for one in DEPLOYMENTS)
     assert "--from-literal=METRICS_TOKEN" not in (DEPLOY / "kubernetes.yaml").read_text()
