@@ -16,8 +16,8 @@ class Reading(Protocol):
 
 
 def is_folded(read: bytes) -> bool:
-    """Whether there may be a header over several lines in this."""
-    return _FOLD.search(read) is not None
+    """Whether there may be a header over several lines in this: in what is no HTTP, no end of headers ever comes."""
+    return read.lstrip(b"\r\n").startswith(b"HTTP/") and _FOLD.search(read) is not None
 
 
 class Unfolding:

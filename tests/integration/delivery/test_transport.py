@@ -362,6 +362,15 @@ async def test_what_is_no_header_is_none_beside_a_fold_either(
         assert isinstance(await _post(transport, here.url), TransportFailure)
 
 
+async def test_what_is_no_http_is_known_at_once_though_a_line_of_it_is_indented(transport: PooledTransport) -> None:
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n  at your service\r\n")
+        await reader.read()
+
+    async with target(behaviour) as here:
+        assert "the target's answer is not HTTP/1.1" in str(await _post(transport, here.url))
+
+
 async def test_more_than_64_kib_of_folded_headers_are_no_answer(transport: PooledTransport) -> None:
     async with target(sends_for_ever(OK + b"X: a", b"\r\n b" * 4096)) as here:
         assert str(await _post(transport, here.url)) == "more than 65536 bytes of headers"
