@@ -77,12 +77,7 @@ from app.api.wire.schedules import (
 from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
-from app.core.errors import (
-    NotFoundException,
-    ScheduleServiceException,
-    UnreadableExecutionException,
-    UnreadableScheduleException,
-)
+from app.core.errors import NotFoundException, ScheduleServiceException, UnreadableRowException
 from app.delivery.guard import Guard
 from app.metrics import Metrics
 from app.settings import Settings
@@ -161,11 +156,8 @@ def _routes() -> list[APIRoute]:
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScheduleServiceException)
-    poison = repr(error.__cause__)
-    if isinstance(error, UnreadableScheduleException):
-        log.error("schedule_unreadable", category="ERROR", schedule_id=str(error.schedule_id), error=poison)
-    elif isinstance(error, UnreadableExecutionException):
-        log.error("execution_unreadable", category="ERROR", execution_id=str(error.execution_id), error=poison)
+    if isinstance(error, UnreadableRowException):
+        log.error("row_unreadable", category="ERROR", error=repr(error.__cause__), **error.names)
     return problem_response(error, request_id_of(request))
 
 

@@ -21,8 +21,7 @@ from app.core.errors import (
     ScheduleServiceException,
     StoreUnavailableException,
     TooManyAtOnceException,
-    UnreadableExecutionException,
-    UnreadableScheduleException,
+    UnreadableRowException,
 )
 from app.scraping import CHALLENGE
 
@@ -102,8 +101,7 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (UnsupportedMediaTypeException, 415),
     (TooManyAtOnceException, 429),
     (HeadTooLargeException, 431),
-    (UnreadableScheduleException, 503),
-    (UnreadableExecutionException, 503),
+    (UnreadableRowException, 503),
     (IssuerUnavailableException, 503),
     (StoreUnavailableException, 503),
 )
@@ -153,8 +151,7 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
             StoreUnavailableException()
             | IssuerUnavailableException()
             | TooManyAtOnceException()
-            | UnreadableScheduleException()
-            | UnreadableExecutionException()
+            | UnreadableRowException()
         ):
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):

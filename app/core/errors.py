@@ -19,8 +19,7 @@
     │   └── InvalidTokenException       and the JWT that was sent does not say it
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
-    ├── UnreadableScheduleException     what is stored of it is not of this release
-    ├── UnreadableExecutionException    likewise
+    ├── UnreadableRowException          a schedule or an execution is not stored as of this release
     ├── IssuerUnavailableException      whether a JWT is good cannot be told yet
     ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
     └── ConfigurationException          a setting that stops the start
@@ -29,9 +28,9 @@ A class's docstring is its title towards callers, its `code` the stable name tha
 status it answers with is decided in `app.api` alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 
@@ -177,37 +176,21 @@ class TooManyAtOnceException(ScheduleServiceException):
     code = "TOO_MANY_AT_ONCE"
 
 
-class UnreadableScheduleException(ScheduleServiceException):
-    """Stored schedule cannot be read here"""
+class UnreadableRowException(ScheduleServiceException):
+    """What is stored cannot be read here"""
 
-    code = "UNREADABLE_SCHEDULE"
-    schedule_id: UUID | None = None
+    code = "UNREADABLE_ROW"
+    names: Mapping[str, str] = {}
+    """Which it is: `schedule_id` or `execution_id`."""
 
     @classmethod
-    def of(cls, schedule_id: UUID) -> "UnreadableScheduleException":
+    def of(cls, what: Literal["schedule", "execution"], row_id: UUID) -> "UnreadableRowException":
         """As while a later release is rolled out, or after going back from one. What is wrong with it is its cause."""
         error = cls(
-            f"Schedule {schedule_id} is stored as this process cannot read it, by a later release perhaps: "
+            f"The {what} {row_id} is stored as this process cannot read it, by a later release perhaps: "
             "a process of that release can."
         )
-        error.schedule_id = schedule_id
-        return error
-
-
-class UnreadableExecutionException(ScheduleServiceException):
-    """Stored execution cannot be read here"""
-
-    code = "UNREADABLE_EXECUTION"
-    execution_id: UUID | None = None
-
-    @classmethod
-    def of(cls, execution_id: UUID) -> "UnreadableExecutionException":
-        """As of a schedule."""
-        error = cls(
-            f"Execution {execution_id} is stored as this process cannot read it, by a later release perhaps: "
-            "a process of that release can."
-        )
-        error.execution_id = execution_id
+        error.names = {f"{what}_id": str(row_id)}
         return error
 
 

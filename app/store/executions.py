@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import UnreadableExecutionException
+from app.core.errors import UnreadableRowException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
 from app.core.ids import recorded_for
 from app.core.schedule import Schedule
@@ -134,12 +134,12 @@ async def remove_ahead(connection: Connection, schedule: Schedule, *, after: dat
 def execution_of(row: "asyncpg.Record") -> Execution:
     """The value of a row of `COLUMNS`.
 
-    Raises UnreadableExecutionException.
+    Raises UnreadableRowException.
     """
     try:
         return _read(row)
     except Exception as poison:
-        raise UnreadableExecutionException.of(row["execution_id"]) from poison
+        raise UnreadableRowException.of("execution", row["execution_id"]) from poison
 
 
 def _read(row: "asyncpg.Record") -> Execution:

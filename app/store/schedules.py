@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import NameTakenException, UnreadableScheduleException
+from app.core.errors import NameTakenException, UnreadableRowException
 from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, ScheduleType, tzdata_version
 from app.core.schedule import (
@@ -237,12 +237,12 @@ def _life(life: Life) -> tuple[object, ...]:
 def schedule_of(row: "asyncpg.Record") -> Schedule:
     """The value of a row of `COLUMNS`.
 
-    Raises UnreadableScheduleException.
+    Raises UnreadableRowException.
     """
     try:
         return _read(row)
     except Exception as poison:
-        raise UnreadableScheduleException.of(row["schedule_id"]) from poison
+        raise UnreadableRowException.of("schedule", row["schedule_id"]) from poison
 
 
 def _read(row: "asyncpg.Record") -> Schedule:

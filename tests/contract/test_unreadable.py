@@ -46,12 +46,12 @@ async def test_what_needs_it_says_which_and_changes_nothing(
     with structlog.testing.capture_logs() as told:
         answer = await client.request(method, SCHEDULES + path.format(id=odd["schedule_id"]), json=body)
     problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (503, "UNREADABLE_SCHEDULE"), problem
+    assert (answer.status_code, problem["code"]) == (503, "UNREADABLE_ROW"), problem
     assert odd["schedule_id"] in problem["detail"]
     assert int(answer.headers["retry-after"]) > 0
     assert await records() == before
     assert [(line["event"], line["schedule_id"]) for line in told if line["log_level"] == "error"] == [
-        ("schedule_unreadable", odd["schedule_id"])
+        ("row_unreadable", odd["schedule_id"])
     ]
     assert "'odd' is not a valid OverlapPolicy" in told[0]["error"]
 
@@ -91,11 +91,11 @@ async def test_of_an_execution_likewise(
         with structlog.testing.capture_logs() as told:
             answer = await client.request(method, address)
         problem = answer.json()
-        assert (answer.status_code, problem["code"]) == (503, "UNREADABLE_EXECUTION"), (address, problem)
+        assert (answer.status_code, problem["code"]) == (503, "UNREADABLE_ROW"), (address, problem)
         assert run["execution_id"] in problem["detail"]
         assert int(answer.headers["retry-after"]) > 0
         (line,) = (line for line in told if line["log_level"] == "error")
-        assert (line["event"], line["execution_id"]) == ("execution_unreadable", run["execution_id"])
+        assert (line["event"], line["execution_id"]) == ("row_unreadable", run["execution_id"])
         assert said in line["error"]
     assert await records() == before
     assert (await client.get(path)).status_code == 200
