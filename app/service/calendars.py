@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -17,7 +18,7 @@ from app.metrics import Metrics
 from app.service import calendar_changes as changes
 from app.service.calendar_changes import Refreshed
 from app.service.days import KnownCalendars
-from app.service.paging import cursor_of, gather, id_of
+from app.service.paging import cursor_of, gather, id_of, read
 from app.service.recomputing import Recomputer
 from app.service.transactions import Transactions, Work, actor_of
 from app.store import calendars
@@ -82,8 +83,7 @@ class CalendarService:
                 return await calendars.look(connection, community_id, after=after, limit=wanted, window=window)
 
             found = await gather(look, cursor_of, start=start, limit=limit, filtered=False)
-            page = await calendars.these(connection, community_id, found.places)
-        return Page(tuple(page), found.next_cursor)
+            return await read(found, partial(calendars.these, connection, community_id), cursor_of)
 
     async def days(self, principal: Principal, use: CalendarUse | None) -> BusinessDays | None:
         """The days of the calendars that a timing names which is not stored; null where it names none.

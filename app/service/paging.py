@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _PAGE_SIZE = 4 << 20
 """Characters: of items that are as large as they may be, five hundred have a hundred million."""
-_READ_AT_ONCE = 50
+_READ_AT_ONCE = 20
 _WINDOWS = (1_000, 4_000, 16_000, 64_000)
 """Rows that the looks of one request read at most: few where what is wanted is common."""
 _LENGTH = 22

@@ -11,7 +11,7 @@ import orjson
 
 from app.core.calendars import Calendar, Contents, Days, Fill, Source
 from app.store.database import Connection
-from app.store.looks import Question, Seen
+from app.store.looks import Items, Question, Seen
 
 COLUMNS = """
     calendar_id, community_id, name, description, days_off, days_worked, weekend, source, created_by, created_at,
@@ -147,11 +147,9 @@ async def look(connection: Connection, community_id: int, *, after: UUID | None,
     return await question.look(connection, limit=limit, window=window)
 
 
-async def these(connection: Connection, community_id: int, calendar_ids: Sequence[UUID]) -> list[Calendar]:
+async def these(connection: Connection, community_id: int, calendar_ids: Sequence[UUID]) -> Items[Calendar]:
     """Calendars that `look` found, by their ids."""
-    if not calendar_ids:
-        return []
-    return [_calendar(row) for row in await connection.fetch(_THESE, calendar_ids, community_id)]
+    return Items.of(await connection.fetch(_THESE, calendar_ids, community_id), _calendar)
 
 
 def _contents_columns(contents: Contents) -> tuple[object, ...]:

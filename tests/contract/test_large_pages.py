@@ -8,9 +8,10 @@ import pytest
 from tests.contract.calls import EXECUTIONS, SCHEDULES, create, cron
 
 AUDIT = "/api/v1/audit"
+CALENDARS = "/api/v1/calendars"
 LARGE = {"text": "x" * 65_000}
-"""Of these and a target's body fifty are six megabytes."""
-LARGEST_PART = 12 << 20
+"""Of these and a target's body forty are five megabytes."""
+LARGEST_PART = 8 << 20
 
 
 async def _parts(client: httpx.AsyncClient, path: str, **filters: str) -> list[list[dict[str, Any]]]:
@@ -40,7 +41,7 @@ async def large(client: httpx.AsyncClient) -> list[str]:
 
 async def test_schedules(client: httpx.AsyncClient, large: list[str]) -> None:
     parts = await _parts(client, SCHEDULES)
-    assert [len(part) for part in parts] == [50, 50, 20]
+    assert [len(part) for part in parts] == [40, 40, 40]
     assert [one["schedule_id"] for part in parts for one in part] == large
     assert all(one["context_data"] == LARGE for part in parts for one in part)
 
@@ -53,7 +54,7 @@ async def test_what_is_filtered(client: httpx.AsyncClient, large: list[str]) -> 
 
 async def test_the_audit_trail(client: httpx.AsyncClient, large: list[str]) -> None:
     parts = await _parts(client, AUDIT, action="schedule_create")
-    assert [len(part) for part in parts] == [50, 50, 20]
+    assert [len(part) for part in parts] == [40, 40, 40]
     assert sorted(one["schedule_id"] for part in parts for one in part) == sorted(large)
 
 
@@ -69,6 +70,18 @@ async def test_executions(client: httpx.AsyncClient) -> None:
     parts = await _parts(client, f"{SCHEDULES}/{schedule['schedule_id']}/executions")
     assert [one["execution_id"] for part in parts for one in part] == ids[::-1]
     assert len(parts) > 1
+
+
+async def test_calendars(client: httpx.AsyncClient) -> None:
+    days = [{"date": f"20{number // 300:02}-{number % 12 + 1:02}-{number // 12 % 25 + 1:02}", "label": "z" * 100}
+            for number in range(1_000)]  # fmt: skip
+    names = [f"calendar-{number:02}" for number in range(50)]
+    for name in names:
+        answer = await client.post(CALENDARS, json={"name": name, "days_off": days})
+        assert answer.status_code == 201, answer.text
+    parts = await _parts(client, CALENDARS, limit="50")
+    assert [one["name"] for part in parts for one in part] == names
+    assert len(parts) == 2
 
 
 async def test_many_small_ones_are_one_part(client: httpx.AsyncClient) -> None:
