@@ -1,5 +1,6 @@
 """A timing in words, for people who read a preview."""
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta, timezone
 from functools import lru_cache
@@ -114,7 +115,8 @@ def _time_of_day(source: CronSource) -> str:
         text = text.replace(theirs, ours)
     for values in (second, minute):
         if "," in values:
-            text = text.replace(listed(values.split(",")), _values(values))
+            # The whole list behind a word: that of the seconds may be the end of that of the minutes.
+            text = re.sub(rf"(?<=[a-z] ){listed(values.split(','))}\b", _values(values), text)
     return text[:1].upper() + text[1:] + during
 
 

@@ -258,6 +258,12 @@ def test_the_words_for_every_form_of_the_time_of_day_say_as_many_runs_as_there_a
         assert runs_a_day(words) == runs, f"{expression}: {words}"
 
 
+def test_a_list_that_is_the_end_of_another_is_not_taken_for_it() -> None:
+    seconds, minutes = describe(cron("16-58/2 14-58/2 * * * *")).split(", at ")
+    assert seconds == "At 16, 18, 20 and so on up to 58 seconds past the minute"
+    assert minutes == "14, 16, 18 and so on up to 58 minutes past the hour"
+
+
 @settings(max_examples=examples(500))
 @given(expressions(seconds=True) | expressions(seconds=False))
 def test_the_words_for_a_time_of_day_say_as_many_runs_as_there_are(expression: Expression) -> None:
