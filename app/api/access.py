@@ -19,11 +19,8 @@ from app.core.errors import (
     PermissionDeniedException,
     StoreUnavailableException,
 )
-from app.core.principal import Principal, Role
+from app.core.principal import NotCaller, Principal, Role
 from app.scraping import REFUSAL, may_read_metrics
-
-_TARGET = "target"
-"""Who reports with a callback token, in the audit trail."""
 
 
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
@@ -73,7 +70,7 @@ async def reporter(request: Request) -> Principal:
         raise CredentialsException("The callback token is not one of this execution.")
     refuse_unknown_parameters(request)
     community_id = await parts.services.executions.community_of(execution_id)
-    return Principal(community_id, _TARGET, Role.OPERATOR, request_id_of(request))
+    return Principal(community_id, NotCaller.TARGET.value, Role.OPERATOR, request_id_of(request))
 
 
 _operator = require(Role.OPERATOR)

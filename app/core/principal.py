@@ -21,10 +21,19 @@ class Role(StrEnum):
         return _ORDER[self] >= _ORDER[other]
 
 
+class NotCaller(StrEnum):
+    """Those by whom the audit trail has what no caller did; no caller is called so."""
+
+    TARGET = "target"
+    """Who reports with a callback token."""
+    COMMAND_LINE = "command line"
+    """Who makes and revokes keys."""
+    SERVICE = "schedule-service"
+    """The service itself."""
+
+
 HIGHEST_COMMUNITY = 2**63 - 1
 """A community is a bigint."""
-NOT_CALLERS = frozenset({"target", "command line", "schedule-service"})
-"""By these names the audit trail has who reports with a callback token, who makes keys, and the service itself."""
 _ORDER = {role: rank for rank, role in enumerate(Role)}
 
 

@@ -10,7 +10,7 @@ from app.core.audit import AuditAction
 from app.core.clock import Clock
 from app.core.errors import CredentialsException
 from app.core.ids import new_id
-from app.core.principal import Principal, Role
+from app.core.principal import NotCaller, Principal, Role
 from app.service.transactions import Transactions, Work
 from app.store import keys
 from app.store.audit import Actor, Change
@@ -26,7 +26,6 @@ _PREFIX_LENGTH = 12
 _SECRET_BYTES = 32
 _SHAPE = re.compile(r"ss_([a-z2-7]{12})_[A-Za-z0-9_-]{43}")
 _NO_HASH = bytes(32)
-_COMMAND_LINE = "command line"
 
 
 class KeyService:
@@ -124,4 +123,4 @@ def _hash(key: str) -> bytes:
 
 
 def _command_line(community_id: int) -> Actor:
-    return Actor(community_id, _COMMAND_LINE, None, None)
+    return Actor(community_id, NotCaller.COMMAND_LINE.value, None, None)

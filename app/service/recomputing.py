@@ -29,7 +29,7 @@ from app.service.restarting import (
     take_back,
     waiting_of,
 )
-from app.service.transactions import Transactions, Work
+from app.service.transactions import Transactions, Work, by_itself
 from app.store import calendar_uses, calendars, recomputing
 from app.store.audit import Actor
 from app.store.calendar_uses import Use
@@ -87,7 +87,7 @@ class Recomputer:
         Raises StoreUnavailableException; what was done until then stays done.
         """
         until = self._clock.monotonic() + seconds
-        actor = Actor(calendar.community_id, "schedule-service", None, None)
+        actor = by_itself(calendar.community_id)
         reached: UUID | None = FIRST_ID
         left = 0
         while reached is not None:

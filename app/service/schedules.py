@@ -21,9 +21,8 @@ from app.service.bulk import BulkRequest, BulkResult
 from app.service.finding import matching
 from app.service.paging import cursor_of, read
 from app.service.skipping import waits_for
-from app.service.transactions import Transactions, Work, actor_of
+from app.service.transactions import Transactions, Work, actor_of, by_itself
 from app.store import catalogue, schedules
-from app.store.audit import Actor
 from app.store.database import Database
 from app.store.refusals import refused_values
 from app.wheel.wheel import Wheel
@@ -165,9 +164,8 @@ class ScheduleService:
         self, community_id: int, schedule_id: UUID, *, revision: int, execution_id: UUID, reason: str
     ) -> bool:
         """Pause a schedule whose target is gone, on the service's own behalf. See `changes.pause_gone`."""
-        actor = Actor(community_id, "schedule-service", None, None)
         return await self._transactions.run(
-            actor, lambda unit: changes.pause_gone(unit, schedule_id, revision, execution_id, reason)
+            by_itself(community_id), lambda unit: changes.pause_gone(unit, schedule_id, revision, execution_id, reason)
         )
 
     async def pause(

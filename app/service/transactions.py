@@ -9,7 +9,7 @@ import structlog
 from app.core.audit import AuditAction
 from app.core.clock import Clock
 from app.core.execution import Execution, Wake
-from app.core.principal import Principal
+from app.core.principal import NotCaller, Principal
 from app.core.queries import Answer, Idempotency
 from app.core.schedule import Schedule
 from app.store import audit, idempotency
@@ -138,6 +138,11 @@ class Transactions:
             return answer
 
         return await self.run(actor, once)
+
+
+def by_itself(community_id: int) -> Actor:
+    """The service itself, as the audit names it."""
+    return Actor(community_id, NotCaller.SERVICE.value, None, None)
 
 
 def actor_of(principal: Principal) -> Actor:

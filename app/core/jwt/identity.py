@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.errors import PermissionDeniedException
-from app.core.principal import HIGHEST_COMMUNITY, NOT_CALLERS, Principal, Role
+from app.core.principal import HIGHEST_COMMUNITY, NotCaller, Principal, Role
 
 LONGEST_USER = 255
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
@@ -58,7 +58,7 @@ class Naming:
                 f"The token names no user: its claim {self.user!r} must be text of 1 to {LONGEST_USER} characters, "
                 "in one line."
             )
-        if name in NOT_CALLERS:
+        if name in tuple(NotCaller):
             # With some issuers everyone chooses a name.
             raise PermissionDeniedException(
                 f"The token names no user: its claim {self.user!r} is {name!r}, by which the audit trail has others."
