@@ -31,6 +31,7 @@ from app.api.routes import (
     documentation,
     executions,
     explaining,
+    forecasts,
     lifecycle,
     occurrences,
     operations,
@@ -62,6 +63,7 @@ from app.api.wire.executions import (
     RetryInput,
 )
 from app.api.wire.explaining import Explained
+from app.api.wire.forecasts import Forecast
 from app.api.wire.health import Health, Liveness, Readiness
 from app.api.wire.occurrences import Occurrences, PreviewInput
 from app.api.wire.problems import Problem
@@ -87,15 +89,15 @@ __all__ = ["Services", "create_app"]
 log = structlog.get_logger()
 
 _RESOURCES = (
-    schedules, applying, executions, lifecycle, backfills, batches, bulk, targets, occurrences, explaining, calendars,
-    audit, operations,
+    schedules, applying, executions, lifecycle, backfills, batches, bulk, targets, occurrences, explaining, forecasts,
+    calendars, audit, operations,
 )  # fmt: skip
 _MODELS = (
     AuditPage, Backfill, BackfillInput, BatchInput, BatchResults, BulkActed, BulkInput, Calendar, CalendarInput,
     CalendarPage, CalendarReplacement, CancelInput, CompleteInput, EmptyInput, Execution, ExecutionPage,
-    Explained, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule, ScheduleInput,
-    SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried, RetryInput,
-    TargetHostPage, TargetTest, TargetTestInput,
+    Explained, Forecast, Health, Liveness, Occurrences, PauseInput, PreviewInput, Problem, Readiness, Schedule,
+    ScheduleInput, SchedulePage, SchedulePatch, SkipNextInput, TriggerInput, RefreshInput, RefreshResult, Retried,
+    RetryInput, TargetHostPage, TargetTest, TargetTestInput,
 )  # fmt: skip
 
 

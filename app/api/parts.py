@@ -16,6 +16,7 @@ from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
+from app.service.forecasting import ForecastService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -33,6 +34,7 @@ class Services:
     executions: ExecutionService
     calendars: CalendarService
     explaining: ExplainingService
+    forecasts: ForecastService
     audit: AuditService
     keys: KeyService
     health: HealthService

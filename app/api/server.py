@@ -22,6 +22,7 @@ from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
+from app.service.forecasting import ForecastService
 from app.service.gauges import Gauges
 from app.service.health import HealthService
 from app.service.issuer_keys import IssuerKeys
@@ -66,6 +67,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
             executions=ExecutionService(database, wheel, clock, metrics),
             calendars=CalendarService(database, wheel, clock, metrics),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
+            forecasts=ForecastService(database),
             audit=AuditService(database),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),

@@ -1,7 +1,7 @@
 """What callers may ask for: filters, pages, and requests that are safe to repeat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from app.core.audit import AuditAction
 from app.core.execution import ExecutionStatus, Trigger
 from app.core.occurrences import ScheduleType
 from app.core.schedule import ScheduleStatus
+from app.core.target import host_of, hosts_meant
 
 T = TypeVar("T")
 
@@ -30,6 +31,14 @@ class ScheduleFilter:
     due_before: datetime | None = None
     target_hosts: tuple[str, ...] | None = None
     of_engine: bool = False
+
+    def calling(self, host: str, *, engine_url: str) -> "ScheduleFilter":
+        """Only those that call a host, as somebody writes it; those of the workflow engine too, where it is there.
+
+        Raises ValueError as `hosts_meant`.
+        """
+        hosts = hosts_meant(host)
+        return replace(self, target_hosts=hosts, of_engine=host_of(engine_url) in hosts)
 
 
 @dataclass(frozen=True, slots=True)

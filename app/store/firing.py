@@ -10,7 +10,7 @@ import orjson
 
 from app.core.firing import Decision, DueSchedule, Recording, Standing, Waiting
 from app.core.ids import execution_id
-from app.core.occurrences import ScheduleType, Timing, tzdata_version
+from app.core.occurrences import tzdata_version
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, ScheduleStatus, SkipNext
 from app.core.target import Target
 from app.core.values import value
@@ -18,14 +18,12 @@ from app.store.columns import columns_of
 from app.store.database import Connection
 from app.store.queueing import HEAD_LOOKS_AFTER
 from app.store.target_columns import target_of
-from app.store.timings import days_of, policy_of
+from app.store.timings import TIMING, timing_of
 
-_LOCK_DUE = """
-    SELECT schedule_id, community_id, workflow_id, schedule_type, cron_expression, interval_seconds, scheduled_time,
-           timezone, start_at, end_at, jitter_seconds, dst_policy, calendars, created_at, next_execution_at,
-           next_due_at, searched_to, execution_count, max_executions, grace_period_seconds, coalesce, max_instances,
-           overlap_policy, context_data, retry, completion, timeout_seconds, target, skip_next, last_execution_at,
-           revision
+_LOCK_DUE = f"""
+    SELECT schedule_id, community_id, workflow_id, {TIMING}, next_execution_at, next_due_at, searched_to,
+           execution_count, max_executions, grace_period_seconds, coalesce, max_instances, overlap_policy, context_data,
+           retry, completion, timeout_seconds, target, skip_next, last_execution_at, revision
       FROM workflow_schedules
      WHERE schedule_id = ANY($1::uuid[]) AND status = 'active'
      ORDER BY schedule_id
@@ -242,22 +240,9 @@ def locked_schedule(row: "asyncpg.Record") -> LockedSchedule:
 
     Raises an error of any kind when the row cannot be decoded.
     """
-    timing = Timing(
-        schedule_type=_TYPES[row["schedule_type"]],
-        timezone=row["timezone"],
-        cron_expression=row["cron_expression"],
-        interval_seconds=row["interval_seconds"],
-        scheduled_time=row["scheduled_time"],
-        start_at=row["start_at"],
-        end_at=row["end_at"],
-        jitter_seconds=row["jitter_seconds"],
-        anchor=row["created_at"],
-        dst_policy=policy_of(row["dst_policy"]),
-        days=days_of(row["calendars"]),
-    )
     due = DueSchedule(
         schedule_id=row["schedule_id"],
-        timing=timing,
+        timing=timing_of(row),
         waiting=Waiting(row["next_execution_at"], row["next_due_at"]),
         searched_to=row["searched_to"],
         execution_count=row["execution_count"],
@@ -294,6 +279,5 @@ def skip_next_of(encoded: str) -> SkipNext:
     return SkipNext(said["by"], said["reason"], datetime.fromisoformat(said["at"]))
 
 
-_TYPES = {kind.value: kind for kind in ScheduleType}
 _POLICIES = {policy.value: policy for policy in OverlapPolicy}
 _COMPLETIONS = {completion.value: completion for completion in Completion}

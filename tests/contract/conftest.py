@@ -26,6 +26,7 @@ from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
+from app.service.forecasting import ForecastService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -77,6 +78,7 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
             executions=ExecutionService(database, wheel, clock, Metrics()),
             calendars=CalendarService(database, wheel, clock, Metrics()),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),
+            forecasts=ForecastService(database),
             audit=AuditService(database),
             keys=KeyService(database, clock),
             health=HealthService(database, wheel, clock),

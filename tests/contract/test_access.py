@@ -27,6 +27,7 @@ OPERATIONS: dict[str, Role | None] = {
     "list_executions_of_schedule": Role.VIEWER,
     "list_occurrences": Role.VIEWER,
     "explain_schedule": Role.VIEWER,
+    "forecast_occurrences": Role.VIEWER,
     "preview_occurrences": Role.VIEWER,
     "list_executions": Role.VIEWER,
     "get_execution": Role.VIEWER,

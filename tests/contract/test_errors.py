@@ -19,6 +19,7 @@ from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
 from app.service.executions import ExecutionService
 from app.service.explaining import ExplainingService
+from app.service.forecasting import ForecastService
 from app.service.health import HealthService
 from app.service.keys import KeyService
 from app.service.schedules import ScheduleService
@@ -297,6 +298,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
         ExecutionService(database, wheel, clock, stack.metrics),
         CalendarService(database, wheel, clock, stack.metrics),
         ExplainingService(database, clock, execution_days=30),
+        ForecastService(database),
         AuditService(database),
         KeyService(database, clock),
         HealthService(database, wheel, clock),
@@ -364,6 +366,7 @@ async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[
         ExecutionService(database, wheel, clock, stack.metrics),
         CalendarService(database, wheel, clock, stack.metrics),
         ExplainingService(database, clock, execution_days=30),
+        ForecastService(database),
         AuditService(database),
         KeyService(database, clock),
         HealthService(database, wheel, clock),

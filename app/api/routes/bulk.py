@@ -17,7 +17,6 @@ from app.api.wire.base import read_model
 from app.api.wire.bulk import CONDITIONS, BulkActed, BulkInput
 from app.core.errors import InvalidScheduleException
 from app.core.queries import ScheduleFilter
-from app.core.target import host_of, hosts_meant
 from app.service.bulk import BulkRequest
 
 router = APIRouter(prefix=PREFIX, tags=["schedules"])
@@ -56,16 +55,15 @@ async def act_on_schedules(request: Request, caller: Editor) -> Response:
 
 def _filter(body: BulkInput, engine_url: str) -> ScheduleFilter:
     """Raises InvalidScheduleException where no condition is given: that would be everything, by mistake."""
-    hosts = None if body.target_host is None else hosts_meant(body.target_host)
     wanted = ScheduleFilter(
         status=body.status,
         schedule_type=body.schedule_type,
         workflow_id=None if body.workflow_id is None else UUID(body.workflow_id),
         tag=body.tag,
         name_prefix=body.name_prefix,
-        target_hosts=hosts,
-        of_engine=hosts is not None and host_of(engine_url) in hosts,
     )
+    if body.target_host is not None:
+        wanted = wanted.calling(body.target_host, engine_url=engine_url)
     if wanted == ScheduleFilter():
         raise InvalidScheduleException.of("body", f"at least one of {', '.join(CONDITIONS)} must be given")
     return wanted

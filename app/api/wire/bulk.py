@@ -3,28 +3,16 @@
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, StringConstraints
 
 from app.api.wire.base import Shown, UuidText, Wire
 from app.api.wire.schedules import Choice, Tag
+from app.api.wire.targets import Host
 from app.core.occurrences import ScheduleType
 from app.core.schedule import ScheduleStatus
-from app.core.target import hosts_meant
 from app.service.bulk import Because, BulkAction
 
 CONDITIONS = ("tag", "workflow_id", "name_prefix", "target_host", "status", "schedule_type")
-
-
-def _check_host(text: str) -> str:
-    try:
-        hosts_meant(text)
-    except ValueError as wrong:
-        raise PydanticCustomError("host", "{wrong}", {"wrong": str(wrong)}) from None
-    return text
-
-
-Host = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_check_host)]
 
 
 class BulkInput(Wire):

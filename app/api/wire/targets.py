@@ -10,7 +10,7 @@ from app.api.wire.base import Shown, Wire
 from app.api.wire.limits import check_size
 from app.core.breaker import Circuit
 from app.core.sealing import MASK
-from app.core.target import LONGEST_URL, MOST_HEADERS, Method
+from app.core.target import LONGEST_URL, MOST_HEADERS, Method, hosts_meant
 
 _BODY_SCHEMA = {"anyOf": [{"type": "object"}, {"type": "array", "items": {}}, {"type": "string"}, {"type": "null"}]}
 
@@ -21,6 +21,16 @@ def _check_body(body: Any) -> Any:
     return check_size(body)
 
 
+def _check_host(text: str) -> str:
+    try:
+        hosts_meant(text)
+    except ValueError as wrong:
+        raise PydanticCustomError("host", "{wrong}", {"wrong": str(wrong)}) from None
+    return text
+
+
+Host = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_check_host)]
+"""A host as `hosts_meant` takes it."""
 Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL)]
 Headers = Annotated[dict[str, str], Field(max_length=MOST_HEADERS)]
 Body = Annotated[Any, AfterValidator(lambda body: None if body is None else _check_body(body))]
