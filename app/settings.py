@@ -122,6 +122,14 @@ class Settings(BaseSettings):
         description="`api_key`; `jwt`: also the tokens of an issuer ([docs/access.md](docs/access.md)); `none`, on a "
         "loopback address.",
     )
+    community_rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        0,
+        description="Requests a second that one API process answers for one community, a second's worth at once; what "
+        "is more gets 429. 0: any number.",
+    )
+    community_max_schedules: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        0, description="Schedules that a community may have; what is more gets 429. 0: any number."
+    )
     jwt_issuer: str = Field("", description="Who issues the tokens: what they have as `iss`, an https:// URL.")
     jwt_audience: str = Field("", description="What tokens for this service have as `aud`.")
     jwt_jwks_url: str = Field(

@@ -26,15 +26,16 @@ from app.scraping import REFUSAL, may_read_metrics
 def require(role: Role) -> Callable[[Request], Awaitable[Principal]]:
     """A dependency that lets in callers whose role includes `role`.
 
-    It raises what `Recognising` does, PermissionDeniedException and, for query parameters that the route does not know
-    or that are given several times, MalformedRequestException or InvalidScheduleException.
+    It raises what `Recognising` does, RateExceededException, PermissionDeniedException and, for query parameters that
+    the route does not know or that are given several times, MalformedRequestException or InvalidScheduleException.
     """
 
     async def caller(request: Request) -> Principal:
-        recognise = parts_of(request).recognise
-        principal = await recognise(request)
+        parts = parts_of(request)
+        principal = await parts.recognise(request)
         if principal is None:
-            raise CredentialsException(recognise.asked_for)
+            raise CredentialsException(parts.recognise.asked_for)
+        parts.rates.take(principal.community_id)
         if not principal.role.includes(role):
             raise PermissionDeniedException(f"This needs the role {role}; the caller's role is {principal.role}.")
         refuse_unknown_parameters(request)

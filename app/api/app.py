@@ -80,6 +80,7 @@ from app.api.wire.targets import TargetHostPage
 from app.api.wire.trying import TargetTest, TargetTestInput
 from app.core.callbacks import CallbackTokens
 from app.core.errors import NotFoundException, ScheduleServiceException, UnreadableRowException
+from app.core.rates import CallerRates
 from app.delivery.guard import Guard
 from app.metrics import Metrics
 from app.settings import Settings
@@ -137,6 +138,7 @@ def create_app(
         trials=TrialReader(settings, targets),
         timings=TimingReader(settings.scheduler_timezone),
         callbacks=CallbackTokens.from_setting(settings.secret_key),
+        rates=CallerRates(settings.community_rate_limit, services.clock),
     )
     for resource in _RESOURCES:
         app.include_router(resource.router)

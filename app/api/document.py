@@ -29,7 +29,7 @@ _MEANING: Mapping[int, str] = {
     413: f"The body is larger than {MAX_BODY_BYTES} bytes ({MAX_BATCH_BODY_BYTES} for a batch).",
     415: "The body is not JSON by its media type.",
     422: "A wrong JSON type, an unknown field or an unknown query parameter; each is named.",
-    429: "Too many of these are under way at once, here or of the caller's community.",
+    429: "More than the community may ask a second, or may have, or too many of these are under way at once.",
     503: "The database is away, or has a schedule or an execution as a later release wrote it, or a token cannot be "
     "checked; nothing was stored. Repeat it, a POST with its `Idempotency-Key`.",
 }
@@ -69,9 +69,9 @@ _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
         (FieldProblem("coalesce", "must be true or false, not an integer"),),
     ),
     429: (
-        "TOO_MANY_AT_ONCE",
-        "Too many at once",
-        "4 tests of a community, 16 in all, may be under way at once",
+        "RATE_EXCEEDED",
+        "Too many requests",
+        "This process answers 50 requests a second of a community: wait for 1 s, or send fewer.",
         (),
     ),
     503: ("DATABASE_UNAVAILABLE", "The database is unavailable", "Postgres is away.", ()),
@@ -113,7 +113,7 @@ IF_NONE_MATCH_ANY: dict[str, Any] = IF_NONE_MATCH | {
     "example": "*",
 }
 
-READING: tuple[ErrorStatus, ...] = (400, 401, 403, 422, 503)
+READING: tuple[ErrorStatus, ...] = (400, 401, 403, 422, 429, 503)
 WRITING: tuple[ErrorStatus, ...] = (*READING, 409, 413, 415)
 
 

@@ -11,6 +11,7 @@ from app.api.timings import TimingReader
 from app.api.trials import TrialReader
 from app.core.callbacks import CallbackTokens
 from app.core.clock import Clock
+from app.core.rates import CallerRates
 from app.metrics import Metrics
 from app.service.auditing import AuditService
 from app.service.calendars import CalendarService
@@ -61,6 +62,7 @@ class Parts:
     trials: TrialReader
     timings: TimingReader
     callbacks: CallbackTokens
+    rates: CallerRates
     stopping: bool = False
 
 

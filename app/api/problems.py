@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from app.core.errors import (
     NotFoundException,
     PermissionDeniedException,
     PreconditionFailedException,
+    QuotaExceededException,
+    RateExceededException,
     ScheduleServiceException,
     StoreUnavailableException,
     TooManyAtOnceException,
@@ -30,6 +33,7 @@ PROBLEM_TYPES = "https://schedule-service.dev/problems/"
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 """How long a caller is asked to wait while the database or the issuer is away, or too many do the same."""
+_QUOTA_RETRY_AFTER_SECONDS = 60
 
 
 class BrokenJsonException(ScheduleServiceException):
@@ -100,6 +104,8 @@ _STATUS: tuple[tuple[type[ScheduleServiceException], int], ...] = (
     (UrlTooLongException, 414),
     (UnsupportedMediaTypeException, 415),
     (TooManyAtOnceException, 429),
+    (RateExceededException, 429),
+    (QuotaExceededException, 429),
     (HeadTooLargeException, 431),
     (UnreadableRowException, 503),
     (IssuerUnavailableException, 503),
@@ -154,6 +160,11 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
             | UnreadableRowException()
         ):
             return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        case RateExceededException(wait_seconds=seconds):
+            return {"Retry-After": str(ceil(seconds))}
+        case QuotaExceededException():
+            # Something has to be removed first, by whoever it is.
+            return {"Retry-After": str(_QUOTA_RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):
             return {"Allow": ", ".join(allowed)}
         case BodyTooLargeException():

@@ -63,7 +63,7 @@ async def serve(settings: Settings, *, host: str, port: int) -> None:
         database, wheel, clock = parts.database, parts.wheel, parts.clock
         sender = await stack.enter_async_context(sending.sender(clock, connections=_CONNECTIONS_TO_TARGETS))
         services = Services(
-            schedules=ScheduleService(database, wheel, clock),
+            schedules=ScheduleService(database, wheel, clock, quota=settings.community_max_schedules),
             executions=ExecutionService(database, wheel, clock, metrics),
             calendars=CalendarService(database, wheel, clock, metrics),
             explaining=ExplainingService(database, clock, execution_days=settings.execution_retention_days),

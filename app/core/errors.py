@@ -19,6 +19,8 @@
     │   └── InvalidTokenException       and the JWT that was sent does not say it
     ├── PermissionDeniedException       who is calling is known, and may not
     ├── TooManyAtOnceException          of this so many are under way already
+    ├── RateExceededException           so many requests a second a community has; carries when there is one again
+    ├── QuotaExceededException          so many schedules a community may have
     ├── UnreadableRowException          a schedule or an execution is not stored as of this release
     ├── IssuerUnavailableException      whether a JWT is good cannot be told yet
     ├── StoreUnavailableException       Postgres is away, or has rows locked for too long; carries who waited for them
@@ -174,6 +176,28 @@ class TooManyAtOnceException(ScheduleServiceException):
     """Too many at once"""
 
     code = "TOO_MANY_AT_ONCE"
+
+
+class RateExceededException(ScheduleServiceException):
+    """Too many requests"""
+
+    code = "RATE_EXCEEDED"
+
+    wait_seconds: float = 1.0
+    """After how long a request is answered again, if no other comes before."""
+
+    @classmethod
+    def until(cls, detail: str, wait_seconds: float) -> "RateExceededException":
+        """A refusal of which it is known how long it is to be."""
+        error = cls(detail)
+        error.wait_seconds = wait_seconds
+        return error
+
+
+class QuotaExceededException(ScheduleServiceException):
+    """Too many schedules"""
+
+    code = "QUOTA_EXCEEDED"
 
 
 class UnreadableRowException(ScheduleServiceException):

@@ -24,7 +24,12 @@ class Applied:
 
 
 async def apply(
-    work: Work, name: str, define: Callable[[Schedule | None], Definition], check: Callable[[int | None], None]
+    work: Work,
+    name: str,
+    define: Callable[[Schedule | None], Definition],
+    check: Callable[[int | None], None],
+    *,
+    quota: int,
 ) -> Applied:
     """Have the community's schedule of that name be what `define` says, which is called with the schedule as it is.
 
@@ -44,7 +49,7 @@ async def apply(
     if current is None:
         # One that is deleted when it has fired may have done so: who applies its file again does not mean it twice.
         late = definition.after_completion is not AfterCompletion.DELETE
-        return Applied(await create(work, definition, late=late), revision_before=None)
+        return Applied(await create(work, definition, quota=quota, late=late), revision_before=None)
     schedule = await redefine(work, current, definition)
     if schedule.revision != current.revision:
         work.look_at(schedule)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import inf
 from uuid import UUID
 
 from app.core.audit import AuditAction
 from app.core.clock import MILLISECOND, in_turns, to_ms
-from app.core.errors import ScheduleServiceException
+from app.core.errors import QuotaExceededException, ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
 from app.core.ids import new_id
 from app.core.occurrences import BusinessDays, ScheduleType
@@ -20,24 +21,31 @@ from app.store.calendar_uses import Use
 from app.store.schedules import name_taken
 
 
-async def create(work: Work, definition: Definition, *, late: bool = True) -> Schedule:
+async def create(work: Work, definition: Definition, *, quota: int, late: bool = True) -> Schedule:
     """Store a new schedule, active. A one-time that lies up to a minute past is taken where it may be `late`.
 
-    Raises InvalidScheduleException when no occurrence is left, NameTakenException.
+    Raises InvalidScheduleException when no occurrence is left, NameTakenException, and QuotaExceededException where the
+    community has `quota` schedules (0: any number).
     """
-    (schedule,) = await create_all(work, [definition], late=late)
+    (schedule,) = await create_all(work, [definition], quota=quota, late=late)
     if isinstance(schedule, ScheduleServiceException):
         raise schedule
     return schedule
 
 
 async def create_all(
-    work: Work, definitions: Sequence[Definition | ScheduleServiceException], *, late: bool = True
+    work: Work,
+    definitions: Sequence[Definition | ScheduleServiceException],
+    *,
+    quota: int,
+    late: bool = True,
 ) -> list[Schedule | ScheduleServiceException]:
     """Store new schedules. Answers one result for each, in order: the schedule, or why it was refused.
 
-    A name is taken by a stored schedule or by an earlier one of the same call.
+    A name is taken by a stored schedule or by an earlier one of the same call. Of what is more than the quota the first
+    are stored.
     """
+    room = await creating.room(work.connection, work.community_id, most=quota) if quota else inf
     now = work.now()
     # Sorted, so that the order of the ids, which is the order of lists, is the order in which they were asked for.
     ids = sorted((new_id(to_ms(now)) for _ in definitions), key=lambda schedule_id: schedule_id.int)
@@ -49,19 +57,22 @@ async def create_all(
             results.append(definition)
             continue
         try:
-            results.append(_new(work, schedule_id, definition, calendars.days(definition.calendars), now, late=late))
+            new = _new(work, schedule_id, definition, calendars.days(definition.calendars), now, late=late)
         except ScheduleServiceException as refused:
             results.append(refused)
+            continue
+        results.append(new if room > 0 else _full(quota))
+        room -= 1
     stored = await creating.insert(work.connection, [new for new in results if isinstance(new, Schedule)])
     created: list[Schedule] = []
-    for place, new in enumerate(results):
-        if not isinstance(new, Schedule):
+    for place, result in enumerate(results):
+        if not isinstance(result, Schedule):
             continue
-        if new.schedule_id in stored:
-            created.append(new)
-            work.look_at(new)
+        if result.schedule_id in stored:
+            created.append(result)
+            work.look_at(result)
         else:
-            results[place] = name_taken(new.definition)
+            results[place] = name_taken(result.definition)
     kept = [
         Use(calendar.calendar_id, new.schedule_id, calendar.revision)
         for new in created
@@ -72,6 +83,12 @@ async def create_all(
         changes = [Change(schedule_id=new.schedule_id, after=new.definition) for new in created]
         await work.audit(AuditAction.SCHEDULE_CREATE, *changes, at=now)
     return results
+
+
+def _full(quota: int) -> QuotaExceededException:
+    return QuotaExceededException(
+        f"A community may have {quota} schedules, completed ones that are kept included: remove some first."
+    )
 
 
 def _new(

@@ -35,9 +35,11 @@ class ScheduleService:
     StoreUnavailableException when Postgres is away. Whether the caller's role allows the call was decided before.
     """
 
-    def __init__(self, database: Database, wheel: Wheel, clock: Clock) -> None:
+    def __init__(self, database: Database, wheel: Wheel, clock: Clock, *, quota: int = 0) -> None:
+        """`quota`: how many schedules a community may have; 0: any number."""
         self._database = database
         self._transactions = Transactions(database, wheel, clock)
+        self._quota = quota
 
     async def create(
         self,
@@ -50,11 +52,11 @@ class ScheduleService:
     ) -> Answer:
         """Store a new schedule, and the answer to it under the request's idempotency key; nothing for a dry run.
 
-        Raises InvalidScheduleException, NameTakenException, IdempotencyKeyReusedException.
+        Raises InvalidScheduleException, NameTakenException, QuotaExceededException, IdempotencyKeyReusedException.
         """
 
         async def work(unit: Work) -> Answer:
-            return answer(await creating.create(unit, definition))
+            return answer(await creating.create(unit, definition, quota=self._quota))
 
         return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)
 
@@ -77,7 +79,7 @@ class ScheduleService:
             raise first
 
         async def work(unit: Work) -> Answer:
-            results = await creating.create_all(unit, definitions)
+            results = await creating.create_all(unit, definitions, quota=self._quota)
             if atomic:
                 for result in results:
                     if isinstance(result, ScheduleServiceException):
@@ -101,7 +103,9 @@ class ScheduleService:
         while True:
             try:
                 return await self._transactions.run(
-                    actor_of(principal), lambda unit: applying.apply(unit, name, define, check), dry_run=dry_run
+                    actor_of(principal),
+                    lambda unit: applying.apply(unit, name, define, check, quota=self._quota),
+                    dry_run=dry_run,
                 )
             except NameTakenException:
                 continue

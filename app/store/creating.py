@@ -39,6 +39,19 @@ _INSERT = """
         ON CONFLICT (community_id, name) DO NOTHING
     RETURNING schedule_id
 """
+# One after the other of a community: what one sees, no other adds to until its transaction ends.
+_TURN = "SELECT pg_advisory_xact_lock(730562, hashtext($1::bigint::text))"
+# idx_workflow_schedules_community, as far as it matters.
+_ROOM = """
+    SELECT $2 - count(*) FROM (SELECT FROM workflow_schedules WHERE community_id = $1 LIMIT $2) stored
+"""
+
+
+async def room(connection: Connection, community_id: int, *, most: int) -> int:
+    """How many schedules a community may still have, which stays so until the transaction ends."""
+    await connection.execute(_TURN, community_id)
+    left: int = await connection.fetchval(_ROOM, community_id, most)
+    return left
 
 
 async def insert(connection: Connection, schedules: Sequence[Schedule]) -> set[UUID]:

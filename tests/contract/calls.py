@@ -14,6 +14,7 @@ from app.metrics import Metrics
 from app.sending import Sending
 from app.settings import Settings
 from app.store.database import Database
+from app.wheel.wheel import Wheel
 
 SCHEDULES = "/api/v1/schedules"
 EXECUTIONS = "/api/v1/executions"
@@ -32,6 +33,7 @@ class Stack:
 
     url: str
     database: Database
+    wheel: Wheel
     services: Services
     metrics: Metrics
 

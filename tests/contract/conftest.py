@@ -86,7 +86,7 @@ async def stack(contract_url: str, redis_server_url: str) -> AsyncIterator[Stack
             trying=TargetTester(sender, clock, engine_url=""),
             clock=clock,
         )
-        yield Stack(contract_url, database, services, Metrics())
+        yield Stack(contract_url, database, wheel, services, Metrics())
     await wheel.close()
     await wheel.client.connection_pool.disconnect()
     await database.close()

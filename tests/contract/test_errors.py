@@ -308,7 +308,7 @@ async def cut_off(stack: Stack, database_url: str, redis_server_url: str) -> Asy
     )
     key = await services.keys.create(1, Role.ADMIN, user=None, name=None, expires_at=None)
     await database.close()
-    yield application(Stack(database_url, database, services, stack.metrics)), key
+    yield application(Stack(database_url, database, wheel, services, stack.metrics)), key
     await wheel.close()
     await wheel.client.connection_pool.disconnect()
 
@@ -375,7 +375,7 @@ async def without_redis(stack: Stack, database_url: str) -> AsyncIterator[tuple[
         clock,
     )
     key = await services.keys.create(1, Role.EDITOR, user=None, name=None, expires_at=None)
-    yield application(Stack(database_url, database, services, stack.metrics)), key
+    yield application(Stack(database_url, database, wheel, services, stack.metrics)), key
     await wheel.close()
     await database.close()
 

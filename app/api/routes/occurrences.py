@@ -41,9 +41,7 @@ router = APIRouter(prefix=f"{PREFIX}/schedules", tags=["occurrences"])
     "/preview",
     operation_id="preview_occurrences",
     summary="Say when a timing would fire",
-    responses=answers(
-        200, "The next occurrences.", Occurrences, OCCURRENCES, errors=(400, 401, 403, 413, 415, 422, 503)
-    ),
+    responses=answers(200, "The next occurrences.", Occurrences, OCCURRENCES, errors=(*READING, 413, 415)),
     openapi_extra=takes(PreviewInput, PREVIEW),
 )
 async def preview_occurrences(request: Request, caller: Viewer) -> Response:

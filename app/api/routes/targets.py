@@ -41,7 +41,7 @@ async def list_targets(request: Request, caller: Viewer, limit: Limit = 50, curs
     "/test",
     operation_id="test_target",
     summary="Send a target one request now",
-    responses=answers(200, "What went out, and what came back.", TargetTest, TARGET_TEST, errors=(*WRITING, 404, 429)),
+    responses=answers(200, "What went out, and what came back.", TargetTest, TARGET_TEST, errors=(*WRITING, 404)),
     openapi_extra=takes(TargetTestInput, TARGET_TEST_INPUT),
 )
 async def test_target(request: Request, caller: Operator) -> Response:

@@ -177,7 +177,7 @@ async def test_what_is_renamed_or_removed_while_it_is_waited_for_makes_room_for_
 
 
 async def _create(work: Work, _other: Schedule) -> None:
-    await applying.apply(work, "n", lambda _: cron(name="n"), any_revision)
+    await applying.apply(work, "n", lambda _: cron(name="n"), any_revision, quota=0)
 
 
 async def _take(work: Work, other: Schedule) -> None:
@@ -212,7 +212,7 @@ async def test_what_is_demanded_is_asked_again_of_who_got_the_name_meanwhile(wor
             raise PreconditionFailedException("there is one")
 
     async with under_way(world) as work:
-        await applying.apply(work, "n", lambda _: cron(name="n"), any_revision)
+        await applying.apply(work, "n", lambda _: cron(name="n"), any_revision, quota=0)
         putting = asyncio.create_task(apply(world, cron(name="n", description="new"), check=only_new))
         await world.somebody_waits_for_a_lock()
     with pytest.raises(PreconditionFailedException):
