@@ -5,7 +5,6 @@ The names are those of the system this replaces, where it had them.
 
 from enum import StrEnum
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,7 +18,7 @@ from app.core.jwt.rules import Rules
 from app.core.jwt.urls import check_issuer_url, check_keys_url
 from app.core.limits import Limits, parse_rates
 from app.core.occurrences.zones import load_zone
-from app.core.server_urls import check_postgres_url, check_redis_url
+from app.core.server_urls import check_http_url, check_postgres_url, check_redis_url
 
 _SCHEMES = {
     "database_url": ("postgresql://", "postgres://"),
@@ -207,16 +206,9 @@ class Settings(BaseSettings):
     def _http_url(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https"):
-            raise ValueError("must begin with http:// or https://")
-        # urlsplit drops line breaks silently; `port` raises by itself when it is none.
-        if not parts.hostname or parts.port == 0 or not value.isprintable() or " " in value:
-            raise ValueError("must be http(s)://host[:port]")
-        if "?" in value or "#" in value:
+        check_http_url(value, like="http(s)://host[:port]")
+        if "?" in value:
             raise ValueError("must have no query: a path is added to it")
-        if "@" in parts.netloc:
-            raise ValueError("must hold no credentials: they would not be sent")
         return value.rstrip("/")
 
     @field_validator("target_rate_limits")

@@ -17,6 +17,7 @@ from app.core.queries import Answer, Page
 from app.core.schedule import Definition, RetryPolicy, Schedule, ScheduleStatus
 from app.service.backfilling import BackfillResult
 from app.service.bulk import BulkResult
+from app.service.changes import Changed
 from app.service.dead_letters import RetryResult
 from app.service.skipping import waits_for
 
@@ -170,10 +171,17 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(_encode(content), status_code=status, media_type=_JSON)
 
 
-def schedule_response(schedule: Schedule, *, stored_revision: int | None = None) -> Response:
-    """A schedule with its ETag: that of what is stored, which after a dry run is another revision."""
-    revision = schedule.revision if stored_revision is None else stored_revision
-    return answer_response(_schedule_answer(schedule, 200, {"etag": etag(revision)}))
+def schedule_response(schedule: Schedule) -> Response:
+    """A schedule with its ETag."""
+    return answer_response(_schedule_answer(schedule, 200, {"etag": etag(schedule.revision)}))
+
+
+def changed_response(changed: Changed, *, dry_run: bool) -> Response:
+    """A schedule that was created or changed; after a dry run with the ETag of what is still stored."""
+    if changed.created:
+        return answer_response(created(changed.schedule, dry_run=dry_run))
+    revision = changed.revision_before if dry_run else changed.schedule.revision
+    return answer_response(_schedule_answer(changed.schedule, 200, {"etag": etag(revision)}))
 
 
 def created(schedule: Schedule, *, dry_run: bool = False) -> Answer:

@@ -1,10 +1,12 @@
-"""Whether the URL of a Postgres or a Redis can be one, before anything connects; a refusal shows none of its secrets.
+"""Whether a URL of the settings can be one, before anything connects; a refusal shows none of its secrets.
 
 The drivers' own parsers come too late, answer with errors of their own, and take some wrong URLs for others.
 """
 
 from collections.abc import Sequence
 from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from app.core.hosts import has_stray_brackets
 
 _ENCODE = "in a user or password all but letters, digits and -._~ is written %.., as %2F for /"
 _HIGHEST_PORT = 65_535
@@ -38,6 +40,22 @@ def check_redis_url(url: str) -> None:
     database = parts.path.strip("/")
     if database and not _is_number(database):
         raise ValueError("its path must be the number of a database, as in redis://host:6379/0")
+
+
+def check_http_url(url: str, *, like: str) -> SplitResult:
+    """Refuse what is no http or https URL that can be called as it stands. `like` is what would be right.
+
+    Raises ValueError.
+    """
+    parts = urlsplit(url)
+    # urlsplit drops line breaks silently; `port` raises by itself when it is none.
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"must be {like}")
+    if not url.isprintable() or " " in url or "\\" in url or "#" in url or has_stray_brackets(parts.netloc):
+        raise ValueError(f"must be {like}")
+    if "@" in parts.netloc:
+        raise ValueError("must hold no credentials: they would not be sent")
+    return parts
 
 
 def _parts(url: str) -> SplitResult:

@@ -1,26 +1,12 @@
 """A schedule by its name: created where there is none, else replaced."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from app.core.schedule import AfterCompletion, Definition, Schedule
-from app.service.changes import redefine
+from app.service.changes import Changed, redefine
 from app.service.creating import create
 from app.service.transactions import Work
 from app.store import schedules
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The schedule of a name afterwards, and its revision before; null where it is a new one."""
-
-    schedule: Schedule
-    revision_before: int | None
-
-    @property
-    def created(self) -> bool:
-        """Whether there was none of that name."""
-        return self.revision_before is None
 
 
 async def apply(
@@ -30,7 +16,7 @@ async def apply(
     check: Callable[[int | None], None],
     *,
     quota: int,
-) -> Applied:
+) -> Changed:
     """Have the community's schedule of that name be what `define` says, which is called with the schedule as it is.
 
     `check` is called with its revision before. Both get null where there is none: it is created then. What `define`
@@ -49,8 +35,8 @@ async def apply(
     if current is None:
         # One that is deleted when it has fired may have done so: who applies its file again does not mean it twice.
         late = definition.after_completion is not AfterCompletion.DELETE
-        return Applied(await create(work, definition, quota=quota, late=late), revision_before=None)
+        return Changed(await create(work, definition, quota=quota, late=late), revision_before=0)
     schedule = await redefine(work, current, definition)
     if schedule.revision != current.revision:
         work.look_at(schedule)
-    return Applied(schedule, current.revision)
+    return Changed(schedule, current.revision)

@@ -6,6 +6,7 @@ instant vanishes.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -24,6 +25,19 @@ from app.service.transactions import Work
 from app.store import calendar_uses, notices, revisions, schedules
 from app.store.refusals import json_text
 from app.store.schedules import Life
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A schedule as its definition was written, and its revision before; 0 where it is a new one."""
+
+    schedule: Schedule
+    revision_before: int
+
+    @property
+    def created(self) -> bool:
+        """Whether there was none before."""
+        return self.revision_before == 0
 
 
 async def locked(work: Work, schedule_id: UUID, expected_revision: int | None = None) -> Schedule:
@@ -46,7 +60,7 @@ def not_found(schedule_id: UUID) -> ScheduleNotFoundException:
 
 async def change(
     work: Work, schedule_id: UUID, edit: Callable[[Schedule], Definition], expected_revision: int | None
-) -> Schedule:
+) -> Changed:
     """Give a schedule the definition that `edit` makes of it. See `redefine`.
 
     Raises what `locked`, `edit` and `redefine` raise.
@@ -54,7 +68,7 @@ async def change(
     current = await locked(work, schedule_id, expected_revision)
     changed = await redefine(work, current, edit(current))
     work.look_at(changed)
-    return changed
+    return Changed(changed, current.revision)
 
 
 async def redefine(work: Work, current: Schedule, asked: Definition) -> Schedule:

@@ -15,9 +15,9 @@ from app.core.principal import Principal
 from app.core.queries import Answer, Idempotency, Page, ScheduleFilter
 from app.core.schedule import Definition, OverlapPolicy, Schedule
 from app.service import applying, backfilling, bulk, changes, creating, skipping, triggering
-from app.service.applying import Applied
 from app.service.backfilling import BackfillRequest, BackfillResult
 from app.service.bulk import BulkRequest, BulkResult
+from app.service.changes import Changed
 from app.service.finding import matching
 from app.service.paging import cursor_of, read
 from app.service.skipping import waits_for
@@ -96,7 +96,7 @@ class ScheduleService:
         *,
         check: Callable[[int | None], None],
         dry_run: bool = False,
-    ) -> Applied:
+    ) -> Changed:
         """Create the schedule of a name, or replace its definition. See `applying.apply`, which is done again when
         another one took the name in that moment: that one is there by then to be replaced.
         """
@@ -147,7 +147,7 @@ class ScheduleService:
         *,
         expected_revision: int | None,
         dry_run: bool = False,
-    ) -> Schedule:
+    ) -> Changed:
         """Replace or patch: `edit` is called under the row's lock, again when the transaction is repeated.
 
         See `changes.change`.

@@ -11,11 +11,11 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import UnreadableRowException
 from app.core.execution import Attempt, Execution, ExecutionStatus, Reason, Trigger
 from app.core.ids import recorded_for
 from app.core.schedule import Schedule
 from app.store.database import Connection
+from app.store.reading import reading
 
 COLUMNS = """
     execution_id, schedule_id, community_id, workflow_id, trigger, scheduled_for, due_at, covers_from,
@@ -136,10 +136,8 @@ def execution_of(row: "asyncpg.Record") -> Execution:
 
     Raises UnreadableRowException.
     """
-    try:
+    with reading("execution", row["execution_id"]):
         return _read(row)
-    except Exception as poison:
-        raise UnreadableRowException.of("execution", row["execution_id"]) from poison
 
 
 def _read(row: "asyncpg.Record") -> Execution:

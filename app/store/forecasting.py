@@ -5,10 +5,10 @@ from uuid import UUID
 
 import asyncpg
 
-from app.core.errors import UnreadableRowException
 from app.core.forecasting import Coming
 from app.store.columns import parts_of
 from app.store.database import Connection
+from app.store.reading import reading
 from app.store.timings import TIMING, timing_of
 
 _COMING = f"""
@@ -32,7 +32,7 @@ async def coming(connection: Connection, community_id: int, schedule_ids: Sequen
 
 
 def _coming_of(row: "asyncpg.Record") -> Coming:
-    try:
+    with reading("schedule", row["schedule_id"]):
         return Coming(
             schedule_id=row["schedule_id"],
             timing=timing_of(row),
@@ -40,5 +40,3 @@ def _coming_of(row: "asyncpg.Record") -> Coming:
             skips_next=row["skips_next"],
             runs_left=row["runs_left"],
         )
-    except Exception as poison:
-        raise UnreadableRowException.of("schedule", row["schedule_id"]) from poison

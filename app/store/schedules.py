@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import NameTakenException, UnreadableRowException
+from app.core.errors import NameTakenException
 from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, ScheduleType, tzdata_version
 from app.core.schedule import (
@@ -22,6 +22,7 @@ from app.core.schedule import (
 from app.store.columns import columns_of, parts_of
 from app.store.database import Connection
 from app.store.firing import retry_policy, skip_next_of
+from app.store.reading import reading
 from app.store.refusals import json_text
 from app.store.target_columns import target_of, target_text
 from app.store.timings import calendars_of, calendars_text, days_of, policy_of, policy_text
@@ -239,10 +240,8 @@ def schedule_of(row: "asyncpg.Record") -> Schedule:
 
     Raises UnreadableRowException.
     """
-    try:
+    with reading("schedule", row["schedule_id"]):
         return _read(row)
-    except Exception as poison:
-        raise UnreadableRowException.of("schedule", row["schedule_id"]) from poison
 
 
 def _read(row: "asyncpg.Record") -> Schedule:

@@ -15,7 +15,7 @@ from app.api.examples.schedules import APPLY, SCHEDULE
 from app.api.parameters import DryRun, check_path
 from app.api.parts import parts_of
 from app.api.preconditions import precondition
-from app.api.rendering import PREFIX, answer_response, created, schedule_response
+from app.api.rendering import PREFIX, changed_response
 from app.api.wire.base import require_object
 from app.api.wire.schedules import LONGEST_NAME, Schedule, ScheduleInput
 from app.core.schedule import Definition
@@ -80,6 +80,4 @@ async def apply_schedule(request: Request, caller: Editor, name: Name, dry_run: 
     definitions.check(body, name=name)
     await definitions.check_addresses(body)
     applied = await parts_of(request).services.schedules.apply(caller, name, define, check=check, dry_run=dry_run)
-    if applied.created:
-        return answer_response(created(applied.schedule, dry_run=dry_run))
-    return schedule_response(applied.schedule, stored_revision=applied.revision_before if dry_run else None)
+    return changed_response(applied, dry_run=dry_run)

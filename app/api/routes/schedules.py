@@ -21,6 +21,7 @@ from app.api.preconditions import expected_revision, is_unchanged
 from app.api.rendering import (
     PREFIX,
     answer_response,
+    changed_response,
     created,
     etag,
     json_response,
@@ -210,15 +211,8 @@ async def _change(
 ) -> Response:
     expected = await revision_asked(request, caller, schedule_id)
     schedules = parts_of(request).services.schedules
-    revision_before = 0
-
-    def noting(current: StoredSchedule) -> Definition:
-        nonlocal revision_before
-        revision_before = current.revision
-        return edit(current)
-
-    changed = await schedules.change(caller, schedule_id, noting, expected_revision=expected, dry_run=dry_run)
-    return schedule_response(changed, stored_revision=revision_before if dry_run else None)
+    changed = await schedules.change(caller, schedule_id, edit, expected_revision=expected, dry_run=dry_run)
+    return changed_response(changed, dry_run=dry_run)
 
 
 async def revision_asked(request: Request, caller: Principal, schedule_id: UUID) -> int | None:

@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from app.core.hosts import has_stray_brackets, read_host, stands_for
+from app.core.hosts import read_host, stands_for
+from app.core.server_urls import check_http_url
 
 _DISCOVERY = "/.well-known/openid-configuration"
 
@@ -22,17 +23,8 @@ def check_keys_url(url: str) -> None:
 
     Raises ValueError that says in one line what is wrong.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("must begin with https://")
-    # `port` raises by itself when it is none.
-    if not parts.hostname or parts.port == 0 or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("must be https://host[:port][/path]")
-    if "@" in parts.netloc:
-        raise ValueError("must hold no credentials: they would not be sent")
-    if "#" in url or has_stray_brackets(parts.netloc):
-        raise ValueError("must be https://host[:port][/path]")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    parts = check_http_url(url, like="https://host[:port][/path]")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("must begin with https://: who is in between could put keys of their own there")
 
 

@@ -13,7 +13,7 @@ from app.core.occurrences import OnDayOff
 from app.core.principal import Principal
 from app.core.schedule import AfterCompletion, Definition, Schedule, ScheduleStatus
 from app.service import applying, changes
-from app.service.applying import Applied
+from app.service.changes import Changed
 from app.service.transactions import Work, actor_of
 from app.store.retention import remove_completed
 from tests.clocks import START
@@ -31,7 +31,7 @@ async def apply(
     definition: Definition,
     principal: Principal = CALLER,
     check: Callable[[int | None], None] = any_revision,
-) -> Applied:
+) -> Changed:
     """Put a definition by its name."""
     assert definition.name is not None
     return await world.schedules.apply(principal, definition.name, lambda _: definition, check=check)
@@ -64,7 +64,7 @@ async def test_the_same_again_writes_nothing_and_is_not_put_into_the_wheel(world
     await world.wheel.clear()
     world.clock.move(10)
     applied = await apply(world, interval(60, name="n"))
-    assert applied == Applied(before, before.revision)
+    assert applied == Changed(before, before.revision)
     assert await world.due_in_wheel(before) is None
     assert await world.one("SELECT count(*) FROM audit_log") == 1
     assert await world.one("SELECT count(*) FROM schedule_revisions") == 0

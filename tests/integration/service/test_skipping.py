@@ -94,11 +94,11 @@ async def test_a_new_timing_undoes_it_and_another_change_does_not(world: World) 
     renamed = await world.schedules.change(
         CALLER, schedule.schedule_id, lambda one: replace(one.definition, name="other"), expected_revision=None
     )
-    assert renamed.skip_next is not None
+    assert renamed.schedule.skip_next is not None
     retimed = await world.schedules.change(
         CALLER, schedule.schedule_id, lambda one: replace(one.definition, interval_seconds=7), expected_revision=None
     )
-    assert retimed.skip_next is None
+    assert retimed.schedule.skip_next is None
 
 
 @pytest.mark.parametrize("status", ["paused", "completed", "failed"])

@@ -82,7 +82,10 @@ class World:
 
     async def change(self, schedule: Schedule, definition: Definition) -> Schedule:
         """Replace a schedule's definition."""
-        return await self.schedules.change(CALLER, schedule.schedule_id, lambda _: definition, expected_revision=None)
+        changed = await self.schedules.change(
+            CALLER, schedule.schedule_id, lambda _: definition, expected_revision=None
+        )
+        return changed.schedule
 
     async def trigger(
         self,

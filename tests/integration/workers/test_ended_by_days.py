@@ -87,7 +87,8 @@ async def test_a_change_of_its_timing_goes_on_from_where_it_was(rig: Rig, firm: 
         lambda current: replace(current.definition, calendars=None, end_at=None),
         expected_revision=None,
     )
-    assert (changed.status, changed.next_execution_at) == (ScheduleStatus.ACTIVE, at_eight(25))
+    after = changed.schedule
+    assert (after.status, after.next_execution_at) == (ScheduleStatus.ACTIVE, at_eight(25))
     assert await skipped(rig, schedule) == []
 
 

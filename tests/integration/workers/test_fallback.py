@@ -146,8 +146,8 @@ async def test_a_change_of_what_is_recorded_ahead_repeats_and_loses_nothing(rig:
     faster = replace(schedule.definition, interval_seconds=2)
     changed = await rig.schedules.change(CALLER, schedule.schedule_id, lambda _: faster, expected_revision=None)
     # The new timing is in force from the instant on that is recorded already.
-    assert changed.next_execution_at is not None
-    assert changed.next_execution_at > first
+    assert changed.schedule.next_execution_at is not None
+    assert changed.schedule.next_execution_at > first
     assert await instants(rig, schedule) == [first]
     for _ in range(3):
         await before(rig, schedule, 0.4)

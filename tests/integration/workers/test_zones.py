@@ -81,7 +81,7 @@ async def test_a_change_of_something_else_does_not_hide_what_older_rules_compute
         lambda current: replace(current.definition, name="after"),
         expected_revision=None,
     )
-    assert changed.next_execution_at == TOMORROW - HOUR
+    assert changed.schedule.next_execution_at == TOMORROW - HOUR
     worker = await rig.worker()
     assert await worker.keepers.zones.run_once() == 1
     row = await row_of(rig, schedule)
