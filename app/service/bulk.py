@@ -114,6 +114,8 @@ async def act(work: Work, request: BulkRequest) -> BulkResult:
     part.leave(Because.LOCKED, dict.fromkeys(read.held, "another change of it is under way"))
     part.leave(Because.UNREADABLE, dict.fromkeys(read.unreadable, "what is stored of it cannot be read"))
     already = _leave_unchangeable(part, request.action)
+    if request.action is BulkAction.REMOVE:
+        await _bound(work, part)
     if not request.dry_run:
         for one in already:
             # What its own operation does as well: a put that another process lost is made good.
@@ -148,8 +150,8 @@ def _leave_unchangeable(part: _Part, action: BulkAction) -> list[Schedule]:
     return already
 
 
-async def _leave_busy(work: Work, part: _Part) -> None:
-    """Lock the executions that a removal cancels; leave alone whose another has locked, and bound how many they are."""
+async def _bound(work: Work, part: _Part) -> None:
+    """Leave to the next part what would have a removal cancel too many executions at once."""
     ids = [one.schedule_id for one in part.schedules]
     waiting = await ending.count_waiting(work.connection, work.community_id, ids)
     cancelled = 0
@@ -158,6 +160,10 @@ async def _leave_busy(work: Work, part: _Part) -> None:
         if cancelled > MOST_CANCELLED and place > 0:
             part.end_before(part.schedules[place:])
             break
+
+
+async def _leave_busy(work: Work, part: _Part) -> None:
+    """Lock the executions that a removal cancels; leave alone whose another has locked."""
     held = await ending.lock_waiting(work.connection, work.community_id, [one.schedule_id for one in part.schedules])
     part.leave(Because.LOCKED, dict.fromkeys(sorted(held), "a run of it is just being changed"))
 

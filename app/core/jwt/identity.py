@@ -9,8 +9,11 @@ from app.core.principal import HIGHEST_COMMUNITY, NotCaller, Principal, Role
 
 LONGEST_USER = 255
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
-# Postgres takes no NUL, and UTF-8 no half of a surrogate pair; a name of several lines is none.
-_NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Postgres takes no NUL, and UTF-8 no half of a surrogate pair; a name of several lines is none. Marks that have no
+# width, or turn the text beside them round, would have one name look like another (Unicode TR 36); joiners stay.
+_NO_NAME = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Naming:
         if not isinstance(name, str) or not 0 < len(name) <= LONGEST_USER or _NO_NAME.search(name):
             raise PermissionDeniedException(
                 f"The token names no user: its claim {self.user!r} must be text of 1 to {LONGEST_USER} characters, "
-                "in one line."
+                "in one line, without invisible ones."
             )
         if name in tuple(NotCaller):
             # With some issuers everyone chooses a name.

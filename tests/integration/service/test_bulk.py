@@ -453,9 +453,11 @@ async def test_a_removal_cancels_so_many_runs_and_leaves_the_rest_to_the_next_ca
         for one, waiting in zip(schedules, (2, 2, 5, 0), strict=True):
             for _ in range(waiting):
                 await add_execution(connection, schedule_id=one.schedule_id, status="queued", wake_at=START)
+    dry = await act(world, BulkAction.REMOVE, dry_run=True)
     first = await act(world, BulkAction.REMOVE)
     assert first.schedule_ids == ids(schedules[:2])
     assert first.next_cursor is not None
+    assert (dry.schedule_ids, dry.next_cursor) == (first.schedule_ids, first.next_cursor)
     # More than that of one alone is cancelled: it could never be removed otherwise.
     second = await act(world, BulkAction.REMOVE, cursor=first.next_cursor)
     assert second.schedule_ids == ids(schedules[2:3])

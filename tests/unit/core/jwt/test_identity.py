@@ -54,13 +54,33 @@ def test_no_known_role_is_no_right(role: Any) -> None:
     assert "names no role: its claim 'role'" in refused(role=role)
 
 
-@pytest.mark.parametrize("user", ["a", "é" * 255, "ada lovelace", "auth0|42", 42])
+@pytest.mark.parametrize("user", ["a", "é" * 255, "\u0646\u0645\u06cc\u200c\u062e", "ada lovelace", "auth0|42", 42])
 def test_a_user_is_a_line_of_text(user: Any) -> None:
     assert NAMING.principal({**CLAIMS, "sub": user}, None).user == str(user)
 
 
 @pytest.mark.parametrize(
-    "user", [None, "", "a" * 256, "a\x00b", "a\nb", "\ud800", "a\u2028b", "\x85", 0, -1, 1.5, 10**400, True, ["a"], {}]
+    "user",
+    [
+        None,
+        "",
+        "a" * 256,
+        "a\x00b",
+        "a\nb",
+        "\ud800",
+        "a\u2028b",
+        "a\u200bb",
+        "\u202eda",
+        "a\ufeff",
+        "\x85",
+        0,
+        -1,
+        1.5,
+        10**400,
+        True,
+        ["a"],
+        {},
+    ],
 )
 def test_any_other_user_is_none(user: Any) -> None:
     assert "names no user: its claim 'sub'" in refused(sub=user)
