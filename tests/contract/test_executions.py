@@ -165,6 +165,10 @@ async def test_a_wrong_wish_to_retry_is_refused_field_by_field(client: httpx.Asy
         ({"from": "yesterday"}, 400, "from"),
         ({"cursor": "x"}, 400, "cursor"),
         ({"unknown": 1}, 422, "unknown"),
+        # A variable that was not set is no wish for those of all schedules, or of all times.
+        ({"schedule_id": None}, 422, "schedule_id"),
+        ({"from": None, "to": "2026-11-23T18:00:00Z"}, 422, "from"),
+        ({"from": "2026-11-23T17:00:00Z", "to": None}, 422, "to"),
     ):
         answer = await client.post(f"{EXECUTIONS}/retry", json=body)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (status, field), answer.text

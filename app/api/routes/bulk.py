@@ -35,8 +35,8 @@ async def act_on_schedules(request: Request, caller: Editor) -> Response:
     What is more is changed by calling again with `next_cursor` as `cursor`: a call may find fewer than `limit`, or
     none, and yet have a next one.
 
-    At least one condition must be given, and none can be empty; who means all that fire says `"status": "active"`. A
-    dry run goes by the status of each.
+    At least one condition must be given, and none can be empty or null; who means all that fire says `"status":
+    "active"`. A dry run goes by the status of each.
     """
     raw = await read_json(request)
     body = read_model(BulkInput, raw)

@@ -113,7 +113,9 @@ _EXPECTED: Mapping[str, str] = {
     "list_type": "an array",
     "none_required": "null",
 }
-_WRONG_TYPE = frozenset((*_EXPECTED, "extra_forbidden"))
+NULL_REFUSED = "null_refused"
+"""The kind of a model's own refusal of a null, which says in its own words why."""
+_WRONG_TYPE = frozenset((*_EXPECTED, "extra_forbidden", NULL_REFUSED))
 _CHOICE = frozenset(("enum", "literal_error"))
 _BOUNDS: Mapping[str, str] = {
     "greater_than_equal": "must be at least {ge}",

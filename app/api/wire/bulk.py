@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints
 
 from app.api.wire.base import Shown, UuidText, Wire
+from app.api.wire.conditions import Condition
 from app.api.wire.schedules import Choice, Tag
 from app.api.wire.targets import Host
 from app.core.occurrences import ScheduleType
@@ -16,25 +17,25 @@ CONDITIONS = ("tag", "workflow_id", "name_prefix", "target_host", "status", "sch
 
 
 class BulkInput(Wire):
-    """What to do, and to which schedules; each condition narrows the others, and at least one is given."""
+    """What to do, and to which schedules; each condition narrows the others; at least one is given, none null."""
 
     # Which of the conditions is given, an "anyOf" could say better: generators of clients make no model of that.
     model_config = ConfigDict(json_schema_extra={"minProperties": 2})
 
     action: Annotated[BulkAction, Choice, Field(description="What to do to each.")]
-    tag: Tag | None = Field(None, description="Only those with this tag.")
-    workflow_id: UuidText | None = Field(None, description="Only those of this workflow.")
-    name_prefix: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+    tag: Condition[Tag] = Field(None, description="Only those with this tag.")
+    workflow_id: Condition[UuidText] = Field(None, description="Only those of this workflow.")
+    name_prefix: Condition[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(
         None, description="Only those whose name begins with this."
     )
-    target_host: Host | None = Field(
+    target_host: Condition[Host] = Field(
         None,
         description="Only those that call this host, as `GET /targets` names it: `host`, or `host:port` where the port "
         "is not the scheme's own, which is another host. The host of the workflow engine: those without a `target`, "
         "too.",
     )
-    status: Annotated[ScheduleStatus, Choice] | None = Field(None, description="Only those with this status.")
-    schedule_type: Annotated[ScheduleType, Choice] | None = Field(None, description="Only those of this type.")
+    status: Condition[Annotated[ScheduleStatus, Choice]] = Field(None, description="Only those with this status.")
+    schedule_type: Condition[Annotated[ScheduleType, Choice]] = Field(None, description="Only those of this type.")
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="Why; a paused schedule shows it as `status_reason`."
     )
