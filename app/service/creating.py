@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.core.audit import AuditAction
 from app.core.clock import MILLISECOND, in_turns, to_ms
-from app.core.errors import QuotaExceededException, ScheduleServiceException
+from app.core.errors import FieldProblem, QuotaExceededException, ScheduleServiceException
 from app.core.firing import Waiting, first_waiting
 from app.core.ids import new_id
 from app.core.occurrences import BusinessDays, ScheduleType
@@ -89,6 +89,17 @@ def _full(quota: int) -> QuotaExceededException:
     return QuotaExceededException(
         f"A community may have {quota} schedules, completed ones that are kept included: remove some first."
     )
+
+
+def raise_first(results: Sequence[Definition | Schedule | ScheduleServiceException]) -> None:
+    """Raise the first refusal of many, if there is one: of up to a thousand a caller has to know which is meant.
+
+    Its fields begin with its place in the body: `schedules.3.name`.
+    """
+    for place, refused in enumerate(results):
+        if isinstance(refused, ScheduleServiceException):
+            named = [FieldProblem(f"schedules.{place}.{each.field}", each.message) for each in refused.errors]
+            raise type(refused)(f"schedules.{place}: {refused.detail}", named)
 
 
 def _new(

@@ -72,18 +72,15 @@ class ScheduleService:
     ) -> Answer:
         """Store up to a thousand schedules in one transaction. What was refused before takes its place as it is.
 
-        With `atomic` all or nothing, and the first refusal is raised; else one result each, in order.
+        With `atomic` all or nothing, and the first refusal is raised, by its place; else one result each, in order.
         """
-        first = next((refused for refused in definitions if isinstance(refused, ScheduleServiceException)), None)
-        if atomic and first is not None:
-            raise first
+        if atomic:
+            creating.raise_first(definitions)
 
         async def work(unit: Work) -> Answer:
             results = await creating.create_all(unit, definitions, quota=self._quota)
             if atomic:
-                for result in results:
-                    if isinstance(result, ScheduleServiceException):
-                        raise result
+                creating.raise_first(results)
             return await answer(results)
 
         return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.core.errors import NameTakenException
+from app.core.errors import FieldProblem, NameTakenException
 from app.core.firing import Waiting
 from app.core.occurrences import BusinessDays, ScheduleType, tzdata_version
 from app.core.schedule import (
@@ -220,7 +220,8 @@ def definition_columns(definition: Definition, days: BusinessDays | None) -> tup
 
 def name_taken(definition: Definition) -> NameTakenException:
     """The refusal of a name that another schedule of the community has."""
-    return NameTakenException(f"name '{definition.name}' is taken by another schedule")
+    message = f"name '{definition.name}' is taken by another schedule"
+    return NameTakenException(message, [FieldProblem("name", message)])
 
 
 def _life(life: Life) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from app.delivery.resolver import SystemResolver
 from tests.contract.calls import SCHEDULES, Records, Stack, application, client_of, create, cron, fields_of
 
 BATCH = f"{SCHEDULES}/batch"
+PAST = cron(schedule_type="one_time", cron_expression=None, scheduled_time="2020-01-01T00:00:00Z")
 
 
 async def test_a_batch_is_stored_in_the_order_asked(client: httpx.AsyncClient) -> None:
@@ -46,15 +47,20 @@ async def test_a_thousand_are_stored_at_once(client: httpx.AsyncClient) -> None:
         ({}, 400, ["schedules.1.schedule_type", "schedules.1.workflow_id"]),
         (3, 422, ["schedules.1.body"]),
         (cron(retry={"max_retries": "1"}), 422, ["schedules.1.retry.max_retries"]),
+        # What is refused only when it comes to be stored has its place as well.
+        (cron(calendars={"names": ["unknown"]}), 400, ["schedules.1.calendars.names"]),
+        (cron(start_at="9999-12-31T23:59:59Z"), 400, ["schedules.1.cron_expression"]),
+        (PAST, 400, ["schedules.1.scheduled_time"]),
     ],
 )
 async def test_an_atomic_batch_with_a_refused_one_stores_nothing(
     client: httpx.AsyncClient, records: Records, bad: Any, status: int, fields: list[str]
 ) -> None:
     before = await records()
-    answer = await client.post(BATCH, json={"schedules": [cron(), bad, cron(jitter_seconds=-1)]})
+    answer = await client.post(BATCH, json={"schedules": [cron(), bad, bad]})
     assert answer.status_code == status, answer.text
     assert fields_of(answer.json()) == fields
+    assert answer.json()["detail"].startswith("schedules.1: ")
     assert await records() == before
 
 
@@ -64,13 +70,13 @@ async def test_an_atomic_batch_with_a_taken_name_stores_nothing(client: httpx.As
     for names in (["free", "taken"], ["twice", "twice"]):
         answer = await client.post(BATCH, json={"schedules": [cron(name=name) for name in names]})
         assert (answer.status_code, answer.json()["code"]) == (409, "NAME_TAKEN")
+        assert fields_of(answer.json()) == ["schedules.1.name"]
     assert await records() == before
 
 
 async def test_a_batch_that_is_not_atomic_answers_for_each(client: httpx.AsyncClient) -> None:
     await create(client, name="taken")
-    past = cron(schedule_type="one_time", cron_expression=None, scheduled_time="2020-01-01T00:00:00Z")
-    asked = [cron(name="a"), cron(max_instances=0), "x", cron(name="taken"), past, cron(name="b")]
+    asked = [cron(name="a"), cron(max_instances=0), "x", cron(name="taken"), PAST, cron(name="b")]
     answer = await client.post(BATCH, json={"schedules": asked, "atomic": False})
     assert answer.status_code == 207
     results = answer.json()["results"]
@@ -79,7 +85,7 @@ async def test_a_batch_that_is_not_atomic_answers_for_each(client: httpx.AsyncCl
     problem = results[1]["error"]
     assert fields_of(problem) == ["max_instances"]
     assert problem["request_id"] == answer.headers["x-request-id"]
-    assert results[3]["error"]["code"] == "NAME_TAKEN"
+    assert (results[3]["error"]["code"], fields_of(results[3]["error"])) == ("NAME_TAKEN", ["name"])
     names = [each["name"] for each in (await client.get(SCHEDULES)).json()["items"]]
     assert names == ["taken", "a", "b"]
 

@@ -400,7 +400,7 @@ async def test_in_an_atomic_batch_an_unknown_calendar_refuses_all(client: httpx.
     before = await records()
     schedules = [cron(), cron(calendars={"names": ["unknown"]})]
     answer = await client.post(f"{SCHEDULES}/batch", json={"schedules": schedules})
-    assert (answer.status_code, fields_of(answer.json())) == (400, ["calendars.names"])
+    assert (answer.status_code, fields_of(answer.json())) == (400, ["schedules.1.calendars.names"])
     assert await records() == before
 
 

@@ -231,7 +231,7 @@ async def test_a_name_is_taken_once_in_a_community(client: httpx.AsyncClient, co
     await create(client, name="taken")
     answer = await client.post(SCHEDULES, json=cron(name="taken"))
     assert answer.status_code == 409
-    assert answer.json()["code"] == "NAME_TAKEN"
+    assert (answer.json()["code"], fields_of(answer.json())) == ("NAME_TAKEN", ["name"])
     other = await create(client, name="other")
     assert (await client.patch(f"{SCHEDULES}/{other['schedule_id']}", json={"name": "taken"})).status_code == 409
     stranger = await connect_as(Role.EDITOR)

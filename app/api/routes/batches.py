@@ -19,7 +19,7 @@ from app.api.rendering import PREFIX, answer_response, batch_answer
 from app.api.wire.base import read_model
 from app.api.wire.batches import BatchInput, BatchResults, BatchShape
 from app.core.clock import give_way
-from app.core.errors import FieldProblem, ScheduleServiceException
+from app.core.errors import ScheduleServiceException
 from app.core.queries import Answer
 from app.core.schedule import Definition, Schedule
 
@@ -70,8 +70,6 @@ async def create_schedules(request: Request, caller: Editor, dry_run: DryRun = F
     definitions: Sequence[Definition | ScheduleServiceException] = [
         error or read for error, read in zip(unread, await parts.definitions.read_all(given), strict=True)
     ]
-    if shape.atomic:
-        definitions = [_placed(each, f"schedules.{place}.") for place, each in enumerate(definitions)]
 
     async def answer(results: Sequence[Schedule | ScheduleServiceException]) -> Answer:
         request_id = request_id_of(request)
@@ -88,10 +86,3 @@ async def create_schedules(request: Request, caller: Editor, dry_run: DryRun = F
             dry_run=dry_run,
         )
     )
-
-
-def _placed(each: Definition | ScheduleServiceException, prefix: str) -> Definition | ScheduleServiceException:
-    if isinstance(each, Definition):
-        return each
-    named = [FieldProblem(prefix + problem.field, problem.message) for problem in each.errors]
-    return type(each)(f"{prefix.rstrip('.')}: {each.detail}", named)
