@@ -179,7 +179,7 @@ async def _answer_unrouted(request: Request, error: Exception) -> Response:
             refusal = NotFoundException("There is nothing at this path.")
         case 405:
             # The router names the methods of the first route that fits the path, not of all.
-            refusal = MethodNotAllowedException("This path does not have this method.", _methods(request))
+            refusal = MethodNotAllowedException(_methods(request))
         case _:
             refusal = InternalException(str(error.detail))
     return problem_response(refusal, request_id_of(request))

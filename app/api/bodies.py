@@ -1,5 +1,6 @@
 """Reading a request's body: media type, JSON, and what no stored value may hold. Sizes are bounded in `edge.py`."""
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 # What is read back as it was written: a float from 2^63 on comes back from Postgres as an integer, up to 2^64 exactly.
 _EXACT = range(-(1 << 63), 1 << 64)
+# Windows begins files with one, where no editor shows it.
+_MARKS = (BOM_UTF8, BOM_UTF16_LE, BOM_UTF16_BE)
 # Every digit is a 0 and E is e: what is looked for is then found by its bytes, in a tenth of the time of a pattern.
 _DIGITS_ALIKE = bytes.maketrans(b"123456789E", b"000000000e")
 _LONG_NUMBERS = (b"0" * 19, b"0e000", b"0e+000")
@@ -68,6 +71,8 @@ def parse_json(raw: bytes) -> Any:
 def _parsed(raw: bytes) -> Any:
     if not raw:
         raise BrokenJsonException("The body is empty; a JSON object is needed.")
+    if raw.startswith(_MARKS):
+        raise BrokenJsonException("The body begins with a byte order mark: JSON is sent as UTF-8, without one.")
     try:
         # Too deep a nesting stops the parser by itself, in constant stack: nothing has to be scanned before it.
         return from_json(raw, allow_inf_nan=False)

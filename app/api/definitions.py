@@ -163,7 +163,10 @@ class Definitions:
         longest = given_or(wire.max_backoff_seconds, max(_RETRY.max_backoff_seconds, initial))
         if longest < initial:
             name = "retry.max_backoff_seconds"
-            refused.value(name, f"{name} {longest} is less than initial_backoff_seconds {initial}")
+            refused.value(
+                name,
+                f"{name} {longest:g} is less than initial_backoff_seconds {initial:g}: it must be at least as much",
+            )
         return RetryPolicy(
             max_retries=given_or(wire.max_retries, self._settings.workflow_max_retries),
             initial_backoff_seconds=initial,

@@ -101,4 +101,7 @@ def _named(request: Request, name: str) -> _Named | None:
 
 def _stale(match: _Named, found: int | None) -> StaleRevisionException:
     at = "there is none" if found is None else f'it is at "{found}"'
+    if any(weak and tag == str(found) for weak, tag in match.tags):
+        # As a proxy has made it that compresses, nginx for one: the caller has read what is current.
+        at += ": a weak tag never matches, leave out its W/"
     return StaleRevisionException(f"If-Match names {match.header or 'nothing'}, and {at}.")

@@ -77,9 +77,9 @@ class MethodNotAllowedException(ScheduleServiceException):
 
     code = "METHOD_NOT_ALLOWED"
 
-    def __init__(self, detail: str, allowed: Collection[str]) -> None:
-        super().__init__(detail)
-        self.allowed = tuple(sorted(allowed))
+    def __init__(self, allowed: Collection[str]) -> None:
+        self.allowed = ", ".join(sorted(allowed))
+        super().__init__(f"This path does not have this method; it has {self.allowed}.")
 
 
 class InternalException(ScheduleServiceException):
@@ -166,7 +166,7 @@ def _headers(error: ScheduleServiceException) -> Mapping[str, str] | None:
             # Something has to be removed first, by whoever it is.
             return {"Retry-After": str(_QUOTA_RETRY_AFTER_SECONDS)}
         case MethodNotAllowedException(allowed=allowed):
-            return {"Allow": ", ".join(allowed)}
+            return {"Allow": allowed}
         case BodyTooLargeException():
             # What was not read of the body would be taken for the next request.
             return {"Connection": "close"}

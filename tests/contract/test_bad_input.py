@@ -345,6 +345,23 @@ async def test_what_is_not_json_is_a_400_everywhere(client: httpx.AsyncClient, r
     assert await records() == before
 
 
+@pytest.mark.parametrize("body", ['{"a": 1}'.encode(encoding) for encoding in ("utf-8-sig", "utf-16")], ids=repr)
+async def test_a_byte_order_mark_is_called_so(client: httpx.AsyncClient, body: bytes) -> None:
+    """Windows writes one at the beginning of a file, where no editor shows it."""
+    answer = await client.post(SCHEDULES, content=body, headers={"Content-Type": "application/json"})
+    assert answer.json()["detail"] == "The body begins with a byte order mark: JSON is sent as UTF-8, without one."
+
+
+async def test_waits_that_do_not_fit_are_answered_with_what_would(client: httpx.AsyncClient) -> None:
+    stored = await create(client)
+    patch = {"retry": {"initial_backoff_seconds": 400}}
+    answer = await client.patch(f"{SCHEDULES}/{stored['schedule_id']}", json=patch)
+    assert fields_of(answer.json()) == ["retry.max_backoff_seconds"]
+    assert answer.json()["detail"] == (
+        "retry.max_backoff_seconds 300 is less than initial_backoff_seconds 400: it must be at least as much"
+    )
+
+
 @pytest.mark.parametrize("body", ["[]", "1", '"text"', "true", "null", "[{}]"])
 async def test_json_that_is_no_object_is_a_422_everywhere(client: httpx.AsyncClient, body: str) -> None:
     unknown = f"{SCHEDULES}/{UNKNOWN_ID}"

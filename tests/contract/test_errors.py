@@ -215,8 +215,9 @@ async def test_a_wrong_method_is_405_and_names_those_that_there_are(
     client: httpx.AsyncClient, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = await client.request(method, path)
-    assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
+    problem = assert_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert set(answer.headers["allow"].split(", ")) == allowed
+    assert problem["detail"] == f"This path does not have this method; it has {answer.headers['allow']}."
 
 
 async def test_an_idempotency_key_used_for_another_request_is_409(client: httpx.AsyncClient) -> None:

@@ -18,7 +18,7 @@ def every_error(root: type[ScheduleServiceException]) -> list[type[ScheduleServi
 def test_every_error_that_callers_can_meet_has_a_status_of_its_own() -> None:
     internal = {ScheduleServiceException, errors.ConfigurationException, problems.InternalException}
     for kind in every_error(ScheduleServiceException):
-        error = kind("x", []) if kind is problems.MethodNotAllowedException else kind("x")
+        error = kind([]) if kind is problems.MethodNotAllowedException else kind("x")
         assert (status_of(error) == 500) is (kind in internal), kind
 
 
