@@ -222,7 +222,7 @@ async def test_a_missing_condition_is_answered_with_those_that_there_are(client:
 
 async def test_a_condition_that_is_null_is_answered_with_what_to_do(client: httpx.AsyncClient) -> None:
     answer = await client.post(BULK, json={"action": "remove", "tag": None, "status": "active"})
-    assert answer.json()["detail"] == "tag must not be null: leave it out, or say which are meant"
+    assert answer.json()["detail"] == "tag must not be null: leave it out, or give a value"
 
 
 async def test_the_calls_of_the_documentation_do_what_it_says(client: httpx.AsyncClient) -> None:

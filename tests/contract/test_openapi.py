@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -180,13 +180,34 @@ async def test_null_is_empty_where_the_document_says_so(app: FastAPI, client: ht
     assert (stored["tags"], stored["context_data"]) == ([], {})
 
 
-def test_no_condition_is_null_by_the_document(app: FastAPI) -> None:
-    """Generated clients leave out what is optional and cannot be null, and send a null for the rest."""
-    for model, names in (("BulkInput", CONDITIONS), ("RetryInput", ("status", "schedule_id", "from", "to"))):
-        fields = app.openapi()["components"]["schemas"][model]["properties"]
-        for name in names:
-            assert {"type": "null"} not in fields[name].get("anyOf", ()), (model, name)
-            assert fields[name].keys() & {"type", "$ref"}, (model, name)
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("BulkInput", CONDITIONS),
+        ("RetryInput", ("status", "schedule_id", "from", "to")),
+        ("SchedulePatch", ("schedule_type",)),
+        ("CalendarUsePatch", ("names",)),
+        ("TargetPatch", ("url",)),
+    ],
+)
+def test_what_may_be_left_out_and_not_be_null_is_so_by_the_document(
+    app: FastAPI, model: str, names: Sequence[str]
+) -> None:
+    """Generated clients leave out what is not set there; for what may be null they send one."""
+    described = app.openapi()["components"]["schemas"][model]
+    for name in names:
+        assert described["properties"][name].keys() & {"type", "$ref"}, name
+        assert name not in described.get("required", ())
+
+
+@pytest.mark.parametrize("part", ["schedule_type", "calendars.names", "target.url"])
+async def test_a_patch_that_would_take_away_what_must_be_there_is_refused(client: httpx.AsyncClient, part: str) -> None:
+    await client.post(CALENDARS, json={"name": "firm"})
+    stored = await create(client, target={"url": "https://8.8.8.8/"}, calendars={"names": ["firm"]})
+    whole, _, inner = part.partition(".")
+    patch = {whole: {inner: None} if inner else None}
+    answer = await client.patch(f"{SCHEDULES}/{stored['schedule_id']}", json=patch)
+    assert (answer.status_code, answer.json()["detail"]) == (400, f"{part} is required")
 
 
 def test_a_time_without_an_offset_is_one_by_the_document(app: FastAPI) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints
 
 from app.api.wire.base import Shown, UuidText, Wire
-from app.api.wire.conditions import Condition
+from app.api.wire.optional import NeverNull
 from app.api.wire.schedules import Choice, Tag
 from app.api.wire.targets import Host
 from app.core.occurrences import ScheduleType
@@ -23,19 +23,20 @@ class BulkInput(Wire):
     model_config = ConfigDict(json_schema_extra={"minProperties": 2})
 
     action: Annotated[BulkAction, Choice, Field(description="What to do to each.")]
-    tag: Condition[Tag] = Field(None, description="Only those with this tag.")
-    workflow_id: Condition[UuidText] = Field(None, description="Only those of this workflow.")
-    name_prefix: Condition[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(
+    # Null is what a client writes for a variable that was not set: taken for "all", it would act on more than is meant.
+    tag: NeverNull[Tag] = Field(None, description="Only those with this tag.")
+    workflow_id: NeverNull[UuidText] = Field(None, description="Only those of this workflow.")
+    name_prefix: NeverNull[Annotated[str, StringConstraints(min_length=1, max_length=255)]] = Field(
         None, description="Only those whose name begins with this."
     )
-    target_host: Condition[Host] = Field(
+    target_host: NeverNull[Host] = Field(
         None,
         description="Only those that call this host, as `GET /targets` names it: `host`, or `host:port` where the port "
         "is not the scheme's own, which is another host. The host of the workflow engine: those without a `target`, "
         "too.",
     )
-    status: Condition[Annotated[ScheduleStatus, Choice]] = Field(None, description="Only those with this status.")
-    schedule_type: Condition[Annotated[ScheduleType, Choice]] = Field(None, description="Only those of this type.")
+    status: NeverNull[Annotated[ScheduleStatus, Choice]] = Field(None, description="Only those with this status.")
+    schedule_type: NeverNull[Annotated[ScheduleType, Choice]] = Field(None, description="Only those of this type.")
     reason: Annotated[str, StringConstraints(max_length=500)] | None = Field(
         None, description="Why; a paused schedule shows it as `status_reason`."
     )

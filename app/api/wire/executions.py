@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.api.wire.base import InstantText, Shown, UuidText, Wire
-from app.api.wire.conditions import Condition
 from app.api.wire.limits import check_size
+from app.api.wire.optional import NeverNull
 from app.core.execution import ExecutionStatus, Trigger
 
 
@@ -94,11 +94,11 @@ class RetryInput(Wire):
     """Which executions to deliver again; each condition narrows the others, and none is null."""
 
     status: Annotated[Dead, Field(strict=False, description="How they ended.")] = Dead.FAILED
-    schedule_id: Condition[UuidText] = Field(None, description="Only those of this schedule, removed or not.")
-    from_: Condition[InstantText] = Field(
+    schedule_id: NeverNull[UuidText] = Field(None, description="Only those of this schedule, removed or not.")
+    from_: NeverNull[InstantText] = Field(
         None, alias="from", description="Only those scheduled for this instant or later."
     )
-    to: Condition[InstantText] = Field(None, description="Only those scheduled for before this instant.")
+    to: NeverNull[InstantText] = Field(None, description="Only those scheduled for before this instant.")
     limit: Annotated[int, Field(ge=1, le=500, description="At most so many in this call.")] = 500
     cursor: str | None = Field(None, description="The `next_cursor` of the call before.")
     dry_run: Annotated[bool, Field(description="Say what would be delivered again, and change nothing.")] = False

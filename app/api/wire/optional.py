@@ -1,4 +1,4 @@
-"""The conditions of a call that acts on all that match: each may be left out, and none may be null."""
+"""Fields that may be left out, and may not be null."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -12,10 +12,7 @@ T = TypeVar("T")
 
 
 class _LeftOutOrGiven:
-    """Null is what a client writes for a variable that was not set: taken for "all", it would act on more than meant.
-
-    The document says so too, by which generated clients leave out what is not set, and write no null for it.
-    """
+    """In the document too, by which generated clients leave out what is not set, and write no null for it."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_refuse_null, handler(source))
@@ -27,9 +24,9 @@ class _LeftOutOrGiven:
 
 def _refuse_null(value: Any) -> Any:
     if value is None:
-        raise PydanticCustomError(NULL_REFUSED, "must not be null: leave it out, or say which are meant")
+        raise PydanticCustomError(NULL_REFUSED, "must not be null: leave it out, or give a value")
     return value
 
 
-Condition = Annotated[T | None, _LeftOutOrGiven()]
-"""Only those that it names; without it, the others decide."""
+NeverNull = Annotated[T | None, _LeftOutOrGiven()]
+"""None where it was left out."""

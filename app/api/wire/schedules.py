@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.api.wire.base import InstantText, Shown, UuidText, Wire, ignoring
 from app.api.wire.limits import check_size
+from app.api.wire.optional import NeverNull
 from app.api.wire.targets import Target, TargetInput, TargetPatch
 from app.core.occurrences import Fold, Gap, OnDayOff, ScheduleType
 from app.core.schedule import AfterCompletion, Completion, OverlapPolicy, ScheduleStatus
@@ -198,14 +199,14 @@ class ScheduleInput(TimingInput):
 class CalendarUsePatch(CalendarUseInput):
     """Changes to whose days off a schedule keeps, and how."""
 
-    names: CalendarNames | None = Field(None, description="All of them: an array is replaced whole.")  # type: ignore[assignment]
+    names: NeverNull[CalendarNames] = Field(None, description="All of them: an array is replaced whole.")  # type: ignore[assignment]
 
 
 # Patches are models for the document alone: what one results in is read as a whole definition.
 class SchedulePatch(ScheduleInput):
     """Changes to a definition, as a JSON merge patch: null gives a field its default, and what is left out stays."""
 
-    schedule_type: Annotated[ScheduleType, Choice] | None = None  # type: ignore[assignment]
+    schedule_type: NeverNull[Annotated[ScheduleType, Choice]] = None  # type: ignore[assignment]
     calendars: CalendarUsePatch | None = Field(None, description="The calendars that it keeps. Null: none.")
     target: TargetPatch | None = Field(None, description="Null: the configured workflow engine.")
     failure_target: TargetPatch | None = Field(None, description="Null: nobody is told.")

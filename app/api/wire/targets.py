@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from app.api.wire.base import Shown, Wire
 from app.api.wire.limits import check_size
+from app.api.wire.optional import NeverNull
 from app.core.breaker import Circuit
 from app.core.sealing import MASK
 from app.core.target import LONGEST_URL, MOST_HEADERS, Method, hosts_meant
@@ -58,7 +59,7 @@ class TargetInput(Wire):
 class TargetPatch(TargetInput):
     """Changes to where executions are sent, as a part of a merge patch: what is left out stays."""
 
-    url: Url | None = Field(None, description="`http://` or `https://`.")  # type: ignore[assignment]
+    url: NeverNull[Url] = Field(None, description="`http://` or `https://`.")  # type: ignore[assignment]
     headers: dict[str, str | None] | None = Field(  # type: ignore[assignment]
         None, description="By their names as they are shown: those that are left out stay, null takes one away."
     )
