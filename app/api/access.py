@@ -15,6 +15,7 @@ from app.api.wire.base import Refused
 from app.core.callbacks import PREFIX
 from app.core.errors import (
     CredentialsException,
+    FieldProblem,
     IssuerUnavailableException,
     PermissionDeniedException,
     StoreUnavailableException,
@@ -96,11 +97,12 @@ def refuse_unknown_parameters(request: Request) -> None:
     """
     if not request.scope["query_string"]:
         return
-    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    unknown = f"is not a query parameter of this request, which takes {', '.join(known) or 'none'}"
     refused = Refused()
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
-            refused.unknown(name)
+            refused.wrong_types.append(FieldProblem(name or "query", unknown))
         elif times > 1:
             refused.value(name, f"{name} must be given once")
     refused.raise_any()

@@ -525,6 +525,25 @@ async def test_a_bad_query_parameter_is_refused_by_its_name(
     assert fields_of(answer.json()) == fields
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "takes"),
+    [
+        # What would be done for good, where the caller meant a dry run: that is a field of their bodies.
+        ("POST", f"{SCHEDULES}/bulk?dry_run=true", "none"),
+        ("POST", f"{EXECUTIONS}/retry?dry_run=true", "none"),
+        ("DELETE", f"{SCHEDULES}/{UNKNOWN_ID}?dry_run=true", "none"),
+        ("GET", f"{SCHEDULES}/{UNKNOWN_ID}/occurrences?dry_run=true", "count"),
+        ("GET", f"{AUDIT}?dry_run=true", "schedule_id, execution_id, action, user, from, to, limit, cursor"),
+    ],
+)
+async def test_an_unknown_query_parameter_is_answered_with_those_that_there_are(
+    client: httpx.AsyncClient, method: str, path: str, takes: str
+) -> None:
+    answer = await client.request(method, path)
+    assert (answer.status_code, fields_of(answer.json())) == (422, ["dry_run"])
+    assert answer.json()["detail"] == f"dry_run is not a query parameter of this request, which takes {takes}"
+
+
 async def test_a_post_refuses_query_parameters(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{SCHEDULES}?dryrun=true", json=cron())
     assert answer.status_code == 422
