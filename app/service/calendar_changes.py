@@ -4,6 +4,8 @@ Each locks the calendar's row, which waits for the schedules that are being comp
 being. The schedules that keep a changed calendar are computed anew after the commit: see `recomputing`.
 """
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as altered
 from datetime import datetime
@@ -41,6 +43,10 @@ from app.store.calendars import Replacement
 
 _NAMED_USERS = 3
 
+# The first import of the package, and the holidays of fifty years, take longer than anyone's turn may: what else this
+# process does goes on meanwhile. One at a time, so that a crowd of copies leaves the others as much as one does.
+_COPYING = ThreadPoolExecutor(1, "holidays")
+
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
@@ -61,7 +67,7 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
         community_id=work.community_id,
         name=definition.name,
         description=definition.description,
-        contents=_contents(definition, None, now),
+        contents=await _contents(definition, None, now),
         created_by=work.user,
         created_at=now,
         updated_at=now,
@@ -83,7 +89,7 @@ async def replace(work: Work, name: str, definition: CalendarDefinition, expecte
     """
     current = await _locked(work, name, expected_revision)
     now = work.now()
-    contents = _contents(definition, current.contents, now)
+    contents = await _contents(definition, current.contents, now)
     if contents == current.contents and definition.description == current.description:
         return current
     return await _write(work, AuditAction.CALENDAR_UPDATE, current, definition.description, contents, now)
@@ -104,7 +110,7 @@ async def refresh(
     fill = source.fill if years is None else altered(source.fill, first_year=years[0], last_year=years[1])
     now = work.now()
     before = current.contents
-    after = _filled(before, fill, before.own_weekend, now)
+    after = await _filled(before, fill, before.own_weekend, now)
     users = await calendar_uses.count(work.connection, current.calendar_id)
     refreshed = Refreshed(
         calendar=current,
@@ -168,7 +174,7 @@ async def _write(
     return written
 
 
-def _contents(definition: CalendarDefinition, current: Contents | None, now: datetime) -> Contents:
+async def _contents(definition: CalendarDefinition, current: Contents | None, now: datetime) -> Contents:
     """What a caller's definition comes to; `current` is what the calendar holds so far."""
     weekend = definition.weekend
     source = None if current is None else current.source
@@ -182,12 +188,12 @@ def _contents(definition: CalendarDefinition, current: Contents | None, now: dat
     plain = composed(definition.days_off, definition.days_worked, weekend, None, None)
     if definition.fill is None:
         return _bounded(plain, "days_off")
-    return _filled(plain, definition.fill, weekend, now)
+    return await _filled(plain, definition.fill, weekend, now)
 
 
-def _filled(before: Contents, fill: Fill, weekend: frozenset[int] | None, now: datetime) -> Contents:
+async def _filled(before: Contents, fill: Fill, weekend: frozenset[int] | None, now: datetime) -> Contents:
     """A calendar's own days, and the holidays as the package has them now."""
-    copied = public_holidays(fill)
+    copied = await asyncio.get_running_loop().run_in_executor(_COPYING, public_holidays, fill)
     source = Source(fill, copied.package_version, now, copied.weekend)
     return _bounded(composed(own(before.days_off), own(before.days_worked), weekend, copied, source), "fill.years")
 

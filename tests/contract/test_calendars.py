@@ -1,12 +1,16 @@
 """Calendars over HTTP, and the schedules and previews that name them."""
 
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+from app.core.calendars import Fill
 from app.core.principal import Role
+from app.core.public_holidays import public_holidays
 from tests.contract.calls import SCHEDULES, Connect, Records, create, cron, fields_of
+from tests.contract.test_batches import held
 
 CALENDARS = "/api/v1/calendars"
 PREVIEW = f"{SCHEDULES}/preview"
@@ -72,6 +76,22 @@ async def test_a_fill_copies_the_holidays_and_says_where_they_are_from(client: h
     assert made["source"].items() >= BAVARIA.items()
     assert made["source"]["package_version"]
     assert made["source"]["filled_at"] == made["created_at"]
+
+
+async def test_others_have_their_turn_while_holidays_are_copied(client: httpx.AsyncClient) -> None:
+    # Of all countries' these take the longest.
+    colombia = Fill("CO", None, 2026, 2075)
+    public_holidays(colombia)
+    began = time.thread_time()
+    public_holidays(colombia)
+    copying = time.thread_time() - began
+    fill = {"country": "CO", "years": {"from": 2026, "to": 2075}}
+    async with held() as longest:
+        made = await make(client, fill=fill)
+        refreshed = await client.post(f"{CALENDARS}/firm/refresh", json={"years": {"from": 2025, "to": 2074}})
+        put = await client.put(f"{CALENDARS}/firm", json={"name": "firm", "fill": {**fill, "years": BAVARIA["years"]}})
+    assert (len(made["days_off"]) > 900, refreshed.status_code, put.status_code) == (True, 200, 200)
+    assert longest() < copying / 2
 
 
 async def test_what_was_read_can_be_edited_and_put_back(client: httpx.AsyncClient) -> None:
