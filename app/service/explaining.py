@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 from app.core.audit import AuditAction
-from app.core.clock import EPOCH, Clock, from_ms
+from app.core.clock import EPOCH, Clock, from_ms, in_turns
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, ExecutionStatus, Reason, Trigger
 from app.core.explaining import (
@@ -17,8 +17,8 @@ from app.core.explaining import (
     Overview,
     Records,
     Rule,
+    Span,
     explain,
-    overview,
     spans,
 )
 from app.core.principal import Principal
@@ -70,7 +70,9 @@ class ExplainingService:
             case = await self._case(connection, principal, schedule_id)
             own = await explaining.own_from(connection, principal.community_id, schedule_id, start, RECORDS_NEEDED)
         now = self._clock.now()
-        return overview(case, own, start, end, now), now
+        span = Span.of(case, own, start, end, now)
+        judged = [span.judged(at) async for at in in_turns(span.instants)]
+        return span.overview(judged), now
 
     async def _case(self, connection: Connection, principal: Principal, schedule_id: UUID) -> Case:
         community_id = principal.community_id

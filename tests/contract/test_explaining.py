@@ -1,6 +1,6 @@
 """Why a schedule fires, over HTTP: both shapes of the answer, and whatever instants callers may think of."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,8 @@ from fastapi import FastAPI
 
 from app.core.principal import Role
 from tests.contract.calls import SCHEDULES, UNKNOWN_ID, Connect, create
+from tests.contract.test_batches import held
+from tests.contract.test_calendars import make
 
 ENDS_OF_TIME = (
     "0001-01-01T00:00:00.001Z",
@@ -91,6 +93,30 @@ async def test_a_time_span_is_explained_occurrence_by_occurrence(app: FastAPI, c
     rest = (await client.get(explain_of(stored), params=span | {"from": told["next_from"]})).json()
     assert (rest["counts"], rest["next_from"]) == ({"will_fire": 20}, None)
     assert told["occurrences"][0]["summary"].startswith("It will fire on ")
+
+
+async def test_others_have_their_turn_while_the_occurrences_of_a_time_span_are_explained(
+    client: httpx.AsyncClient,
+) -> None:
+    first, names = date(2030, 1, 1), ["a", "b", "c", "d", "e"]
+    off = [first + timedelta(days=number) for number in (*range(0, 1980, 2), *range(1980, 1990))]
+    for name in names:
+        await make(client, name=name, days_off=[{"date": str(day), "label": "closed"} for day in off])
+    calendars = {"names": names, "on_day_off": "next_business_day"}
+    stored = await create(client, cron_expression="0-59 * * * *", timezone="UTC", calendars=calendars)
+    # Onto this day all of the last ten are moved.
+    start = datetime.combine(off[-1] + timedelta(days=1), time(), UTC)
+    instant = {"at": start.isoformat()}
+    span = {"from": start.isoformat(), "to": (start + timedelta(days=1)).isoformat()}
+    await client.get(explain_of(stored), params=instant)
+    async with held() as once:
+        assert (await client.get(explain_of(stored), params=instant)).json()["verdict"] == "will_fire"
+    async with held() as longest:
+        answer = await client.get(explain_of(stored), params=span)
+    told = answer.json()
+    assert len(told["occurrences"]) == 100, told
+    # The rows of the calendars are read in one turn in either case.
+    assert longest() < once() + 0.02
 
 
 async def test_a_pause_is_told_with_who_and_why(client: httpx.AsyncClient) -> None:

@@ -8,7 +8,7 @@ span.
 
 from app.core.explaining.held_back import spans
 from app.core.explaining.instant import explain
-from app.core.explaining.span import RECORDS_NEEDED, STAND_IN, Occurrence, Overview, overview
+from app.core.explaining.span import RECORDS_NEEDED, STAND_IN, Occurrence, Overview, Span
 from app.core.explaining.values import (
     Case,
     Event,
@@ -32,8 +32,8 @@ __all__ = [
     "Overview",
     "Records",
     "Rule",
+    "Span",
     "Verdict",
     "explain",
-    "overview",
     "spans",
 ]

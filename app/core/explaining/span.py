@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
+from operator import attrgetter
 from uuid import UUID
 
 from app.core.clock import MILLISECOND
 from app.core.errors import InvalidScheduleException
 from app.core.execution import Execution, Reason
 from app.core.explaining.asked import ask
-from app.core.explaining.counting import counted_before
+from app.core.explaining.counting import Counted, counted_before
 from app.core.explaining.instant import Judged, judge
 from app.core.explaining.life import pause_text, pauses_within, removal
 from app.core.explaining.rules import rule_at
@@ -81,29 +82,49 @@ class Overview:
     next_from: datetime | None
 
 
-def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetime, now: datetime) -> Overview:
-    """What became, or will become, of each occurrence from `start` to before `end`.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time span from `start` to before `end`: its occurrences, `instants`, are explained one by one, then summed up.
 
-    `own` are the schedule's first `RECORDS_NEEDED` own executions from `start` on, oldest first. Occurrences are those
-    of the rules in force then and those that were recorded, within the schedule's life.
+    A hundred explanations are more than anyone's turn may take, the more so where calendars list thousands of days: who
+    has others to serve gives way in between. `own` are the schedule's first `RECORDS_NEEDED` own executions, oldest
+    first, from `start` on.
     """
-    instants = _instants(case, own, start, end)
-    following = instants[MOST_OCCURRENCES] if len(instants) > MOST_OCCURRENCES else None
-    scheduled = [execution.scheduled_for for execution in own]
-    counted = counted_before(case.schedule, start)
-    told: list[Occurrence] = []
-    reasons: Counter[tuple[Verdict, str | None]] = Counter()
-    for at in instants[:MOST_OCCURRENCES]:
-        place = bisect_left(scheduled, at)
-        found = judge(ask(case, Records(own=tuple(own[place : place + STAND_IN])), at, now, counted))
-        told.append(_told(at, found))
-        reasons[found.verdict, _reason(found)] += 1
-    counts: Counter[Verdict] = Counter(one.verdict for one in told)
-    sentences = _sentences(case, start, end, reasons, more=following is not None)
-    # A jump into which a day off was moved may be within the span as well.
-    without = dict.fromkeys((*_moved(case, start, following or end), *_lost(case, start, following or end)))
-    summary = " ".join((*sentences, *without))
-    return Overview(start, end, summary, tuple(told), dict(counts), following)
+
+    case: Case
+    own: Sequence[Execution]
+    start: datetime
+    end: datetime
+    now: datetime
+    instants: tuple[datetime, ...]
+    next_from: datetime | None
+    counted: Counted | None
+
+    @classmethod
+    def of(cls, case: Case, own: Sequence[Execution], start: datetime, end: datetime, now: datetime) -> "Span":
+        """The span, with the occurrences of the rules in force then and those recorded, within the schedule's life."""
+        found = _instants(case, own, start, end)
+        following = found[MOST_OCCURRENCES] if len(found) > MOST_OCCURRENCES else None
+        instants = tuple(found[:MOST_OCCURRENCES])
+        return cls(case, own, start, end, now, instants, following, counted_before(case.schedule, start))
+
+    def judged(self, at: datetime) -> Judged:
+        """What became, or will become, of one of the occurrences."""
+        place = bisect_left(self.own, at, key=attrgetter("scheduled_for"))
+        records = Records(own=tuple(self.own[place : place + STAND_IN]))
+        return judge(ask(self.case, records, at, self.now, self.counted))
+
+    def overview(self, judged: Sequence[Judged]) -> Overview:
+        """What became of all of them, as each was judged, in their order."""
+        told = tuple(_told(at, found) for at, found in zip(self.instants, judged, strict=True))
+        reasons = Counter((found.verdict, _reason(found)) for found in judged)
+        sentences = _sentences(self.case, self.start, self.end, reasons, more=self.next_from is not None)
+        # A jump into which a day off was moved may be within the span as well.
+        until = self.next_from or self.end
+        without = dict.fromkeys((*_moved(self.case, self.start, until), *_lost(self.case, self.start, until)))
+        summary = " ".join((*sentences, *without))
+        counts = Counter(one.verdict for one in told)
+        return Overview(self.start, self.end, summary, told, dict(counts), self.next_from)
 
 
 def _told(at: datetime, found: Judged) -> Occurrence:

@@ -1,5 +1,6 @@
 """Schedules, their lives and their records for tests of explanations: on weekdays at noon in Berlin, since November."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,7 +8,7 @@ from uuid import UUID
 
 from app.core.calendars import Calendar, Contents
 from app.core.execution import Attempt, Execution, ExecutionStatus, Trigger
-from app.core.explaining import Case, Event, Rule
+from app.core.explaining import Case, Event, Overview, Rule, Span
 from app.core.schedule import Definition, Schedule, ScheduleStatus
 from tests.integration.definitions import WORKFLOW, cron
 
@@ -142,3 +143,9 @@ def run(at: datetime = NOON, status: ExecutionStatus = ExecutionStatus.SUCCEEDED
 def refused(number: int, status: int | None = 503, error: str = "HTTP 503: not today") -> Attempt:
     """An attempt that failed, so many seconds after noon."""
     return Attempt(number, NOON + timedelta(seconds=number), 40, status, error)
+
+
+def overview(case: Case, own: Sequence[Execution], start: datetime, end: datetime, now: datetime) -> Overview:
+    """What became of the occurrences of a time span, all of them at once."""
+    span = Span.of(case, own, start, end, now)
+    return span.overview([span.judged(at) for at in span.instants])

@@ -7,10 +7,10 @@ import pytest
 
 from app.core.calendars import Calendar, Contents, Days
 from app.core.execution import Execution, ExecutionStatus, Reason
-from app.core.explaining import Case, FactKind, Records, Verdict, explain, overview
+from app.core.explaining import Case, FactKind, Records, Verdict, explain
 from app.core.occurrences import BusinessDays, OnDayOff
 from app.core.schedule import CalendarUse
-from tests.unit.explaining.cases import NOON, NOW, WEEKDAYS, berlin, calendar, case, run, schedule
+from tests.unit.explaining.cases import NOON, NOW, WEEKDAYS, berlin, calendar, case, overview, run, schedule
 from tests.unit.explaining.told_without_records import MOVED, OTHER_DAYS, TUESDAY
 
 

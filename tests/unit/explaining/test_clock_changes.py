@@ -7,10 +7,10 @@ import pytest
 
 from app.core.calendars import Contents, Days
 from app.core.execution import ExecutionStatus, Reason
-from app.core.explaining import Case, FactKind, Overview, Records, Rule, Verdict, explain, overview
+from app.core.explaining import Case, FactKind, Overview, Records, Rule, Verdict, explain
 from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, OnDayOff, Timing
 from app.core.schedule import CalendarUse
-from tests.unit.explaining.cases import NOW, WEEKDAYS, calendar, case, run, schedule
+from tests.unit.explaining.cases import NOW, WEEKDAYS, calendar, case, overview, run, schedule
 
 NEW_YORK = "America/New_York"
 SKIP_GAPS, TWICE = DstPolicy(gap=Gap.SKIP), DstPolicy(fold=Fold.TWICE)

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.core.explaining import Explanation, FactKind, Records, Verdict, counting, explain, overview
+from app.core.explaining import Explanation, FactKind, Records, Verdict, counting, explain
 from app.core.occurrences import Timing, count_occurrences
 from app.core.schedule import Schedule, SkipNext
-from tests.unit.explaining.cases import NOON, NOW, WEEKDAYS, berlin, case, schedule
+from tests.unit.explaining.cases import NOON, NOW, WEEKDAYS, berlin, case, overview, schedule
 
 DAY = timedelta(days=1)
 LAST_YEAR = (datetime(9999, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))

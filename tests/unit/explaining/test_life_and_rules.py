@@ -6,12 +6,24 @@ from typing import Any
 
 import pytest
 
-from app.core.explaining import Event, FactKind, Records, Rule, Verdict, explain, overview
+from app.core.explaining import Event, FactKind, Records, Rule, Verdict, explain
 from app.core.explaining.life import pauses_within, stage_at
 from app.core.explaining.rules import rule_at
 from app.core.occurrences import BusinessDays, OnDayOff
 from app.core.schedule import CalendarUse, ScheduleStatus, SkipNext
-from tests.unit.explaining.cases import CREATED, NOON, NOW, WEEKDAYS, berlin, case, change, resting, run, schedule
+from tests.unit.explaining.cases import (
+    CREATED,
+    NOON,
+    NOW,
+    WEEKDAYS,
+    berlin,
+    case,
+    change,
+    overview,
+    resting,
+    run,
+    schedule,
+)
 
 ACTIVE, PAUSED = ScheduleStatus.ACTIVE, ScheduleStatus.PAUSED
 COMPLETED, FAILED = ScheduleStatus.COMPLETED, ScheduleStatus.FAILED

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.core.explaining import Case, Records, Verdict, explain, overview
+from app.core.explaining import Case, Records, Verdict, explain
 from app.core.occurrences import BusinessDays, OnDayOff
 from app.core.schedule import CalendarUse
-from tests.unit.explaining.cases import NOW, WEEKDAYS, case, schedule
+from tests.unit.explaining.cases import NOW, WEEKDAYS, case, overview, schedule
 
 NEXT, PREVIOUS = OnDayOff.NEXT_BUSINESS_DAY, OnDayOff.PREVIOUS_BUSINESS_DAY
 AFTER = "would move to the next business day, Monday 2026-12-07, where it is after end_at, so that nothing fires."
