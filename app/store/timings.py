@@ -1,7 +1,7 @@
 """How a schedule's timing stands in its row, with its daylight policy and business days.
 
 The days are in the row itself, resolved, and not only the names of the calendars: a locked row says all that its next
-occurrence depends on, and a worker that fires it reads nothing else. Equal texts give the identical value, so that what
+occurrence depends on, and a worker that fires it reads nothing else. Equal days give the identical value, so that what
 is worked out from it once is worked out for every schedule that shares it.
 """
 
@@ -11,6 +11,7 @@ import asyncpg
 import orjson
 
 from app.core.occurrences import DEFAULT_POLICY, BusinessDays, DstPolicy, Fold, Gap, OnDayOff, ScheduleType, Timing
+from app.core.occurrences.business_days import shared
 from app.core.schedule import CalendarUse
 
 TIMING = """
@@ -89,7 +90,7 @@ def _calendars(encoded: str) -> tuple[CalendarUse, BusinessDays]:
         days_worked=_ranges(stored["days_worked"]),
         weekend=frozenset(stored["weekend"]),
     )
-    return CalendarUse(tuple(stored["names"]), rule), days
+    return CalendarUse(tuple(stored["names"]), rule), shared(days)
 
 
 def _ranges(stored: list[list[int]]) -> tuple[tuple[int, int], ...]:

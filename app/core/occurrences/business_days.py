@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 
 FIRST_LISTED_YEAR, LAST_LISTED_YEAR = 1970, 2099
 """The years whose days may be listed. Before and after them only the weekend counts: from there on all repeats."""
@@ -83,7 +84,7 @@ class BusinessDays:
         if not days_of_weekend <= frozenset(range(_WEEK)):
             msg = f"weekdays are 0 (Sunday) to 6, not {sorted(days_of_weekend)}"
             raise ValueError(msg)
-        return cls(on_day_off, _merged(days_off), _merged(days_worked), days_of_weekend)
+        return shared(cls(on_day_off, _merged(days_off), _merged(days_worked), days_of_weekend))
 
     @property
     def moves(self) -> bool:
@@ -130,6 +131,14 @@ class BusinessDays:
             if start <= last:
                 found.append((start, last))
         return found
+
+
+# What is worked out of days is kept by them, and looked up several times for each occurrence: to compare thousands of
+# ranges at each look takes far longer than the search.
+@lru_cache(maxsize=256)
+def shared(days: BusinessDays) -> BusinessDays:
+    """The one value that stands for all that are equal to it."""
+    return days
 
 
 def _merged(ranges: Iterable[tuple[date, date]]) -> Ranges:

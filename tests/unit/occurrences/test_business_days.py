@@ -16,6 +16,8 @@ from app.core.occurrences import (
     next_occurrence,
     occurrences_after,
 )
+from app.core.schedule import CalendarUse
+from app.store.timings import calendars_text, days_of
 
 from .brute_force import cron
 
@@ -300,3 +302,11 @@ def test_a_range_that_ends_before_it_begins_is_no_range() -> None:
 def test_a_weekend_is_of_days_of_the_week() -> None:
     with pytest.raises(ValueError, match=r"0 \(Sunday\) to 6"):
         BusinessDays.merged(SKIP, weekend=[7])
+
+
+def test_equal_days_are_one_value_however_they_came_about() -> None:
+    # What is worked out of them is looked up by them, several times for each occurrence: comparing days takes longer.
+    days = _days(NEXT, CHRISTMAS, "2026-12-27")
+    assert _days(NEXT, "2027-01-01 2026-12-25 2026-12-26", "2026-12-27") is days
+    assert days_of(calendars_text(CalendarUse(("firm",), NEXT), days)) is days
+    assert _days(PREVIOUS, CHRISTMAS, "2026-12-27") is not days
