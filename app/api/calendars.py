@@ -19,7 +19,7 @@ from app.api.wire.calendars import (
 from app.core.calendars import Calendar, CalendarDefinition, Days, Fill, Source
 from app.core.clock import utc
 from app.core.queries import Answer
-from app.service.calendar_changes import Refreshed
+from app.service.calendar_changes import Refreshed, Replaced
 
 
 def read_new(body: Any) -> CalendarDefinition:
@@ -80,15 +80,26 @@ def refreshed_json(refreshed: Refreshed) -> dict[str, Any]:
     }
 
 
-def calendar_answer(calendar: Calendar, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+def calendar_answer(calendar: Calendar) -> Answer:
     """A calendar with its ETag."""
-    all_headers = {"content-type": "application/json", "etag": etag(calendar.revision), **(headers or {})}
-    return Answer(status, all_headers, orjson.dumps(calendar_json(calendar), default=str))
+    return _answer(calendar, 200, {"etag": etag(calendar.revision)})
 
 
-def created(calendar: Calendar) -> Answer:
-    """The answer to a create: 201 with `Location` and `ETag`."""
-    return calendar_answer(calendar, 201, {"location": f"{PREFIX}/calendars/{calendar.name}"})
+def created(calendar: Calendar, *, dry_run: bool = False) -> Answer:
+    """The answer to a create: 201 with `Location` and `ETag`; without them for a dry run, after which there is none."""
+    headers = {"etag": etag(calendar.revision), "location": f"{PREFIX}/calendars/{calendar.name}"}
+    return _answer(calendar, 201, {} if dry_run else headers)
+
+
+def replaced_answer(replaced: Replaced, *, dry_run: bool) -> Answer:
+    """A calendar that was replaced; after a dry run with the ETag of what is still stored."""
+    revision = replaced.revision_before if dry_run else replaced.calendar.revision
+    return _answer(replaced.calendar, 200, {"etag": etag(revision)})
+
+
+def _answer(calendar: Calendar, status: int, headers: dict[str, str]) -> Answer:
+    body = orjson.dumps(calendar_json(calendar), default=str)
+    return Answer(status, {"content-type": "application/json", **headers}, body)
 
 
 def _writable(body: Any) -> dict[str, Any]:

@@ -38,8 +38,8 @@ DryRun = Annotated[
     bool,
     BeforeValidator(_check_truth),
     Query(
-        description="`true`: answer as if it were done, and store nothing. `ETag` is that of the schedule as it is, to "
-        "be sent as `If-Match` when it is to be done; there is no `Location`, and an `Idempotency-Key` is passed over."
+        description="`true`: answer as if it were done, and store nothing. `ETag` is that of what is stored, to be "
+        "sent as `If-Match` when it is to be done; there is no `Location`, and an `Idempotency-Key` is passed over."
     ),
 ]
 

@@ -30,6 +30,7 @@ from app.core.errors import (
     CalendarInUseException,
     CalendarNameTakenException,
     CalendarNotFoundException,
+    FieldProblem,
     InvalidScheduleException,
     StaleRevisionException,
     StateForbidsException,
@@ -59,6 +60,14 @@ class Refreshed:
     schedules_affected: int
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A calendar as its content was written, and its revision before."""
+
+    calendar: Calendar
+    revision_before: int
+
+
 async def create(work: Work, definition: CalendarDefinition) -> Calendar:
     """Store a new calendar. Raises InvalidScheduleException, CalendarNameTakenException."""
     now = work.now()
@@ -77,12 +86,13 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
     )
     stored = await calendars.insert(work.connection, calendar)
     if stored is None:
-        raise CalendarNameTakenException(f"name '{definition.name}' is taken by another calendar")
+        taken = f"name '{definition.name}' is taken by another calendar"
+        raise CalendarNameTakenException(taken, [FieldProblem("name", taken)])
     await work.audit(AuditAction.CALENDAR_CREATE, Change(calendar=stored.name, after=_shown(stored)), at=now)
     return stored
 
 
-async def replace(work: Work, name: str, definition: CalendarDefinition, expected_revision: int | None) -> Calendar:
+async def replace(work: Work, name: str, definition: CalendarDefinition, expected_revision: int | None) -> Replaced:
     """Give a calendar another content; one that is equal changes nothing, not even the revision.
 
     Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException.
@@ -91,8 +101,9 @@ async def replace(work: Work, name: str, definition: CalendarDefinition, expecte
     now = work.now()
     contents = await _contents(definition, current.contents, now)
     if contents == current.contents and definition.description == current.description:
-        return current
-    return await _write(work, AuditAction.CALENDAR_UPDATE, current, definition.description, contents, now)
+        return Replaced(current, current.revision)
+    written = await _write(work, AuditAction.CALENDAR_UPDATE, current, definition.description, contents, now)
+    return Replaced(written, current.revision)
 
 
 async def refresh(

@@ -16,7 +16,7 @@ from app.core.queries import Answer, Idempotency, Page
 from app.core.schedule import CalendarUse
 from app.metrics import Metrics
 from app.service import calendar_changes as changes
-from app.service.calendar_changes import Refreshed
+from app.service.calendar_changes import Refreshed, Replaced
 from app.service.days import KnownCalendars
 from app.service.paging import cursor_of, gather, id_of, read
 from app.service.recomputing import Recomputer
@@ -51,8 +51,9 @@ class CalendarService:
         *,
         answer: Callable[[Calendar], Answer],
         idempotency: Idempotency | None,
+        dry_run: bool = False,
     ) -> Answer:
-        """Store a new calendar, and the answer to it under the request's idempotency key.
+        """Store a new calendar, and the answer to it under the request's idempotency key; nothing for a dry run.
 
         Raises InvalidScheduleException, CalendarNameTakenException, IdempotencyKeyReusedException.
         """
@@ -60,7 +61,7 @@ class CalendarService:
         async def work(unit: Work) -> Answer:
             return answer(await changes.create(unit, definition))
 
-        return await self._transactions.answer(actor_of(principal), idempotency, work)
+        return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)
 
     async def get(self, principal: Principal, name: str) -> Calendar:
         """One calendar. Raises CalendarNotFoundException."""
@@ -97,18 +98,29 @@ class CalendarService:
         return KnownCalendars(found).days(use)
 
     async def replace(
-        self, principal: Principal, name: str, definition: CalendarDefinition, *, expected_revision: int | None
-    ) -> Calendar:
+        self,
+        principal: Principal,
+        name: str,
+        definition: CalendarDefinition,
+        *,
+        expected_revision: int | None,
+        dry_run: bool = False,
+    ) -> Replaced:
         """Give a calendar another content; one that is equal changes nothing, not even the revision.
 
-        What was copied stays as it is while the same holidays are asked for.
+        What was copied stays as it is while the same holidays are asked for. After a dry run nothing is computed anew:
+        what would be shows in that it is not `recomputed`.
 
         Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException.
         """
-        changed = await self._transactions.run(
-            actor_of(principal), lambda unit: changes.replace(unit, name, definition, expected_revision)
+        replaced = await self._transactions.run(
+            actor_of(principal),
+            lambda unit: changes.replace(unit, name, definition, expected_revision),
+            dry_run=dry_run,
         )
-        return await self._recompute(changed)
+        if dry_run:
+            return replaced
+        return replace(replaced, calendar=await self._recompute(replaced.calendar))
 
     async def refresh(
         self,

@@ -12,6 +12,7 @@ import structlog
 from app.core.principal import Role
 from tests.contract.calls import SCHEDULES, Connect, Records, Stack, by_name, create, cron, fields_of
 
+CALENDARS = "/api/v1/calendars"
 DRY = {"dry_run": "true"}
 Call = Callable[..., tuple[str, str, Any]]
 """A write of a schedule that is there, as method, path and body, with fields laid over the body."""
@@ -194,3 +195,50 @@ async def test_false_is_none(client: httpx.AsyncClient) -> None:
 async def test_it_needs_the_role_of_the_write(connect_as: Connect) -> None:
     viewer = await connect_as(Role.VIEWER)
     assert (await viewer.post(SCHEDULES, json=cron(), params=DRY)).status_code == 403
+
+
+async def test_a_calendar_that_would_be_created(client: httpx.AsyncClient, records: Records) -> None:
+    before = await records()
+    body = {"name": "firm", "days_off": ["2026-12-24"]}
+    dry = await client.post(CALENDARS, json=body, params=DRY, headers={"Idempotency-Key": "once"})
+    assert await records() == before
+    done = await client.post(CALENDARS, json=body, headers={"Idempotency-Key": "once"})
+    assert (dry.status_code, done.status_code) == (201, 201)
+    new = ("calendar_id", "created_at", "updated_at")
+    assert {name: value for name, value in dry.json().items() if name not in new} == {
+        name: value for name, value in done.json().items() if name not in new
+    }
+    assert not {"location", "etag"} & set(dry.headers)
+    taken = await client.post(CALENDARS, json=body, params=DRY)
+    assert (taken.status_code, taken.json()["code"], fields_of(taken.json())) == (409, "CALENDAR_NAME_TAKEN", ["name"])
+
+
+async def test_a_calendar_that_would_be_replaced(client: httpx.AsyncClient, records: Records) -> None:
+    assert (await client.post(CALENDARS, json={"name": "firm"})).status_code == 201
+    stored = await create(client, calendars={"names": ["firm"], "on_day_off": "skip"})
+    calendar, path = (await client.get(f"{CALENDARS}/firm")).json(), f"{CALENDARS}/firm"
+    before = await records()
+    body = {"days_off": [{"date": stored["next_execution_at"][:10]}]}
+    with structlog.testing.capture_logs() as told:
+        dry = await client.put(path, json=body, params=DRY)
+    assert (dry.status_code, dry.headers["etag"]) == (200, '"1"')
+    # The schedule would be computed anew, and is not.
+    assert (dry.json()["revision"], dry.json()["recomputed"]) == (2, False)
+    assert told == []
+    assert await records() == before
+    assert (await client.get(path)).json() == calendar
+    assert (await client.get(f"{SCHEDULES}/{stored['schedule_id']}")).json() == stored
+    done = await client.put(path, json=body, headers={"If-Match": dry.headers["etag"]})
+    assert (done.status_code, done.json()["days_off"], done.json()["recomputed"]) == (200, dry.json()["days_off"], True)
+    moved = (await client.get(f"{SCHEDULES}/{stored['schedule_id']}")).json()
+    assert moved["next_execution_at"] > stored["next_execution_at"]
+
+
+async def test_a_calendar_that_would_not_change(client: httpx.AsyncClient) -> None:
+    body = {"name": "firm", "days_off": ["2026-12-24"]}
+    assert (await client.post(CALENDARS, json=body)).status_code == 201
+    same = await client.put(f"{CALENDARS}/firm", json={"days_off": ["2026-12-24"]}, params=DRY)
+    assert (same.status_code, same.headers["etag"], same.json()["revision"]) == (200, '"1"', 1)
+    for path, headers, status in (("other", {}, 404), ("firm", {"If-Match": '"7"'}, 412)):
+        refused = await client.put(f"{CALENDARS}/{path}", json={}, params=DRY, headers=headers)
+        assert refused.status_code == status

@@ -1,5 +1,6 @@
 """Calendars: create, read, replace, refresh, remove."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -8,11 +9,19 @@ from starlette.responses import Response
 
 from app.api.access import Editor, Viewer
 from app.api.bodies import read_json, read_optional_json
-from app.api.calendars import calendar_answer, calendar_json, created, read_new, read_replacement, refreshed_json
+from app.api.calendars import (
+    calendar_answer,
+    calendar_json,
+    created,
+    read_new,
+    read_replacement,
+    refreshed_json,
+    replaced_answer,
+)
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
 from app.api.examples.calendars import CALENDAR, CALENDAR_CREATE, CALENDAR_PAGE, CALENDAR_REPLACE, REFRESH, REFRESHED
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, Whole, check_parameters
+from app.api.parameters import Cursor, DryRun, Whole, check_parameters
 from app.api.parts import parts_of
 from app.api.preconditions import expected_revision, is_unchanged
 from app.api.rendering import PREFIX, answer_response, etag, json_response, page_json
@@ -44,12 +53,15 @@ FewAtOnce = Annotated[Whole, Query(ge=1, le=50, description="Items in one part."
     responses=answers(201, "Created.", Calendar, CALENDAR, headers={**LOCATION, **ETAG}, errors=WRITING),
     openapi_extra=takes(CalendarInput, CALENDAR_CREATE, parameters=[IDEMPOTENCY_KEY]),
 )
-async def create_calendar(request: Request, caller: Editor) -> Response:
+async def create_calendar(request: Request, caller: Editor, dry_run: DryRun = False) -> Response:
     """Days off, for schedules to keep. With `fill` a country's public holidays are copied into it, once."""
     body = await read_json(request)
     repeatable = idempotency(request, body)
     calendars = parts_of(request).services.calendars
-    return answer_response(await calendars.create(caller, read_new(body), answer=created, idempotency=repeatable))
+    answer = await calendars.create(
+        caller, read_new(body), answer=partial(created, dry_run=dry_run), idempotency=repeatable, dry_run=dry_run
+    )
+    return answer_response(answer)
 
 
 @router.get(
@@ -90,14 +102,15 @@ async def get_calendar(request: Request, caller: Viewer, name: Name) -> Response
     responses=answers(200, "The calendar afterwards.", Calendar, CALENDAR, headers=ETAG, errors=(*WRITING, 404, 412)),
     openapi_extra=takes(CalendarReplacement, CALENDAR_REPLACE, parameters=[IF_MATCH]),
 )
-async def replace_calendar(request: Request, caller: Editor, name: Name) -> Response:
-    """The schedules that keep it are computed anew. While `fill` asks for the same, copied days stay as they are."""
+async def replace_calendar(request: Request, caller: Editor, name: Name, dry_run: DryRun = False) -> Response:
+    """The schedules that keep it are computed anew; after a dry run `recomputed` is false where some would be. While
+    `fill` asks for the same, copied days stay as they are.
+    """
     definition = read_replacement(name, await read_json(request))
     expected = await _expected(request, caller, name)
     calendars = parts_of(request).services.calendars
-    return answer_response(
-        calendar_answer(await calendars.replace(caller, name, definition, expected_revision=expected))
-    )
+    replaced = await calendars.replace(caller, name, definition, expected_revision=expected, dry_run=dry_run)
+    return answer_response(replaced_answer(replaced, dry_run=dry_run))
 
 
 @router.post(

@@ -29,7 +29,8 @@ async def make(world: World, definition: CalendarDefinition) -> Calendar:
 
 
 async def change(world: World, definition: CalendarDefinition, expected_revision: int | None = None) -> Calendar:
-    return await world.calendars.replace(CALLER, definition.name, definition, expected_revision=expected_revision)
+    name = definition.name
+    return (await world.calendars.replace(CALLER, name, definition, expected_revision=expected_revision)).calendar
 
 
 async def test_a_calendar_is_read_as_it_was_written(world: World) -> None:

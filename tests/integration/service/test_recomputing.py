@@ -34,7 +34,8 @@ def at_nine(day: int) -> datetime:
 
 
 async def set_off(world: World, *off: str, **rest: Any) -> Calendar:
-    return await world.calendars.replace(CALLER, "firm", calendar("firm", *off, **rest), expected_revision=None)
+    definition = calendar("firm", *off, **rest)
+    return (await world.calendars.replace(CALLER, "firm", definition, expected_revision=None)).calendar
 
 
 async def now_of(world: World, schedule: Schedule) -> Schedule:
@@ -310,7 +311,7 @@ async def test_schedules_with_as_many_days_as_may_be_are_computed_well_within_th
     assert days is not None
     assert len(days.days_off) == MAX_CALENDARS * MAX_ENTRIES
     changed = await world.calendars.replace(CALLER, names[0], calendar(names[0]), expected_revision=None)
-    assert changed.recomputed
+    assert changed.calendar.recomputed
 
 
 async def test_what_waits_late_is_left_to_be_recorded_when_only_days_to_come_change(world: World) -> None:
