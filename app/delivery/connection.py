@@ -5,6 +5,7 @@ of it is kept, and whether the connection may be used again (RFC 9112, 6.3 and 9
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from select import POLLIN, poll
@@ -15,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from app.delivery.metering import Metered
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
-from app.delivery.unfolding import Unfolding, is_folded
+from app.delivery.rereading import Rereading, is_folded
 
 _OVERHEAD_LIMIT_BYTES = 64 * 1024
 """Status lines, headers, chunk sizes and trailers of one answer: a flood of them is no answer."""
@@ -35,6 +36,7 @@ _BELOW_TLS_LIMIT_BYTES = 1 << 20
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
+_BETWEEN_HEADS = re.compile(rb"\r\n\r\n[\r\n]*")
 _TOO_LONG = f"more than {_OVERHEAD_LIMIT_BYTES} bytes of headers"
 
 
@@ -57,19 +59,22 @@ class Connection(asyncio.Protocol):
         "_early",
         "_early_end",
         "_ends_with_connection",
-        "_head",
         "_header_bytes",
         "_header_count",
         "_headers",
+        "_interims",
         "_keep_alive",
         "_loop",
         "_misled",
         "_parser",
         "_poll",
+        "_read",
         "_received_bytes",
+        "_refusal",
         "_retry_after",
         "_status",
         "_transport",
+        "chunked",
         "deadline",
         "idle_since",
         "in_body",
@@ -81,9 +86,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._below: asyncio.Transport | None = None
         self._answer: asyncio.Future[Reply] | None = None
-        self._parser: HttpResponseParser | Unfolding = HttpResponseParser(self)
+        self._parser: HttpResponseParser | Rereading = HttpResponseParser(self)
         # Spaces behind the size of a chunk are lawful (RFC 9112, 7.1.1), and lead to no other reading of what follows.
-        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True)
+        # Versions are looked at here: a later minor one is to be read as HTTP/1.1 (RFC 9110, 6.2).
+        self._parser.set_dangerous_leniencies(lenient_spaces_after_chunk_size=True, lenient_version=True)
         self._poll: Callable[[int], list[tuple[int, int]]] | None = None
         self._keep_alive = False
         self._below_bytes = 0
@@ -135,7 +141,9 @@ class Connection(asyncio.Protocol):
         self._body_bytes = self._received_bytes = self._header_bytes = self._header_count = self._chunk_count = 0
         self._complete = self._keep_alive = self._misled = False
         self._below_bytes = 0
-        self._head = b""
+        self._refusal = ""
+        self._interims = 0
+        self._read = bytearray()
         self._expect_headers()
         answer = self._loop.create_future()
         if self._transport is None:
@@ -191,14 +199,16 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._received_bytes += len(data)
+        if not self.in_body or self.chunked:
+            self._read += data
         try:
             self._parser.feed_data(data)
         except (HttpParserUpgrade, HttpParserError) as broken:
-            if not self._is_folded(data):
+            if not self._is_worth_rereading():
                 self._break(broken)
                 return
             try:
-                self._begin_unfolded(self._head + data)
+                self._reread()
             except (HttpParserUpgrade, HttpParserError) as broken:
                 self._break(broken)
                 return
@@ -209,8 +219,6 @@ class Connection(asyncio.Protocol):
             self.abort()
         elif self._received_bytes - self._body_bytes > _OVERHEAD_LIMIT_BYTES:
             self.fail(TransportFailure(_TOO_LONG))
-        elif not self.in_body:
-            self._head += data
 
     def eof_received(self) -> bool | None:
         """Whether it is to stay open on this side: what was said before the request has left is still to be read."""
@@ -247,7 +255,10 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         self._count_header()
-        if self._headers is not None and not self.in_body:
+        if self.in_body:
+            # A trailer says nothing that a header does, unless it is known to be safe (RFC 9110, 6.5.1).
+            return
+        if self._headers is not None:
             self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
         lowered = name.lower()
         if lowered == b"content-length":
@@ -256,7 +267,8 @@ class Connection(asyncio.Protocol):
         elif lowered == b"transfer-encoding":
             self._announced = True
             # Any other last coding ends with the connection (RFC 9112, 6.3).
-            self._ends_with_connection = value.lower().rpartition(b",")[2].strip(b" ") != b"chunked"
+            self.chunked = value.lower().rpartition(b",")[2].strip(b" ") == b"chunked"
+            self._ends_with_connection = not self.chunked
         elif lowered == b"retry-after" and self._retry_after is None:
             # It is no list (RFC 9110, 10.2.3): of several the first counts.
             # Latin-1 has a character for every byte: one that is no text must not cost the answer.
@@ -266,7 +278,14 @@ class Connection(asyncio.Protocol):
         self.in_body = True
         # Kept: the parser goes on, and knows the status of what it has read last.
         self._status = self._parser.get_status_code()
-        if self._status < 100:
+        version = self._parser.get_http_version()
+        if not self._is_http():
+            self._refusal = "it is one of another protocol"
+        elif version[0] != "1":
+            self._refusal = f"its version is {version}"
+        elif self._status < 100:
+            self._refusal = f"{self._status:03} is no status"
+        if self._refusal:
             raise HttpParserError
 
     def on_chunk_header(self) -> None:
@@ -283,6 +302,7 @@ class Connection(asyncio.Protocol):
         if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
             self._count_header()
+            self._interims += 1
             self._misled = self._misled or self._announced
             self._expect_headers()
             return
@@ -306,26 +326,34 @@ class Connection(asyncio.Protocol):
             self.fail(TransportFailure(f"more than {_HEADERS_AT_MOST} headers"))
         elif self._header_bytes > _OVERHEAD_LIMIT_BYTES:
             self.fail(TransportFailure(_TOO_LONG))
-        elif self.in_body and self._status < 100:
-            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {self._status:03} is no status"))
+        elif self._refusal:
+            self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {self._refusal}"))
         elif isinstance(broken, HttpParserUpgrade):
             self.fail(TransportFailure("the target answered with another protocol"))
         else:
             self.fail(TransportFailure(f"the target's answer is not HTTP/1.1: {broken}"))
 
-    def _is_folded(self, data: bytes) -> bool:
-        """Whether what the parser does not take may be a header over several lines."""
-        if self.in_body or isinstance(self._parser, Unfolding):
-            return False
-        return is_folded(self._head + data)
+    def _is_http(self) -> bool:
+        """Whether the head that was just read, behind those of interim answers, is HTTP's: the parser takes RTSP's."""
+        heads = _BETWEEN_HEADS.split(self._read.lstrip(b"\r\n"), self._interims + 1)
+        return heads[self._interims].startswith(b"HTTP/")
 
-    def _begin_unfolded(self, read: bytes) -> None:
+    def _is_worth_rereading(self) -> bool:
+        """Whether what the parser does not take may be a header over several lines, or an extension of a chunk."""
+        if self._complete or self._refusal or isinstance(self._parser, Rereading):
+            return False
+        if self.in_body:
+            return self.chunked and self._chunk_count <= _CHUNKS_AT_MOST and self._header_count <= _HEADERS_AT_MOST
+        return is_folded(self._read)
+
+    def _reread(self) -> None:
         """Read from its beginning once more what has come of the answer."""
-        self._header_bytes = self._header_count = 0
+        self._header_bytes = self._header_count = self._body_bytes = self._chunk_count = self._interims = 0
+        self._body.clear()
         self._misled = False
         self._expect_headers()
-        self._parser = Unfolding(self)
-        self._parser.feed_data(read)
+        self._parser = Rereading(self)
+        self._parser.feed_data(bytes(self._read))
 
     def _count_header(self) -> None:
         self._header_count += 1
@@ -334,7 +362,7 @@ class Connection(asyncio.Protocol):
             raise HttpParserError
 
     def _expect_headers(self) -> None:
-        self.in_body = self._announced = False
+        self.in_body = self.chunked = self._announced = False
         self._ends_with_connection = True
         self._retry_after = None
         if self._headers:

@@ -99,8 +99,15 @@ class Dialler:
                 if tls is not None:
                     if connection.early:
                         raise ConnectionError("the target spoke first, and that is no TLS")
-                    async with asyncio.timeout((until - self._loop.time()) / (len(left) + 1)):
-                        await self._secure(origin, transport, connection, tls)
+                    # The last one has all that is left, of which `connect` tells.
+                    share_seconds = (until - self._loop.time()) / (len(left) + 1) if left else None
+                    try:
+                        async with asyncio.timeout(share_seconds):
+                            await self._secure(origin, transport, connection, tls)
+                    except TimeoutError:
+                        if share_seconds is None:
+                            raise
+                        raise ConnectionError(f"no TLS within {share_seconds:.3g} s") from None
             except OSError as refused:
                 connection.abort()
                 failed = failed or refused

@@ -439,6 +439,18 @@ async def test_where_tls_fails_at_one_address_the_next_is_tried() -> None:
         await sending.close()
 
 
+async def test_tls_that_hangs_at_one_address_is_said_to_have_had_its_share_of_the_time() -> None:
+    async def names(_name: str) -> list[str]:
+        # Nobody listens at the second one.
+        return ["127.0.0.1", "127.0.0.9"]
+
+    async with target(hangs, reads_request=False) as here:
+        sending = PooledTransport(timeout_seconds=2, connections=4, user_agent="test", resolver=names)
+        with pytest.raises(TransportFailure, match=r"^no connection: no TLS within (1|0\.\d+) s$"):
+            await post(sending, at(here, "host.test").replace("http:", "https:"), {}, b"{}")
+        await sending.close()
+
+
 @pytest.mark.parametrize(
     ("host", "asked"),
     [

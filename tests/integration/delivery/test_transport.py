@@ -37,6 +37,14 @@ async def transport() -> AsyncIterator[PooledTransport]:
     await transport.close()
 
 
+@pytest.fixture
+async def patient() -> AsyncIterator[PooledTransport]:
+    """One for answers that take long to be sent in pieces on a busy machine."""
+    transport = PooledTransport(timeout_seconds=20, connections=4, user_agent="schedule-service/test")
+    yield transport
+    await transport.close()
+
+
 async def _post(transport: PooledTransport, url: str) -> Reply | TransportFailure:
     began = time.monotonic()
     try:
@@ -45,6 +53,25 @@ async def _post(transport: PooledTransport, url: str) -> Reply | TransportFailur
         return failed
     finally:
         assert time.monotonic() - began < IN_TIME
+
+
+async def _post_patiently(transport: PooledTransport, url: str) -> Reply | TransportFailure:
+    try:
+        return await post(transport, f"{url}/run", HEADERS, b'{"a": 1}')
+    except TransportFailure as failed:
+        return failed
+
+
+def _piecewise(answer: bytes, size: int) -> Behaviour:
+    """Answer in pieces of so many bytes, and wait for the other side to close."""
+
+    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for position in range(0, len(answer), size):
+            writer.write(answer[position : position + size])
+            await asyncio.sleep(0.0005)
+        await reader.read()
+
+    return behaviour
 
 
 async def test_a_usual_answer_is_read_whole(transport: PooledTransport) -> None:
@@ -137,7 +164,7 @@ async def test_an_answer_without_a_length_ends_with_its_connection(transport: Po
         assert await _post(transport, here.url) == Reply(200, b"hello", None)
 
 
-async def test_an_answer_in_many_pieces_is_read_to_its_end(transport: PooledTransport) -> None:
+async def test_an_answer_in_many_pieces_is_read_to_its_end(patient: PooledTransport) -> None:
     async def behaviour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(50):
@@ -148,7 +175,7 @@ async def test_an_answer_in_many_pieces_is_read_to_its_end(transport: PooledTran
         await writer.drain()
 
     async with target(behaviour) as here:
-        assert await _post(transport, here.url) == Reply(202, b"ab" * 50, None)
+        assert await _post_patiently(patient, here.url) == Reply(202, b"ab" * 50, None)
 
 
 @pytest.mark.parametrize("size", [BODY_LIMIT_BYTES - 1, BODY_LIMIT_BYTES, BODY_LIMIT_BYTES + 1, 10 * BODY_LIMIT_BYTES])
@@ -313,18 +340,11 @@ FOLDED = [
 @pytest.mark.parametrize("answer", FOLDED)
 @pytest.mark.parametrize("bytewise", [False, True])
 async def test_a_header_over_several_lines_is_read_as_one_and_ends_the_connection(
-    transport: PooledTransport, answer: bytes, bytewise: bool
+    patient: PooledTransport, answer: bytes, bytewise: bool
 ) -> None:
-    async def behaviour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        size = 1 if bytewise else len(answer)
-        for position in range(0, len(answer), size):
-            writer.write(answer[position : position + size])
-            await asyncio.sleep(0.0005)
-        await reader.read()
-
-    async with target(behaviour) as here:
-        reply = await _post(transport, here.url)
-        assert (reply, transport.idle) == (Reply(202, b"ok\r\n ok\r\n"[: 8 if b": 8" in answer else 2], None), [])
+    async with target(_piecewise(answer, 1 if bytewise else len(answer))) as here:
+        reply = await _post_patiently(patient, here.url)
+        assert (reply, patient.idle) == (Reply(202, b"ok\r\n ok\r\n"[: 8 if b": 8" in answer else 2], None), [])
 
 
 async def test_a_header_over_several_lines_has_the_value_of_all(transport: PooledTransport) -> None:
@@ -378,14 +398,89 @@ async def test_more_than_64_kib_of_folded_headers_are_no_answer(transport: Poole
         assert str(await _post(transport, here.url)) == "more than 200 headers"
 
 
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n%b\r\nok\r\n0 \r\n\r\n"
+
+
 @pytest.mark.parametrize("line", [b"2", b"2 ", b"2\t ", b"2;a=b", b"2 ;a=b", b'2;a="b c"'])
 async def test_spaces_behind_the_size_of_a_chunk_are_passed_over(transport: PooledTransport, line: bytes) -> None:
-    chunked = OK + b"Transfer-Encoding: chunked\r\n\r\n%b\r\nok\r\n0 \r\n\r\n"
-    async with target(sends(chunked % line)) as here:
+    async with target(sends(CHUNKED % line)) as here:
         assert await _post(transport, here.url) == Reply(202, b"ok", None)
     for wrong in (b" 2", b"2 2", b"0x2", b"2 \r2", b"2 a"):
-        async with target(sends(chunked % wrong)) as here:
+        async with target(sends(CHUNKED % wrong)) as here:
             assert isinstance(await _post(transport, here.url), TransportFailure)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"2; a=b", b"2 ; a", b"2\t;\ta", b"2;a =b", b"2;a= b", b'2;a = "b;c"', b"2;a=b ;c", b'2;a="\\"b" ; c = d'),
+        b"2; a; b; c",
+    ],
+)
+@pytest.mark.parametrize("bytewise", [False, True])
+async def test_spaces_beside_the_extensions_of_a_chunk_are_passed_over_and_end_the_connection(
+    patient: PooledTransport, line: bytes, bytewise: bool
+) -> None:
+    # What is before such a chunk is read twice, and is told once.
+    chunks = b"5\r\nsaid \r\n%b\r\nok\r\n00; a\r\nRetry-After: 9\r\n\r\n" % line
+    for head in (OK, OK + b"X: a\r\n b\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK):
+        answer = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks
+        async with target(_piecewise(answer, 1 if bytewise else len(answer))) as here:
+            assert (await _post_patiently(patient, here.url), patient.idle) == (Reply(202, b"said ok", None), [])
+
+
+@pytest.mark.parametrize(
+    "line", [b"2; ", b"2;", b"2; a b", b"2 a; b", b"2; a=", b'2; a="b', b"2; a\rb", b"2; a\nb", b"2; a=b;; c", b"; a"]
+)
+async def test_what_is_no_extension_is_none_beside_spaces_either(transport: PooledTransport, line: bytes) -> None:
+    async with target(sends(CHUNKED % line)) as here:
+        assert isinstance(await _post(transport, here.url), TransportFailure)
+
+
+async def test_chunks_with_spaces_beside_their_extensions_have_the_bounds_of_others(
+    patient: PooledTransport,
+) -> None:
+    head = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with target(sends(head + b"1; a\r\nx\r\n" * 1001 + b"0\r\n\r\n")) as here:
+        assert await _post_patiently(patient, here.url) == Reply(202, b"x" * 1000, None, cut=True)
+    async with target(sends_for_ever(head + b"1; a", b" ;b")) as here:
+        assert str(await _post_patiently(patient, here.url)) == "more than 65536 bytes of headers"
+    async with target(sends_for_ever(head, b"fff; a\r\n" + b"x" * 0xFFF + b"\r\n")) as here:
+        reply = await _post_patiently(patient, here.url)
+        assert isinstance(reply, Reply)
+        assert (reply.body, reply.cut) == (b"x" * BODY_LIMIT_BYTES, True)
+
+
+async def test_a_trailer_is_no_header(transport: PooledTransport) -> None:
+    trailers = b"Retry-After: 9\r\nX-Checked: yes\r\n\r\n"
+    answer = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n" + trailers
+    async with target(sends(answer)) as here:
+        request = Request("POST", here.url, HEADERS, b"{}", trusted=True, keep_headers=True)
+        assert await transport.send(request) == Reply(503, b"ok", None, (("Transfer-Encoding", "chunked"),))
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/1.0", b"HTTP/1.1", b"HTTP/1.2", b"HTTP/1.9", b"\r\n\r\nHTTP/1.1"])
+async def test_every_minor_version_of_http_1_is_an_answer(patient: PooledTransport, begin: bytes) -> None:
+    interim = begin.replace(b"1.0", b"1.1") + b" 100 Continue\r\n\r\n"
+    for before in (b"", interim):
+        answer = before + begin + b" 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
+        for size in (1, len(answer)):
+            async with target(_piecewise(answer, size)) as here:
+                assert await _post_patiently(patient, here.url) == Reply(202, b"ok", None)
+
+
+@pytest.mark.parametrize("begin", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/3.0", b"RTSP/1.0", b"RTSP/1.1", b"ICE/1.0"])
+async def test_another_version_or_protocol_is_no_answer(patient: PooledTransport, begin: bytes) -> None:
+    said = "it is one of another protocol" if b"HTTP" not in begin else f"its version is {begin[5:].decode()}"
+    for before in (b"", b"HTTP/1.1 100 Continue\r\n\r\n"):
+        answer = before + begin + b" 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
+        # What comes behind it, and is no answer either, does not make it one.
+        for behind in (b"", b"HTTP/1.1 200 OK\r\n"):
+            for size in (1, len(answer + behind)):
+                async with target(_piecewise(answer + behind, size)) as here:
+                    assert (
+                        str(await _post_patiently(patient, here.url)) == f"the target's answer is not HTTP/1.1: {said}"
+                    )
 
 
 async def test_a_compressed_answer_is_not_unpacked(transport: PooledTransport) -> None:
