@@ -10,6 +10,18 @@ from app.core.hosts import has_stray_brackets
 
 _ENCODE = "in a user or password all but letters, digits and -._~ is written %.., as %2F for /"
 _HIGHEST_PORT = 65_535
+_SESSIONS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+_NOT_OF_A_URL = (
+    "connection_class",
+    "decode_responses",
+    "encoding",
+    "encoding_errors",
+    "max_connections",
+    "parser_class",
+    "redis_connect_func",
+    "retry",
+)
+"""What redis-py takes from a query, and this service depends on or cannot be said in one."""
 
 
 def check_postgres_url(url: str) -> None:
@@ -26,14 +38,20 @@ def check_postgres_url(url: str) -> None:
         _check_hosts(_split(hosts))
     for ports in query.get("port", ()):
         _check_ports(_split(ports))
+    for session in query.get("target_session_attrs", ()):
+        if session not in _SESSIONS:
+            raise ValueError(f"its target_session_attrs must be one of {', '.join(_SESSIONS)}")
 
 
 def check_redis_url(url: str) -> None:
-    """Refuse what redis-py cannot read, or would take for database 0.
+    """Refuse what redis-py cannot read, or would take for database 0, and what would make its answers unreadable.
 
     Raises ValueError.
     """
     parts = _parts(url)
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name in _NOT_OF_A_URL:
+            raise ValueError(f"its query must not hold {name}, which is the service's own")
     if parts.scheme == "unix":
         return
     _check_hosts([parts.netloc.rpartition("@")[2]])

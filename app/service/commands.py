@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.settings import Settings
-from app.store.database import Database, connect
+from app.store.database import Database, connect, granted
 from app.store.schema import refuse_older
 
 
@@ -12,8 +12,8 @@ from app.store.schema import refuse_older
 async def opened(settings: Settings, *, name: str) -> AsyncIterator[Database]:
     """Open the database for one command, which waits for nothing, and close it.
 
-    Raises ConfigurationException where DATABASE_URL is missing or refused or the schema is old, and
-    StoreUnavailableException where Postgres does not answer.
+    Raises ConfigurationException where DATABASE_URL is missing or refused, the schema is old or its user lacks
+    a right, and StoreUnavailableException where Postgres does not answer.
     """
     settings.need("database_url")
     await (await connect(settings.database_url)).close()
@@ -23,6 +23,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Database]:
     try:
         async with database.connection() as connection:
             await refuse_older(connection)
-        yield database
+        with granted():
+            yield database
     finally:
         await database.close()

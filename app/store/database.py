@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TypeAlias, TypeVar
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -60,6 +61,9 @@ _REFUSED = (
 )
 
 
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+
+
 class Database:
     """A pool of connections to Postgres."""
 
@@ -83,7 +87,7 @@ class Database:
         half.
 
         Behind a pooler in transaction mode no session state may be relied on: statements are not kept prepared, and
-        the operator sets the timeouts on the role.
+        the operator sets the timeouts, and any isolation but Postgres's own, on the role.
 
         Raises StoreUnavailableException when Postgres does not answer.
         """
@@ -94,6 +98,8 @@ class Database:
                 "lock_timeout": "4s",
                 "idle_in_transaction_session_timeout": "10s",
                 "jit": "off",
+                # Whatever the database or its user has: who waits for a row goes on from what it is then.
+                "default_transaction_isolation": "read committed",
             }
             if steady_plans:
                 settings |= _STEADY_PLANS
@@ -224,6 +230,18 @@ def on_behalf_of(rows: Iterable[UUID]) -> Iterator[None]:
         raise StoreUnavailableException.locked(locked.detail, rows) if locked.waited_for else locked from locked
 
 
+@contextmanager
+def granted() -> Iterator[None]:
+    """Say of a right that its user lacks that it is DATABASE_URL which is to blame: no waiting mends it.
+
+    Raises ConfigurationException.
+    """
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise ConfigurationException(f"DATABASE_URL: {_first_line(refused)}") from refused
+
+
 def blames_the_row(error: Exception) -> bool:
     """Whether an error comes of what a row holds, and not of Postgres's own state, rights or schema.
 
@@ -252,6 +270,8 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     except _REFUSED as refused:
         raise ConfigurationException(f"DATABASE_URL: {_first_line(refused)}") from refused
     except (*_AWAY, asyncpg.PostgresError) as away:
+        if isinstance(away, OSError) and (lacking := _unreadable(url)):
+            raise ConfigurationException(f"DATABASE_URL: {lacking}") from away
         raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
 
 
@@ -281,6 +301,17 @@ async def patiently(work: Callable[[], Awaitable[T]], clock: Clock, outage: Outa
                 raise
             outage.waits(away)
             await clock.sleep(_AGAIN_SECONDS)
+
+
+def _unreadable(url: str) -> str | None:
+    """Which of the files that the URL names cannot be read, and why: Python does not say it of one that TLS needs."""
+    for name, values in parse_qs(urlsplit(url).query).items():
+        if name in _FILES:
+            try:
+                open(values[-1], "rb").close()
+            except OSError as refused:
+                return f"{name}={values[-1]}: {refused.strerror}"
+    return None
 
 
 async def _keep(_connection: Connection) -> None:

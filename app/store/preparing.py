@@ -1,11 +1,8 @@
 """What `schedule-service migrate` does: the newest schema, and the partitions of the coming days."""
 
-import asyncpg
-
 from app.core.clock import Clock
-from app.core.errors import ConfigurationException
 from app.store import migrations, partitions
-from app.store.database import Database, wait_until_up
+from app.store.database import Database, granted, wait_until_up
 from app.store.outage import Outage
 
 _PATIENCE_SECONDS = 60.0
@@ -21,12 +18,11 @@ async def prepare(database_url: str, clock: Clock) -> migrations.Standing:
     standing = await migrations.upgrade(database_url, clock)
     database = await Database.open(database_url, pool_size=1)
     try:
-        async with database.connection() as connection:
-            days = await partitions.missing_days(connection, clock.now().date())
-        for day in days:
-            await partitions.make(database, day)
-    except asyncpg.InsufficientPrivilegeError as refused:
-        raise ConfigurationException(f"DATABASE_URL: {refused}") from refused
+        with granted():
+            async with database.connection() as connection:
+                days = await partitions.missing_days(connection, clock.now().date())
+            for day in days:
+                await partitions.make(database, day)
     finally:
         await database.close()
     return standing

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from app.core.errors import ConfigurationException
-from app.store.database import Connection
+from app.store.database import Connection, granted
 
 _PACKAGED = Path(__file__).parent.parent / "_migrations"
 _IN_CHECKOUT = Path(__file__).parent.parent.parent / "migrations"
@@ -42,9 +42,7 @@ async def refuse_older(connection: Connection) -> None:
 
     Raises ConfigurationException, also where its user may not see which it has.
     """
-    try:
+    with granted():
         current = await is_current(connection)
-    except asyncpg.InsufficientPrivilegeError as refused:
-        raise ConfigurationException(f"DATABASE_URL: {refused}") from refused
     if not current:
         raise ConfigurationException("the database has an older schema: run `schedule-service migrate` first")

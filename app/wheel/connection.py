@@ -41,7 +41,7 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
         pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError, RedisError) as refused:
         # Without the name of the function that was called.
-        why = str(refused).rpartition("() ")[2]
+        why = str(refused).splitlines()[0].rpartition("() ")[2]
         raise ConfigurationException(f"REDIS_URL: its query is none of a connection to Redis: {why}") from refused
     return Redis.from_pool(pool)
 

@@ -23,7 +23,8 @@ from app.delivery.sender import Sender
 from app.metrics import Metrics
 from app.service.schedules import ScheduleService
 from app.settings import Settings
-from app.store.database import Database
+from app.store.database import Database, granted
+from app.store.outage import Outage
 from app.wheel.rate import Rates
 from app.wheel.wakes import listen
 from app.wheel.wheel import Wheel
@@ -167,9 +168,11 @@ class Worker:
         self._stopping.stop()
 
     async def run(self) -> None:
-        """Fire until stopped; where Postgres is away at the start, that is waited out.
+        """Fire until stopped; where Postgres is away at the start, or takes no writes, that is waited out, and said.
 
         Where it is away at the end, the database is abandoned.
+
+        Raises ConfigurationException where the user may not write the worker's row.
         """
         try:
             if await self._registered():
@@ -206,10 +209,13 @@ class Worker:
         return not registering.cancelled() and registering.result()
 
     async def _register(self) -> bool:
+        outage = Outage(self._clock, "start_waits")
         while not self._stopping.begun.is_set():
             try:
-                await self.presence.register()
-            except StoreUnavailableException:
+                with granted():
+                    await self.presence.register()
+            except StoreUnavailableException as away:
+                outage.waits(away)
                 await self._clock.sleep(_AFTER_FAILURE_SECONDS)
             else:
                 return True

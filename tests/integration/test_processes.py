@@ -287,6 +287,53 @@ async def test_a_database_that_is_not_there_is_one_line_of_every_command(operato
     await _each_in_one_line(operator, _OF_POSTGRES, "DATABASE_URL", wrong, 'DATABASE_URL: database "')
 
 
+async def test_a_user_without_a_right_is_one_line_of_every_command_that_needs_it(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    given = operator.environment["DATABASE_URL"]
+    user = f"reader_{secrets.token_hex(4)}"
+    connection = await asyncpg.connect(given)
+    await connection.execute(f"CREATE ROLE {user} LOGIN PASSWORD 'hunter2'")
+    await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}")
+    reader = urlsplit(given)._replace(netloc=f"{user}:hunter2@{urlsplit(given).netloc.rpartition('@')[2]}").geturl()
+    try:
+        await _each_in_one_line(operator, ["worker"], "DATABASE_URL", reader, "DATABASE_URL: permission denied for ")
+        await _each_in_one_line(
+            operator, ["keys create"], "DATABASE_URL", reader, "DATABASE_URL: permission denied for "
+        )
+    finally:
+        await connection.execute(f"DROP OWNED BY {user}; DROP ROLE {user}")
+        await connection.close()
+
+
+async def test_a_worker_whose_postgres_takes_no_writes_says_so_and_comes_up_once_it_does(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    given = operator.environment["DATABASE_URL"]
+    database = urlsplit(given).path[1:]
+    connection = await asyncpg.connect(given)
+    await connection.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    errors, port = operator.folder / "worker", free_port()
+    script = await Script.start(
+        *("-m", "app.cli", "worker", "--metrics-port", str(port)), errors=errors, **operator.environment
+    )
+    try:
+        async with asyncio.timeout(30):
+            while '"event":"start_waits"' not in errors.read_text():
+                assert script.process.returncode is None, errors.read_text()
+                await asyncio.sleep(0.05)
+        assert "in a read-only transaction" in errors.read_text()
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+        # As at the end of a failover: the sessions of before end.
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await script.until_ready(f"http://127.0.0.1:{port}")
+    finally:
+        await script.end()
+        await connection.close()
+
+
 async def test_a_database_without_a_schema_is_one_line_of_every_command_that_needs_it(operator: Operator) -> None:
     given = operator.environment["DATABASE_URL"]
     names = [name for name in _OF_POSTGRES if not name.startswith("migrate")]

@@ -42,6 +42,8 @@ def _changed(url: str, what: str) -> str:
         "parameter": {"query": "nonsense=1"},
         "value": {"query": "statement_timeout=soon"},
         "field": {"query": "nonsense"},
+        "certificates": {"query": "sslmode=verify-full&sslrootcert=/no/such/file"},
+        "key": {"query": f"sslmode=require&sslcert={__file__}&sslkey=/no/such/file"},
     }
     return urlunsplit(parts._replace(**changes[what]))
 
@@ -56,6 +58,8 @@ def _changed(url: str, what: str) -> str:
         ("parameter", 'unrecognized configuration parameter "nonsense"'),
         ("value", 'invalid value for parameter "statement_timeout"'),
         ("field", "bad query field"),
+        ("certificates", "sslrootcert=/no/such/file: No such file or directory"),
+        ("key", "sslkey=/no/such/file: No such file or directory"),
     ],
 )
 async def test_what_waiting_cannot_mend_is_refused_at_once(database_url: str, what: str, said: str) -> None:

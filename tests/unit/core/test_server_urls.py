@@ -18,6 +18,7 @@ from app.core.server_urls import check_postgres_url, check_redis_url
         "postgresql:///db?host=/run/postgresql&port=5433",
         "postgresql:///db?host=one,two&port=1,65535",
         "postgresql://h:/db",
+        "postgresql://one,two/db?target_session_attrs=prefer-standby",
     ],
 )
 def test_what_asyncpg_reads_is_let_by(url: str) -> None:
@@ -71,6 +72,19 @@ def test_asyncpg_ends_the_password_at_the_first_at_sign() -> None:
 def test_a_list_of_hosts_has_no_gap(url: str) -> None:
     with pytest.raises(ValueError, match="a host is missing"):
         check_postgres_url(url)
+
+
+@pytest.mark.parametrize("session", ["", "master", "read_write", "Primary"])
+def test_what_kind_of_server_is_wanted_is_one_of_a_few(session: str) -> None:
+    with pytest.raises(ValueError, match="its target_session_attrs must be one of any, primary, standby, read-write"):
+        check_postgres_url(f"postgresql://one,two/db?target_session_attrs={session}")
+
+
+@pytest.mark.parametrize("name", ["decode_responses", "encoding", "max_connections", "retry", "redis_connect_func"])
+@pytest.mark.parametrize("server", ["redis://h:6379/0", "unix:///run/redis.sock"])
+def test_what_the_service_needs_of_its_client_is_not_changed_by_a_query(server: str, name: str) -> None:
+    with pytest.raises(ValueError, match=f"its query must not hold {name}"):
+        check_redis_url(f"{server}?client_name=x&{name}=")
 
 
 @pytest.mark.parametrize("path", ["/zero", "/-1", "/0x", "/1/x"])
