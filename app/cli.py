@@ -1,6 +1,7 @@
 """The commands of `schedule-service`; where wiring starts. All settings come from the environment."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from datetime import datetime
@@ -33,6 +34,7 @@ cli.add_typer(keys_cli, name="keys")
 
 def main() -> None:
     """Run a command; what was wrong is said in one line, with status 1."""
+    _open_standard_files()
     try:
         cli()
     except ScheduleServiceException as refused:
@@ -175,7 +177,14 @@ def create_key(
     expires_at = None if expires is None else _to_come(expires)
     from app.service.key_commands import create
 
-    typer.echo(_run(create(settings, community, role, user=user, name=name, expires_at=expires_at)))
+    key = _run(create(settings, community, role, user=user, name=name, expires_at=expires_at))
+    try:
+        typer.echo(key)
+        sys.stdout.flush()
+    except OSError as lost:
+        _refuse(
+            f"the key was made and cannot be printed ({lost.strerror}): revoke {key.split('_')[1]}, and make another"
+        )
 
 
 @keys_cli.command("list")
@@ -200,6 +209,16 @@ def revoke_key(
 
     if not _run(revoke(settings, key)):
         _refuse(f"there is no key {key!r} that could be revoked; `schedule-service keys list` shows them")
+
+
+def _open_standard_files() -> None:
+    """Have no other file under the number of one that was closed before the start: the event loop ends the process."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _start(module: str) -> Settings:

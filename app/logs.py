@@ -6,8 +6,9 @@ value or body is ever a field.
 
 import json
 import logging
-import sys
-from typing import TextIO
+import os
+from contextlib import suppress
+from typing import TextIO, cast
 
 import orjson
 import structlog
@@ -16,11 +17,12 @@ from structlog.typing import EventDict, WrappedLogger
 from app import __version__
 
 _LEADING = ("timestamp", "level", "event", "category")
+_STDERR = 2
 _TEXT_NAMES = ("community", "user", "action", "result")
 
 
 def configure_logs(*, level: str, fmt: str, module: str, stream: TextIO | None = None) -> None:
-    """Set up logging for a process; `module` is its name in each line (`api`, `worker`)."""
+    """Set up logging for a process, to stderr; `module` is its name in each line (`api`, `worker`)."""
     renderer = _render_json if fmt == "json" else _render_text
     structlog.configure(
         processors=[
@@ -32,11 +34,29 @@ def configure_logs(*, level: str, fmt: str, module: str, stream: TextIO | None =
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
     # Libraries that use the standard library's logging say only what is wrong, in the same form.
     logging.basicConfig(level=logging.WARNING, handlers=[_Relay()], force=True)
+
+
+class _Stderr:
+    """A line that cannot be written is lost, and stops nothing: its disk may be full, or its reader gone.
+
+    Nothing is kept for later: at the exit it would be tried once more, and change the status of a process that ends in
+    order. A line is one write, so that those of processes with one stderr do not mix.
+    """
+
+    def write(self, text: str) -> None:
+        """Write a line, or as much of it as there is room for."""
+        left = text.encode(errors="backslashreplace")
+        with suppress(OSError):
+            while left:
+                left = left[os.write(_STDERR, left) :]
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 class _Relay(logging.Handler):

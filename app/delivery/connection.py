@@ -335,6 +335,8 @@ class Connection(asyncio.Protocol):
 
     def _is_http(self) -> bool:
         """Whether the head that was just read, behind those of interim answers, is HTTP's: the parser takes RTSP's."""
+        if not self._interims and self._read.startswith(b"HTTP/"):
+            return True
         heads = _BETWEEN_HEADS.split(self._read.lstrip(b"\r\n"), self._interims + 1)
         return heads[self._interims].startswith(b"HTTP/")
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from app.core.sealing import SecretBox, key_id
 from app.core.target import bound_to
 from app.embedded.ports import free_port
 from app.store.schema import newest
-from tests.processes import Script
+from tests.processes import CHECKOUT, Script
 from tests.receiver import Receiver
 
 WORKFLOW_ID = "8f14e45f-ceea-467f-a8d2-7b9e2c1d3a4b"
@@ -190,6 +192,71 @@ async def test_a_key_of_the_secrets_is_rotated(operator: Operator) -> None:
     operator.environment["SECRET_KEY"] = new
     assert await operator.run("reseal", "--check") == (0, f"key {key_id(new.encode())}, the newest: 2 values\n", "")
     await connection.close()
+
+
+async def test_a_log_that_cannot_be_written_stops_nothing(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    port, metrics_port = free_port(), free_port()
+    operator.environment["AUTH_MODE"] = "none"
+    commands = [("api", "--port", str(port)), ("worker", "--metrics-port", str(metrics_port))]
+    full, (gone, there) = os.open("/dev/full", os.O_WRONLY), os.pipe()
+    os.close(gone)
+    try:
+        for errors in (full, there):
+            running = [await _started(operator, *command, errors=errors) for command in commands]
+            try:
+                async with asyncio.timeout(60), httpx.AsyncClient() as client:
+                    for process, ready_at in zip(running, (port, metrics_port), strict=True):
+                        await Script(process, Path(os.devnull)).until_ready(f"http://127.0.0.1:{ready_at}")
+                    due = datetime.now(UTC) + timedelta(seconds=1)
+                    body = {"workflow_id": WORKFLOW_ID, "schedule_type": "one_time", "scheduled_time": due.isoformat()}
+                    created = await client.post(f"http://127.0.0.1:{port}/api/v1/schedules", json=body)
+                    assert created.status_code == 201
+                    at = f"http://127.0.0.1:{port}/api/v1/schedules/{created.json()['schedule_id']}/executions"
+                    while not [one for one in (await client.get(at)).json()["items"] if one["status"] == "succeeded"]:
+                        await asyncio.sleep(0.05)
+                for process in running:
+                    process.send_signal(signal.SIGTERM)
+                    assert await asyncio.wait_for(process.wait(), 30) == 0
+            finally:
+                for process in running:
+                    if process.returncode is None:
+                        process.kill()
+                        await process.wait()
+    finally:
+        os.close(full)
+        os.close(there)
+
+
+async def test_a_command_whose_standard_files_are_closed_does_what_it_does(operator: Operator) -> None:
+    command = f"{sys.executable} -m app.cli migrate <&- >&- 2>&-"
+    process = await asyncio.create_subprocess_shell(command, cwd=CHECKOUT, env=os.environ | operator.environment)
+    assert await process.wait() == 0
+    assert (await operator.run("migrate", "--check"))[0] == 0
+
+
+async def test_a_key_that_nobody_can_read_is_said_to_be_one(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    command = f"{sys.executable} -m app.cli keys create --community 1 --role viewer >/dev/full"
+    process = await asyncio.create_subprocess_shell(
+        command, stderr=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=os.environ | operator.environment
+    )
+    _, said = await process.communicate()
+    _, listed, _ = await operator.run("keys", "list")
+    prefix = listed.splitlines()[1].split()[1]
+    assert process.returncode == 1
+    why = "the key was made and cannot be printed (No space left on device)"
+    assert said.decode().splitlines()[1:] == [f"schedule-service: {why}: revoke {prefix}, and make another"]
+
+
+async def _started(operator: Operator, *command: str, errors: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", *command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=errors,
+        cwd=CHECKOUT,
+        env=os.environ | operator.environment,
+    )
 
 
 @pytest.mark.fault("9")
