@@ -25,5 +25,9 @@ class TransportFailure(Exception):
     """No answer, or one that broke off; the message says in one line what happened."""
 
 
+class Unanswered(TransportFailure):
+    """The target closed the connection without a byte of an answer, as it does with one that was idle for too long."""
+
+
 class Unsendable(TransportFailure):
     """There is no request that could be sent: the target was not asked, and it says nothing of its host."""

@@ -16,7 +16,7 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]+)(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b)
 _LINE_END = b"\r\n"
 
 
-class Reading(Protocol):
+class Reader(Protocol):
     """Whoever the parser tells what it reads, as httptools calls it."""
 
     in_body: bool
@@ -37,9 +37,9 @@ class Rereading:
     for extensions.
     """
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
-        self._parser = HttpResponseParser(reading)
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._parser = HttpResponseParser(reader)
         self._parser.set_dangerous_leniencies(lenient_version=True)
         self._chunks = _Chunks(self._parser.feed_data)
         self._head = b""
@@ -47,7 +47,7 @@ class Rereading:
     def feed_data(self, data: bytes) -> None:
         """More of the answer. Raises as httptools's own parser does."""
         self._head += data
-        while self._head and not self._reading.in_body:
+        while self._head and not self._reader.in_body:
             head, end, rest = self._head.partition(b"\r\n\r\n")
             if not end:
                 return
@@ -57,7 +57,7 @@ class Rereading:
             self._parser.feed_data(first + line_end + _FOLD.sub(b" ", headers) + end)
         body, self._head = self._head, b""
         if body:
-            (self._chunks.feed_data if self._reading.chunked else self._parser.feed_data)(body)
+            (self._chunks.feed_data if self._reader.chunked else self._parser.feed_data)(body)
 
     def get_status_code(self) -> int:
         """That of what was read last."""

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from app.core.clock import give_way
 from app.core.tasks import end
-from app.delivery.connection import Connection, Unanswered
+from app.delivery.connection import Connection
 from app.delivery.dialling import Dialler
 from app.delivery.guard import Guard
 from app.delivery.origin import Origin, split_url
-from app.delivery.reply import Reply, TransportFailure, Unsendable
+from app.delivery.reply import Reply, TransportFailure, Unanswered, Unsendable
 from app.delivery.request import Request
 from app.delivery.resolver import Resolver, SystemResolver
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from app.delivery.connection import Connection, Unanswered
-from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unsendable
+from app.delivery.connection import Connection
+from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure, Unanswered, Unsendable
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
 from tests.integration.delivery.hostile import Behaviour, hangs, post, read_request, resets, sends, target

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from app.delivery.connection import Connection
+from app.delivery.reading import AnswerReader
 from app.delivery.reply import BODY_LIMIT_BYTES, Reply, TransportFailure
 from app.delivery.request import Request
 from app.delivery.transport import PooledTransport
@@ -254,7 +254,7 @@ async def test_nothing_is_read_of_what_comes_right_behind_an_answer(
 ) -> None:
     """Each header of it would be a call, and there may be tens of thousands."""
     read: list[bytes] = []
-    monkeypatch.setattr(Connection, "on_header", lambda _connection, name, _value: read.append(name))
+    monkeypatch.setattr(AnswerReader, "on_header", lambda _reader, name, _value: read.append(name))
     empty = OK + b"Content-Length: 0\r\n"
     async with target(sends(empty + b"\r\n" + OK + b"X-A: b\r\n" * 100 + b"\r\n")) as here:
         assert await _post(transport, here.url) == Reply(202, b"", None)
