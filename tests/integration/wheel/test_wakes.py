@@ -57,6 +57,11 @@ async def test_what_becomes_the_earliest_and_is_soon_wakes(wheel: Wheel, listene
     assert await listener.heard() == [SHARD]
 
 
+async def test_of_what_is_put_together_the_earliest_wakes_wherever_it_stands(wheel: Wheel, listener: Listener) -> None:
+    await wheel.put([entry("s:late", SOON + 1), entry("s:soon", NOW + 1_500), entry("s:later", SOON + 2)])
+    assert await listener.heard() == [SHARD]
+
+
 async def test_what_is_not_the_earliest_wakes_nobody(wheel: Wheel, listener: Listener) -> None:
     await wheel.put([entry("s:a", NOW + 100)])
     assert await listener.heard() == [SHARD]

@@ -65,6 +65,9 @@ async def test_a_far_claim_takes_schedules_further_ahead_and_executions_at_their
     await wheel.put([entry("s:ahead", NOW + AHEAD_MS + 1), entry("s:due", NOW)])
     (claimed,) = await wheel.claim([SHARD], limit=1, lease_ms=LEASE_MS, far=True)
     assert claimed.members == ("s:due",)
+    await wheel.put([entry("s:ahead2", NOW + AHEAD_MS + 1), entry("s:due", NOW)])
+    (claimed,) = await wheel.claim([SHARD], limit=2, lease_ms=LEASE_MS, far=True)
+    assert claimed.members == ("s:due", "s:ahead")
 
 
 async def test_past_a_backlog_schedules_are_claimed_further_ahead_too(wheel: Wheel) -> None:
@@ -113,6 +116,14 @@ async def test_of_the_newest_occurrences_come_before_what_is_looked_at_again(whe
     claimed = await claim(wheel, limit=16)
     assert claimed.members[-claimed.passing :] == ("s:new", "x:again4")
     assert set(claimed.members[: -claimed.passing]) == {f"x:late{n:02}" for n in range(14)}
+
+
+async def test_past_a_backlog_executions_are_claimed_at_their_time_and_not_before(wheel: Wheel) -> None:
+    await wheel.put([entry(f"x:late{n:02}", NOW - 1_000) for n in range(20)])
+    await wheel.put([entry("x:soon", NOW + 1), entry("x:now", NOW)])
+    assert wheel.reach_ms > AHEAD_MS + 1
+    claimed = await claim(wheel, limit=16)
+    assert claimed.members[-claimed.passing :] == ("x:now",)
 
 
 @pytest.mark.parametrize(
@@ -186,8 +197,43 @@ async def test_expired_leases_come_before_what_is_due(wheel: Wheel, clock: Manua
     assert await standing(wheel) == {"s:lost": NOW + 10}
 
 
+async def test_a_lease_that_ends_later_than_any_can_is_claimed_anew(wheel: Wheel, clock: ManualClock) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    await claim(wheel, lease_ms=60_000)
+    # The longest that may be, given by a process whose clock is ahead of this one's.
+    clock.step_back(5)
+    assert (await claim(wheel)).members == ()
+    clock.step_back(0.001)
+    assert (await claim(wheel)).members == ("s:a",)
+
+
+async def test_a_late_ack_leaves_the_lease_alone_that_a_clock_that_was_set_back_has_given(
+    wheel: Wheel, clock: ManualClock
+) -> None:
+    await wheel.put([entry("s:a", NOW)])
+    lost = await claim(wheel)
+    clock.step_back(3_600)
+    again = await claim(wheel)
+    assert again.token < lost.token
+    await wheel.ack([(SHARD, lost.token, [("s:a", None)])])
+    assert await standing(wheel, "leased") == {"s:a": again.token}
+
+
+async def test_of_expired_and_stranded_leases_no_more_are_claimed_than_there_is_room_for(
+    wheel: Wheel, clock: ManualClock
+) -> None:
+    await wheel.put([entry("s:stranded", NOW), entry("s:stranded2", NOW)])
+    await claim(wheel)
+    clock.step_back(3_600)
+    await wheel.client.zadd(f"{{ss:{SHARD}}}:leased", {"s:expired": NOW - 3_600_000})
+    claimed = await claim(wheel, limit=2)
+    assert len(claimed.members) == 2
+    assert claimed.members[0] == "s:expired"
+
+
 async def test_a_lease_is_known_by_when_it_wants_a_look(wheel: Wheel) -> None:
     await wheel.put([entry("s:a", NOW)])
+    await wheel.put([entry("s:later", NOW + LEASE_MS + 1)])
     claimed = await claim(wheel)
     assert claimed.next_ms == NOW + LEASE_MS
     await wheel.put([entry("s:b", NOW + 900)])
