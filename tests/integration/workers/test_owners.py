@@ -27,6 +27,10 @@ _REGISTERING = """
     SELECT FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO workers%'
 """
+_BEATING = """
+    SELECT FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%UPDATE workers%'
+"""
 
 
 class Claims(Signals):
@@ -103,6 +107,24 @@ async def test_a_stopping_worker_waits_no_longer_than_its_grace(database_url: st
             # Without a living owner it is another's to deliver.
             assert await connection.fetchval("SELECT status FROM executions") == "pending"
         never.set()
+
+
+async def test_a_beat_counts_from_when_it_was_asked_for_and_not_from_its_answer(rig: Rig) -> None:
+    """Others may have buried this worker before an answer that was long under way arrives."""
+    worker = await rig.worker()
+    async with rig.database.connection() as connection, asyncio.timeout(10):
+        lock = connection.transaction()
+        await lock.start()
+        await connection.execute("SELECT FROM workers FOR UPDATE")
+        beating = asyncio.create_task(worker.presence.run_once())
+        try:
+            while not await rig.execute(_BEATING):
+                await turn()
+            rig.clock.move(9)
+        finally:
+            await lock.rollback()
+        assert await beating
+    assert worker.presence.age_seconds == 9
 
 
 async def test_a_worker_beats_every_three_seconds(rig: Rig) -> None:

@@ -1,5 +1,6 @@
 """What is recorded for a schedule that is due, by tables: lateness, coalescing, limits, overlap."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,13 +14,15 @@ from app.core.firing import (
     counts_unfinished,
     decide,
     first_waiting,
+    left_on_days_off,
     superseded,
 )
-from app.core.occurrences import due_at, occurrences_after
-from app.core.schedule import OverlapPolicy, ScheduleStatus
+from app.core.occurrences import BusinessDays, OnDayOff, due_at, occurrences_after
+from app.core.schedule import OverlapPolicy, ScheduleStatus, SkipNext
 from tests.unit.core.late import MS, NOON, SCHEDULE, after, at, cron, due, every, once, told
 
 PENDING, MISSED, SKIPPED = ExecutionStatus.PENDING, ExecutionStatus.MISSED, ExecutionStatus.SKIPPED
+ASKED = SkipNext("ada", "stock-taking", NOON)
 
 
 def test_what_is_on_time_is_recorded_alone_and_the_next_one_waits() -> None:
@@ -130,6 +133,21 @@ def test_what_is_beyond_the_grace_and_what_is_beyond_the_limit_is_one_record() -
     decision = decide(shorter, now=at(10_000))
     assert told(decision.recordings)[0] == (at(9_899), 9_899, MISSED, Reason.GRACE)
     assert told(decision.recordings)[1:] == [(at(9_900 + n), 1, PENDING, None) for n in range(10)]
+
+
+def test_what_is_beyond_both_at_once_is_missed_for_its_lateness() -> None:
+    decision = decide(
+        due(every(1), coalesce=False, grace_period_seconds=CATCH_UP_LIMIT - 1), now=at(CATCH_UP_LIMIT + 7)
+    )
+    assert told(decision.recordings)[0] == (at(7), 7, MISSED, Reason.GRACE)
+
+
+def test_of_what_is_beyond_the_limit_the_first_is_missed_as_it_was_stored() -> None:
+    # By older zone rules: it is not one of the timing's own any more, and lies between two of them.
+    stored = Waiting(at(90), at(90))
+    schedule = due(every(60), coalesce=False, grace_period_seconds=10**6, waiting=stored)
+    decision = decide(schedule, now=at(60 + 60 * CATCH_UP_LIMIT))
+    assert told(decision.recordings)[:2] == [(at(90), 1, MISSED, Reason.CATCH_UP_LIMIT), (at(120), 1, PENDING, None)]
 
 
 def test_the_limit_finds_its_occurrence_among_unevenly_spaced_ones() -> None:
@@ -277,6 +295,29 @@ def test_searched_to_is_never_lowered() -> None:
     assert decision.waiting == Waiting(at(3660), at(3660))
 
 
+def test_what_is_to_be_skipped_is_skipped_however_late_and_those_after_it_are_decided_as_ever() -> None:
+    decision = decide(due(every(60), grace_period_seconds=120, skip_next=ASKED), now=at(600))
+    assert told(decision.recordings) == [
+        (at(60), 1, SKIPPED, Reason.SKIP_NEXT),
+        (at(420), 6, MISSED, Reason.GRACE),
+        (at(600), 3, PENDING, None),
+    ]
+    assert (decision.searched_to, decision.waiting) == (at(600), Waiting(at(660), at(660)))
+
+
+def test_a_one_time_that_is_to_be_skipped_is_completed_by_that() -> None:
+    decision = decide(due(once(at(60)), skip_next=ASKED), now=at(60))
+    assert told(decision.recordings) == [(at(60), 1, SKIPPED, Reason.SKIP_NEXT)]
+    assert decision.status is ScheduleStatus.COMPLETED
+
+
+def test_searched_to_is_not_lowered_by_what_is_skipped_either() -> None:
+    schedule = due(every(60), searched_to=at(3600), waiting=Waiting(at(60), at(60)), skip_next=ASKED)
+    decision = decide(schedule, now=at(60))
+    assert told(decision.recordings) == [(at(60), 1, SKIPPED, Reason.SKIP_NEXT)]
+    assert (decision.searched_to, decision.waiting) == (at(3600), Waiting(at(3660), at(3660)))
+
+
 def test_a_waiting_instant_of_older_zone_rules_is_recorded_as_it_was_stored() -> None:
     # The stored instant is not one of the timing's own any more.
     schedule = due(every(60), waiting=Waiting(at(90), at(90)))
@@ -332,5 +373,21 @@ def test_a_one_time_is_superseded_once_its_instant_has_come() -> None:
     assert told([recording]) == [(NOON, 1, SKIPPED, Reason.REMOVED)]
 
 
+def test_a_one_time_that_was_accepted_late_is_superseded_by_its_stored_due_time() -> None:
+    (recording,) = superseded(once(NOON), SCHEDULE, Waiting(NOON, at(30)), NOON - MS, at(30), Reason.PAUSED)
+    assert (recording.scheduled_for, recording.due_at) == (NOON, at(30))
+
+
 def test_a_schedule_that_waits_for_nothing_has_nothing_to_supersede() -> None:
     assert superseded(every(60), SCHEDULE, None, NOON, at(999), Reason.PAUSED) == ()
+
+
+def test_a_one_time_leaves_its_instant_on_a_day_off_until_that_is_consumed() -> None:
+    days = BusinessDays.merged(
+        OnDayOff.SKIP, days_off=[(NOON.date(), NOON.date())], days_worked=[], weekend=frozenset()
+    )
+    timing = replace(once(NOON), days=days)
+    recording = left_on_days_off(timing, NOON - MS)
+    assert recording is not None
+    assert told([recording]) == [(NOON, 1, SKIPPED, Reason.CALENDAR)]
+    assert left_on_days_off(timing, NOON) is None

@@ -1,6 +1,9 @@
 """When an attempt that failed is made again."""
 
-from app.core.clock import to_ms, truncate_to_ms
+from datetime import timedelta
+
+from app.core.clock import MILLISECOND, to_ms, truncate_to_ms
+from app.core.execution import ExecutionStatus
 from app.core.schedule import RetryPolicy
 from app.delivery.answer import Meaning, Verdict
 from app.delivery.sender import Delivered
@@ -34,3 +37,12 @@ def test_the_backoff_grows_with_the_failures_up_to_its_ceiling() -> None:
 
 def test_the_jitter_is_full() -> None:
     assert [waits(2, drawn) for drawn in (0.0, 0.25, 0.5)] == [0, 1, 2]
+
+
+def test_the_last_retry_is_as_old_as_a_run_may_be_and_no_older() -> None:
+    retry = RetryPolicy(max_retries=9, max_age_seconds=60)
+    began_at = START - timedelta(seconds=60)
+    for retry_since, status in ((began_at, ExecutionStatus.RETRYING), (began_at - MILLISECOND, ExecutionStatus.FAILED)):
+        asked = assignment(retry=retry, retry_since=retry_since)
+        refused = Delivered(asked, to_ms(START), 10, 503, Verdict(Meaning.RETRY, "HTTP 503"))
+        assert conclude(refused, START, draw=lambda: 0.0).status is status
