@@ -10,12 +10,15 @@ import pytest
 from aiohttp import web
 
 from app.core.execution import ExecutionStatus
+from app.core.target import Target
 from app.core.tasks import end
 from app.store import targets
+from app.store.target_columns import target_text
 from app.wheel.connection import connect
 from app.wheel.rate import Rates, Sharing
 from app.wheel.wheel import Wheel
 from app.workers import giving
+from app.workers.later import Behind, Later
 from tests.integration.delivery.hostile import hangs, resets, target
 from tests.integration.store.rows import add_execution
 from tests.integration.workers.hosts import Hosts, sent_by, value
@@ -182,6 +185,37 @@ async def test_who_would_wait_for_too_long_behind_a_circuit_ends_and_lets_a_queu
     )
     assert waiting["wake_at"] is None or waiting["wake_at"] < far
     assert value(worker, "executions_total", outcome="failed") >= 11
+
+
+async def test_who_waited_for_too_long_ends_only_while_it_is_this_workers_and_is_told_of(
+    rig: Rig, hosts: Hosts, other: Receiver
+) -> None:
+    worker, another = await hosts.worker(), await hosts.worker()
+    ours, taken = await hosts.due(
+        other.url, 2, failure_target=target_text("failure_target", Target(f"{other.url}/failed"))
+    )
+    for assignment in (await rig.fire(worker)).assignments:
+        worker.giving.add(Later(assignment, rig.clock.now(), Behind.CIRCUIT, "it waited for too long"))
+    # It was taken for dead, and the other has one of them.
+    await rig.execute(
+        "UPDATE executions SET owner = $1, attempt = attempt + 1 WHERE execution_id = $2",
+        another.presence.worker_id,
+        taken,
+    )
+    await worker.giving.run_once()
+    (ended, goes_on) = await hosts.rows([ours, taken])
+    assert (ended["status"], ended["error"], ended["owner"]) == ("failed", "it waited for too long", None)
+    assert (goes_on["status"], goes_on["owner"], goes_on["finished_at"]) == (
+        "pending",
+        another.presence.worker_id,
+        None,
+    )
+    assert value(worker, "executions_total", outcome="failed") == 1
+    (notice,) = await rig.execute("SELECT context_override FROM executions WHERE trigger = 'failure'")
+    assert str(ours) in notice["context_override"]
+    # It is put for now, too.
+    look = await rig.fire(another)
+    assert [one.trigger for one in look.assignments] == ["failure"]
 
 
 async def test_what_cannot_be_put_together_says_nothing_of_a_host_that_is_others_too(

@@ -10,6 +10,7 @@ import pytest
 from app.core.execution import ExecutionStatus, Reason
 from app.core.firing import Decision, Recording, Standing, Waiting
 from app.core.ids import execution_id, new_id
+from app.core.occurrences import tzdata_version
 from app.core.schedule import ScheduleStatus
 from app.store import firing
 from app.store.database import Connection, Database
@@ -143,6 +144,18 @@ async def test_searched_to_is_never_lowered_by_a_look(database: Database) -> Non
         assert (await schedule(connection, schedule_id))["searched_to"] == START + 10 * MINUTE
 
 
+async def test_what_a_look_computes_is_by_the_zone_rules_of_its_worker(database: Database) -> None:
+    """Older ones than before, too: else a worker that has newer ones would not compute it once more."""
+    async with database.transaction() as connection:
+        for version in ("1999a", "2999z"):
+            schedule_id = await add_schedule(connection, tzdata_version=version)
+            decision = Decision((), START, Waiting(START + MINUTE, START + MINUTE))
+            await firing.move_on(
+                connection, [Moved(schedule_id, decision, ScheduleStatus.ACTIVE, 0, None, None)], now=START
+            )
+            assert (await schedule(connection, schedule_id))["tzdata_version"] == tzdata_version()
+
+
 async def test_a_schedule_without_a_next_occurrence_completes(database: Database) -> None:
     async with database.transaction() as connection:
         schedule_id = await add_schedule(connection)
@@ -208,6 +221,23 @@ async def test_only_an_active_schedule_is_taken_out_with_its_reason(database: Da
     )
     assert (skipped["reason_detail"], skipped["finished_at"]) == ("ValueError: no such zone", START + MINUTE)
     assert failed["searched_to"] == START
+
+
+async def test_searched_to_is_never_lowered_by_a_failure_either(database: Database) -> None:
+    async with database.transaction() as connection:
+        schedule_id = await add_schedule(connection, searched_to=START + MINUTE)
+        await firing.fail(connection, {schedule_id: "no such zone"}, now=START)
+        assert (await schedule(connection, schedule_id))["searched_to"] == START + MINUTE
+
+
+async def test_what_is_due_at_no_time_is_taken_out_and_nothing_recorded(database: Database) -> None:
+    async with database.transaction() as connection:
+        schedule_id = await add_schedule(connection)
+        await connection.execute("UPDATE workflow_schedules SET next_due_at = '-infinity'")
+        await firing.fail(connection, {schedule_id: "at no time"}, now=START)
+        row = await schedule(connection, schedule_id)
+        assert (row["status"], row["next_due_at"]) == ("failed", None)
+        assert await connection.fetch("SELECT FROM executions") == []
 
 
 async def test_unfinished_are_those_that_run_or_wait_for_delivery(database: Database) -> None:

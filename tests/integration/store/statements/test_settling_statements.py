@@ -1,13 +1,14 @@
 """The fences: whose outcome counts, and what is given back."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 import pytest
 
+from app.core.clock import MILLISECOND
 from app.core.execution import ExecutionStatus
 from app.store import settling
 from app.store.database import Database
@@ -89,6 +90,16 @@ async def test_a_late_success_counts_while_unfinished_and_a_late_failure_never(
             assert counts or after == before
 
 
+@pytest.mark.parametrize(("started_at", "counts"), [(START, True), (START - MILLISECOND, False)])
+async def test_what_is_sent_from_when_it_is_to_be_delivered_again_on_is_an_answer_to_that(
+    database: Database, started_at: datetime, counts: bool
+) -> None:
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, owner=OTHER, attempt=2, retry_since=START)
+        late = _outcome(wanted, started_at=started_at)
+        assert (await settling.settle(connection, [late])).executions == ({wanted} if counts else set())
+
+
 async def test_a_late_success_is_not_lost_beside_a_failure_of_the_same_execution(database: Database) -> None:
     async with database.transaction() as connection:
         for number in range(40):
@@ -142,6 +153,16 @@ async def test_what_runs_on_and_is_written_once_more_has_its_attempt_once(databa
         assert (await settling.settle(connection, [another])).executions == {wanted}
         row = await execution(connection, wanted)
     assert orjson.loads(row["attempts"]) == [{"number": 1}, {"number": 2}]
+
+
+async def test_what_was_to_be_tried_again_and_runs_after_all_has_the_deadline_of_its_run(database: Database) -> None:
+    """A heartbeat alone gives more time; when the retry would have been says nothing about it."""
+    async with database.transaction() as connection:
+        wanted = await add_execution(connection, status="retrying", attempt=1, wake_at=LATER + timedelta(seconds=9))
+        running = _outcome(wanted, ExecutionStatus.RUNNING, failed=False, error=None, wake_at=LATER, finished_at=None)
+        assert (await settling.settle(connection, [running])).executions == {wanted}
+        row = await execution(connection, wanted)
+    assert (row["status"], row["wake_at"]) == ("running", LATER)
 
 
 @pytest.mark.fault("19a")
