@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from app.wheel.entries import shard_of
 from app.workers.loop import Worker
 from tests.integration.workers.rig import Rig, next_of
 
@@ -67,3 +68,20 @@ async def test_a_pass_that_has_come_to_the_end_is_followed_by_one_from_the_begin
     for _ in range(2):
         await _lose_entries(rig)
         assert await worker.keepers.sweep.run_once() == 3
+
+
+async def test_a_shard_that_is_to_be_loaded_anew_keeps_no_other_from_being_swept(rig: Rig, worker: Worker) -> None:
+    shards = range(rig.wheel.shards)
+    communities = [
+        next(number for number in range(1_000) if shard_of(number, rig.wheel.shards) == shard) for shard in shards
+    ]
+    for community_id in communities:
+        schedule = await rig.create()
+        await rig.execute(
+            "UPDATE workflow_schedules SET community_id = $1 WHERE schedule_id = $2", community_id, schedule.schedule_id
+        )
+    rig.clock.move(63)
+    for lost in shards:
+        await _lose_entries(rig)
+        await rig.wheel.client.delete(f"{{ss:{lost}}}:mark")
+        assert await worker.keepers.sweep.run_once() == len(shards) - 1 - lost

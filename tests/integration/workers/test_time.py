@@ -128,12 +128,16 @@ async def test_a_shard_that_no_wake_names_is_looked_at_after_the_clock_was_set_b
     assert len((await rig.fire(worker)).assignments) == 1
 
 
-async def test_what_is_put_after_the_clock_was_set_back_is_found_in_the_window(rig: Rig) -> None:
+# The shorter step is just longer than what a put adds beyond the window.
+@pytest.mark.parametrize(("step", "interval_seconds"), [(HOUR, 5_400), (130.0, 3_725)])
+async def test_what_is_put_after_the_clock_was_set_back_is_found_in_the_window(
+    rig: Rig, step: float, interval_seconds: int
+) -> None:
     worker = await rig.worker()
     await worker.keepers.window.run_once()
-    rig.clock.step_back(HOUR)
+    rig.clock.step_back(step)
     # Due beyond what a put adds now, and within what was loaded before.
-    schedule = await rig.create(interval_seconds=5_400)
+    schedule = await rig.create(interval_seconds=interval_seconds)
     assert (await rig.wheel.state()).entries == 0
     for _ in range(31):
         rig.clock.move(60)

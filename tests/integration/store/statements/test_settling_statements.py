@@ -193,6 +193,24 @@ async def test_an_attempt_that_ends_after_its_execution_is_noted_once_and_change
         assert dict(row) | {"attempts": was["attempts"]} == dict(was) | noted
 
 
+async def test_only_what_ends_makes_room_for_who_waits_for_it(database: Database) -> None:
+    async with database.transaction() as connection:
+        for awaited, status in ((True, SUCCEEDED), (True, FAILED), (True, RETRYING), (False, SUCCEEDED)):
+            wanted = await add_execution(connection, owner=ME, attempt=1, awaited=awaited)
+            settled = await settling.settle(connection, [_outcome(wanted, status)])
+            assert settled.executions == {wanted}
+            assert len(settled.made_room) == (awaited and status is not RETRYING)
+
+
+async def test_a_late_answer_does_not_rename_what_its_report_has_named(database: Database) -> None:
+    async with database.transaction() as connection:
+        ended = await add_execution(
+            connection, attempt=1, finished_at=START, status="succeeded", engine_execution_id="engine-0"
+        )
+        assert await settling.note(connection, [_outcome(ended)]) == {ended}
+        assert (await execution(connection, ended))["engine_execution_id"] == "engine-0"
+
+
 async def test_an_engines_id_is_not_forgotten_by_a_later_answer_without_one(database: Database) -> None:
     async with database.transaction() as connection:
         wanted = await add_execution(connection, owner=ME, attempt=1, engine_execution_id="engine-0")
