@@ -34,6 +34,30 @@ async def test_the_oldest_make_way_and_the_newest_go_on(database: Database) -> N
             assert (await execution(connection, left))["finished_at"] is None
 
 
+async def test_of_what_is_queued_the_one_whose_instant_comes_first_is_woken_and_starts(database: Database) -> None:
+    """Those of a backfill are recorded at once: their ids say nothing of their order."""
+    schedule_id, group_id = new_id(1), uuid4()
+    group = Group(schedule_id, group_id)
+    async with database.transaction() as connection:
+        for instants in (range(6), range(5, -1, -1)):
+            ids = {
+                instant: await add_execution(
+                    connection,
+                    schedule_id=schedule_id,
+                    group_id=group_id,
+                    status="queued",
+                    scheduled_for=START - (9 - instant) * SECOND,
+                    wake_at=START + SECOND,
+                )
+                for instant in instants
+            }
+            in_order = [ids[instant] for instant in range(6)]
+            assert await queueing.oldest_queued(connection, group, 3) == in_order[:3]
+            (woken,) = await queueing.wake_oldest(connection, [group], now=START)
+            assert (woken.execution_id, woken.wake_at) == (in_order[0], START)
+            await connection.execute("DELETE FROM executions")
+
+
 async def test_who_ended_before_it_is_looked_has_made_room(database: Database) -> None:
     schedule_id = new_id(1)
     runs = await _standing(database, schedule_id, 3)
