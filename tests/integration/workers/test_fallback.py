@@ -1,6 +1,7 @@
 """Claiming straight from Postgres: as early as is right, shared, by turns, and nothing twice."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
@@ -14,8 +15,10 @@ from app.core.execution import Execution, ExecutionStatus, Reason
 from app.core.principal import Principal, Role
 from app.core.queries import Answer
 from app.core.schedule import Completion, OverlapPolicy, RetryPolicy, Schedule, ScheduleStatus
+from app.store import due
 from app.workers.loop import Worker
 from app.workers.signals import Point, Signals
+from tests.integration.store.rows import add_execution
 from tests.integration.workers.rig import CALLER, MINUTELY, Rig, next_of
 from tests.integration.workers.stages import delivering, settled, turn
 from tests.receiver import Received
@@ -216,6 +219,16 @@ async def test_one_community_with_much_due_does_not_stand_before_another_with_li
     assert await claimed(worker, 10) == 10
     rows = await rig.execute("SELECT community_id, count(*) FROM executions GROUP BY community_id")
     assert dict(map(tuple, rows)) == {1: 7, 2: 3}
+
+
+async def test_the_executions_of_one_community_do_not_stand_before_those_of_another(rig: Rig) -> None:
+    async with rig.database.transaction() as connection:
+        for community_id, number in ((1, 30), (2, 3)):
+            for _ in range(number):
+                await add_execution(connection, community_id=community_id, wake_at=rig.clock.now())
+            rig.clock.move(0.01)
+        locked = await due.lock_executions(connection, until=rig.clock.now(), without=[], limit=10)
+    assert Counter(one.community_id for one in locked) == {1: 7, 2: 3}
 
 
 async def test_no_more_is_claimed_than_there_is_room_for_and_the_rest_at_once(rig: Rig, worker: Worker) -> None:

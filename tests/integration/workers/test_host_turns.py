@@ -166,6 +166,24 @@ async def test_what_had_its_turn_before_the_clock_was_set_back_waits_for_its_ins
     assert sorted(one.execution_id for one in sender.sent) == [one.execution_id for one in held]
 
 
+async def test_what_waits_for_its_instant_again_has_left_its_place(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20, target_max_concurrent=1)
+    sender, held = _hold(rig, worker, [("a", 5), ("b", 5), ("c", 5)])
+    sending = asyncio.create_task(worker.deliverer.run_forever())
+    await turn()
+    rig.clock.move_to(from_ms(held[0].due_ms))
+    worker.deliverer.hold.ring()
+    rig.clock.step_back(5.3)
+    for _ in range(10):
+        await turn()
+    assert len(sender.sent) == 1
+    rig.clock.move(5.4)
+    async with asyncio.timeout(20):
+        while len(sender.sent) < 3:
+            await turn()
+    await end(sending)
+
+
 async def test_nothing_leaves_at_its_instant_once_the_worker_is_to_stop(rig: Rig) -> None:
     worker = await rig.worker(concurrency=20)
     sending = asyncio.create_task(worker.deliverer.run_forever())
