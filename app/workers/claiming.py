@@ -106,7 +106,7 @@ class Claiming:
                 return look_at
             if found:
                 await self._line.put(found)
-            if room > 0 and sum(len(claim.members) for claim in found) < room and self._claimer.complete:
+            if sum(len(claim.members) for claim in found) < room and self._claimer.complete:
                 self._turn_to(postgres=False)
                 return None
         return self._clock.now_ms() + POLL_MS if self._claimer.waits_for_room() else look_at

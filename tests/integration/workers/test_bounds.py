@@ -1,12 +1,14 @@
 """How much a worker takes in, holds and sends at once, and how soon it writes what became of it."""
 
 import asyncio
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from app.core.clock import to_ms
 from app.core.execution import ExecutionStatus
 from app.core.principal import Principal
+from app.wheel.answers import Claimed
 from app.wheel.entries import Entry, shard_of
 from app.workers.loop import Worker
 from app.workers.room import FEW
@@ -119,3 +121,33 @@ async def test_an_outcome_is_written_within_milliseconds(rig: Rig) -> None:
             while worker.deliverer.knows(assignment.execution_id):
                 await turn()
     assert [one.status for one in await rig.history(schedule)] == [ExecutionStatus.SUCCEEDED]
+
+
+async def test_what_was_claimed_before_redis_went_away_is_not_left_to_its_lease(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=40)
+    await entries(rig, CALLER, worker.claimer.room())
+    claim, asked = rig.wheel.claim, 0
+
+    async def once(shards: Sequence[int], *, limit: int, lease_ms: int, far: bool = False) -> list[Claimed]:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            raise ConnectionError("Redis went away")
+        return await claim(shards, limit=limit, lease_ms=lease_ms, far=far)
+
+    rig.wheel.claim = once  # type: ignore[method-assign]
+    found = await worker.claimer.run_once()
+    assert asked == 2, "the shard had more than its share"
+    assert sum(len(one.members) for one in found) > 0
+
+
+async def test_a_shard_is_a_crowd_only_while_it_has_more_than_its_share(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=40)
+    await entries(rig, CALLER, worker.claimer.room())
+    crowd = await worker.claimer.run_once()
+    assert worker.claimer.parted(crowd) == ([], crowd)
+    worker.claimer.advanced(crowd)
+    await entries(rig, CALLER, 1)
+    worker.claimer.wake(None)
+    few = await worker.claimer.run_once()
+    assert worker.claimer.parted(few) == (few, [])
