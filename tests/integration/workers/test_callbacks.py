@@ -190,6 +190,14 @@ async def test_a_heartbeat_gives_it_the_whole_time_again(rig: Rig) -> None:
     assert (await rig.executions.get(CALLER, execution.execution_id)).status is ExecutionStatus.TIMED_OUT
 
 
+async def test_a_heartbeat_takes_no_time_away_where_the_clock_was_set_back(rig: Rig) -> None:
+    execution = await running(rig, timeout_seconds=30)
+    rig.clock.step_back(5)
+    extended = await rig.executions.heartbeat(CALLER, execution.execution_id)
+    assert execution.wake_at is not None
+    assert extended.wake_at == execution.wake_at
+
+
 async def test_a_heartbeat_for_what_does_not_run_changes_nothing_and_tells_what_became_of_it(rig: Rig) -> None:
     execution = await running(rig)
     cancelled = await rig.executions.cancel(CALLER, execution.execution_id, reason=None)
