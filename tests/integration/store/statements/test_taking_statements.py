@@ -175,11 +175,13 @@ async def test_a_queued_run_is_locked_by_who_starts_it_alone(database: Database)
         assert await taking.lock_waiting(connection, [queued]) == []
         assert await taking.still_waiting(connection, [queued]) == set()
         (row,) = await taking.lock_queued(connection, [queued])
-        started = row.taken_by(ME, started_at=START)
-        await taking.start(connection, [started], owner=ME, now=START)
+        # Long after it was due: the budget of its retries begins with its turn.
+        turn_at = START + timedelta(hours=1)
+        started = row.taken_by(ME, started_at=turn_at)
+        await taking.start(connection, [started], owner=ME, now=turn_at)
         stored = await execution(connection, queued)
     assert (stored["status"], stored["owner"], stored["attempt"], stored["awaited"]) == ("pending", ME, 1, True)
-    assert stored["retry_since"] == started.retry_since == START
+    assert stored["retry_since"] == started.retry_since == turn_at
 
 
 async def test_the_end_of_an_awaited_run_names_its_group(database: Database) -> None:
