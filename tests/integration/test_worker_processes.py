@@ -252,7 +252,7 @@ async def test_a_second_signal_ends_at_once_what_the_first_lets_finish(machine: 
             while not (await client.get(f"{parent.url}/readyz")).text.startswith("0 of"):
                 await asyncio.sleep(0.02)
         assert len(parent.workers()) >= len(busy) > 0, "they finish what is under way"
-        assert await parent.script.end(signal.SIGTERM, seconds=10) == 0
+        assert await parent.script.end(signal.SIGTERM, seconds=10) == 0, (machine.folder / "errors").read_text()[-3000:]
     answer.set()
 
 
@@ -274,7 +274,7 @@ async def test_a_scraper_that_reads_nothing_holds_nobody_up(machine: Machine, pr
         await reader.readexactly(1)
         with suppress(TimeoutError):
             await asyncio.wait_for(writer.drain(), 1)
-        assert await parent.script.end(signal.SIGTERM, seconds=10) == 0
+        assert await parent.script.end(signal.SIGTERM, seconds=10) == 0, (machine.folder / "errors").read_text()[-3000:]
         writer.transport.abort()
 
 

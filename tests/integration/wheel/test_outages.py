@@ -12,6 +12,7 @@ import pytest
 
 from app.core.clock import to_ms
 from app.core.errors import ConfigurationException
+from app.core.tasks import end
 from app.embedded.valkey import EmbeddedValkey
 from app.wheel.connection import AWAY, connect
 from app.wheel.rebuild import throw_away
@@ -425,3 +426,19 @@ async def test_throwing_a_wheel_away_that_is_not_there_says_so() -> None:
     async with black_hole() as url:
         with pytest.raises(ConfigurationException, match="Redis does not answer"):
             await throw_away(url, shards=SHARDS)
+
+
+async def test_a_redis_that_takes_in_nothing_more_fails_no_end(own: EmbeddedValkey, clock: ManualClock) -> None:
+    wheel = wheel_of(connect(own.url, max_connections=4), clock)
+    connection = await wheel.client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+    os.kill(own.pid, signal.SIGSTOP)
+    try:
+        # More than the system's buffers hold: the connection's end would wait for it to have left.
+        sending = asyncio.create_task(connection.send_command("ECHO", b"x" * (64 << 20)))
+        await asyncio.sleep(0)
+        began = time.monotonic()
+        await wheel.close()
+        assert time.monotonic() - began < SOON
+        await end(sending)
+    finally:
+        os.kill(own.pid, signal.SIGCONT)
