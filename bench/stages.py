@@ -72,7 +72,6 @@ async def _settle(database: Database, assignments: list[Assignment]) -> None:
             finished_at=now,
             error=None,
             engine_execution_id="bench",
-            result_json=None,
             started_at=now,
             lateness_ms=3,
         )

@@ -29,12 +29,11 @@ _SETTLE = f"""
            wake_at = CASE WHEN u.status = 'running' AND e.status = 'running' THEN greatest(e.wake_at, u.wake_at)
                           ELSE u.wake_at END,
            engine_execution_id = coalesce(u.engine_execution_id, e.engine_execution_id),
-           result = coalesce(u.result::jsonb, e.result),
            started_at = coalesce(e.started_at, u.started_at), lateness_ms = coalesce(e.lateness_ms, u.lateness_ms)
       FROM unnest($3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::int[], $9::timestamptz[],
-                  $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::bigint[])
+                  $10::timestamptz[], $11::text[], $12::text[], $13::timestamptz[], $14::bigint[])
         AS u(execution_id, owner, number, status, attempt, failed, wake_at, finished_at, error, engine_execution_id,
-             result, started_at, lateness_ms)
+             started_at, lateness_ms)
      WHERE {THESE}
        AND {UNFINISHED}
        AND ((e.owner = u.owner AND e.attempt = u.number)
@@ -107,7 +106,6 @@ class Outcome:
     finished_at: datetime | None
     error: str | None
     engine_execution_id: str | None
-    result_json: str | None
     started_at: datetime
     lateness_ms: int
 
@@ -141,7 +139,6 @@ async def settle(connection: Connection, outcomes: Sequence[Outcome]) -> Settled
             outcome.finished_at,
             outcome.error,
             outcome.engine_execution_id,
-            outcome.result_json,
             outcome.started_at,
             outcome.lateness_ms,
         )

@@ -53,7 +53,6 @@ def conclude(delivered: Delivered, now: datetime, *, draw: Callable[[], float] =
         finished_at=now if wake_at is None else None,
         error=verdict.error,
         engine_execution_id=verdict.engine_execution_id,
-        result_json=None,
         started_at=from_ms(delivered.started_ms),
         lateness_ms=delivered.started_ms - assignment.due_ms,
     )
@@ -64,7 +63,7 @@ def without_words(outcome: Outcome) -> Outcome:
     (attempt,) = orjson.loads(outcome.attempt_json)
     error = None if outcome.error is None else _UNWRITABLE
     attempt_json = orjson.dumps([attempt | {"error": error}]).decode()
-    return replace(outcome, error=error, attempt_json=attempt_json, engine_execution_id=None, result_json=None)
+    return replace(outcome, error=error, attempt_json=attempt_json, engine_execution_id=None)
 
 
 def _next_attempt_at(delivered: Delivered, now: datetime, draw: Callable[[], float]) -> datetime | None:

@@ -48,7 +48,6 @@ async def settled(world: World, run: Execution, status: ExecutionStatus, *, numb
         finished_at=world.clock.now(),
         error="no" if failed else None,
         engine_execution_id=None,
-        result_json=None,
         started_at=world.clock.now(),
         lateness_ms=1,
     )

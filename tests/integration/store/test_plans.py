@@ -287,7 +287,6 @@ async def test_settling_and_releasing_open_the_days_of_the_batch_alone(filled: D
             finished_at=START,
             error=None,
             engine_execution_id=None,
-            result_json=None,
             started_at=START,
             lateness_ms=0,
         )

@@ -119,7 +119,6 @@ def _succeeded(one: UUID) -> Outcome:
         finished_at=START,
         error=None,
         engine_execution_id=None,
-        result_json=None,
         started_at=START,
         lateness_ms=0,
     )

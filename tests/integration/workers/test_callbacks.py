@@ -263,7 +263,6 @@ async def test_a_late_answer_does_not_take_back_what_a_heartbeat_gave(rig: Rig) 
         finished_at=None,
         error=None,
         engine_execution_id=None,
-        result_json=None,
         started_at=execution.started_at,
         lateness_ms=0,
     )

@@ -110,7 +110,6 @@ def outcome(rig: Rig, run: Run, step: str, owner: UUID) -> Outcome:
         finished_at=now if status is ExecutionStatus.FAILED else None,
         error=None,
         engine_execution_id=None,
-        result_json=None,
         started_at=now,
         lateness_ms=0,
     )
