@@ -52,6 +52,13 @@ def test_a_query_asks_for_what_exists(query: dict[str, str]) -> None:
     assert counts == ("rate(" in expression), "what only grows is shown as a rate, and nothing else is"
 
 
+def test_what_several_workers_have_counted_alike_is_not_added_up() -> None:
+    """Each shows what it counted of the whole, and NaN where another had its turn: a sum would be neither."""
+    asked = [query["expr"] for query in QUERIES if "anomalies" in query["expr"]]
+    assert asked
+    assert all(re.match(r"max(?: by \(kind\) )?\(schedule_service_anomalies\b", expression) for expression in asked)
+
+
 def test_each_panel_says_what_it_shows_and_where_it_stands() -> None:
     assert len({panel["id"] for panel in PANELS}) == len({panel["title"] for panel in PANELS}) == len(PANELS)
     assert all(panel["description"].endswith(".") for panel in SHOWING)
