@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+from app.core.errors import QuotaExceededException
 from app.core.schedule import AfterCompletion, Definition, Schedule
 from app.service.changes import Changed, redefine
 from app.service.creating import create
 from app.service.transactions import Work
 from app.store import schedules
+from app.store.schedules import name_taken
 
 
 async def apply(
@@ -35,7 +37,13 @@ async def apply(
     if current is None:
         # One that is deleted when it has fired may have done so: who applies its file again does not mean it twice.
         late = definition.after_completion is not AfterCompletion.DELETE
-        return Changed(await create(work, definition, quota=quota, late=late), revision_before=0)
+        try:
+            return Changed(await create(work, definition, quota=quota, late=late), revision_before=0)
+        except QuotaExceededException:
+            # Whoever had the turn before this one may have taken the last place for the very same name.
+            if await schedules.lock_named(work.connection, work.community_id, name) is None:
+                raise
+            raise name_taken(definition) from None
     schedule = await redefine(work, current, definition)
     if schedule.revision != current.revision:
         work.look_at(schedule)

@@ -8,12 +8,18 @@ from datetime import timedelta
 
 import pytest
 
-from app.core.errors import InvalidScheduleException, PreconditionFailedException, StaleRevisionException
+from app.core.errors import (
+    InvalidScheduleException,
+    PreconditionFailedException,
+    QuotaExceededException,
+    StaleRevisionException,
+)
 from app.core.occurrences import OnDayOff
 from app.core.principal import Principal
 from app.core.schedule import AfterCompletion, Definition, Schedule, ScheduleStatus
 from app.service import applying, changes
 from app.service.changes import Changed
+from app.service.schedules import ScheduleService
 from app.service.transactions import Work, actor_of
 from app.store.retention import remove_completed
 from tests.clocks import START
@@ -218,6 +224,23 @@ async def test_what_is_demanded_is_asked_again_of_who_got_the_name_meanwhile(wor
     with pytest.raises(PreconditionFailedException):
         await putting
     assert found == [None, 1]
+
+
+async def test_who_gets_the_last_place_for_the_same_name_is_replaced_and_not_one_too_many(world: World) -> None:
+    bounded = ScheduleService(world.database, world.wheel, world.clock, quota=1)
+
+    def put(name: str) -> "asyncio.Task[Changed]":
+        definition = cron(name=name, description="new")
+        return asyncio.create_task(bounded.apply(CALLER, name, lambda _: definition, check=any_revision))
+
+    async with under_way(world) as work:
+        await applying.apply(work, "n", lambda _: cron(name="n"), any_revision, quota=1)
+        same, other = put("n"), put("other")
+        await world.somebody_waits_for_a_lock(2)
+    applied = await same
+    assert (applied.revision_before, applied.schedule.definition.description) == (1, "new")
+    with pytest.raises(QuotaExceededException):
+        await other
 
 
 async def test_a_revision_is_compared_with_what_is_committed_when_the_lock_is_got(world: World) -> None:
