@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import inf
 from uuid import UUID
 
 from app.core.audit import AuditAction
@@ -45,7 +44,7 @@ async def create_all(
     A name is taken by a stored schedule or by an earlier one of the same call. Of what is more than the quota the first
     are stored.
     """
-    room = await creating.room(work.connection, work.community_id, most=quota) if quota else inf
+    room = await creating.room(work.connection, work.community_id, most=quota) if quota else len(definitions)
     now = work.now()
     # Sorted, so that the order of the ids, which is the order of lists, is the order in which they were asked for.
     ids = sorted((new_id(to_ms(now)) for _ in definitions), key=lambda schedule_id: schedule_id.int)
@@ -57,13 +56,10 @@ async def create_all(
             results.append(definition)
             continue
         try:
-            new = _new(work, schedule_id, definition, calendars.days(definition.calendars), now, late=late)
+            results.append(_new(work, schedule_id, definition, calendars.days(definition.calendars), now, late=late))
         except ScheduleServiceException as refused:
             results.append(refused)
-            continue
-        results.append(new if room > 0 else _full(quota))
-        room -= 1
-    stored = await creating.insert(work.connection, [new for new in results if isinstance(new, Schedule)])
+    stored, left = await _stored(work, [new for new in results if isinstance(new, Schedule)], room)
     created: list[Schedule] = []
     for place, result in enumerate(results):
         if not isinstance(result, Schedule):
@@ -71,6 +67,8 @@ async def create_all(
         if result.schedule_id in stored:
             created.append(result)
             work.look_at(result)
+        elif result.schedule_id in left:
+            results[place] = _full(quota)
         else:
             results[place] = name_taken(result.definition)
     kept = [
@@ -83,6 +81,18 @@ async def create_all(
         changes = [Change(schedule_id=new.schedule_id, after=new.definition) for new in created]
         await work.audit(AuditAction.SCHEDULE_CREATE, *changes, at=now)
     return results
+
+
+async def _stored(work: Work, new: Sequence[Schedule], room: int) -> tuple[set[UUID], set[UUID]]:
+    """Store as many as there is room for, the first ones. Returns the ids of those, and of what there is no room for.
+
+    One whose name is taken is neither, and takes no room: who sends again what is there already means the others.
+    """
+    stored: set[UUID] = set()
+    while new and (free := room - len(stored)) > 0:
+        stored |= await creating.insert(work.connection, new[:free])
+        new = new[free:]
+    return stored, {one.schedule_id for one in new}
 
 
 def _full(quota: int) -> QuotaExceededException:

@@ -144,6 +144,15 @@ async def test_of_a_batch_the_first_have_room_or_none(client: httpx.AsyncClient,
     assert answer.json()["results"][-1]["error"]["code"] == "QUOTA_EXCEEDED"
 
 
+async def test_a_name_that_is_taken_takes_no_room(client: httpx.AsyncClient, limited: Limited) -> None:
+    """Who sends a whole file again, to have what is new in it, is not refused for what is there already."""
+    app = limited(client, quota=QUOTA)
+    assert (await app.post(SCHEDULES, json=cron(name="a"))).status_code == 201
+    batch = [cron(name=name) for name in ("a", "b", "b", "c", "d")]
+    answer = await app.post(BATCH, json={"schedules": batch, "atomic": False})
+    assert [one["status"] for one in answer.json()["results"]] == [409, 201, 409, 201, 429]
+
+
 async def test_many_at_once_do_not_get_past_it(client: httpx.AsyncClient, limited: Limited) -> None:
     app = limited(client, quota=QUOTA)
     answers = await asyncio.gather(
