@@ -65,9 +65,14 @@ def check_http_url(url: str, *, like: str) -> SplitResult:
 
     Raises ValueError.
     """
-    parts = urlsplit(url)
-    # urlsplit drops line breaks silently; `port` raises by itself when it is none.
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        # Its own words hold what was taken for the host or the port: a part of a password, where that is not encoded.
+        raise ValueError(f"must be {like}") from None
+    # urlsplit drops line breaks silently.
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"must be {like}")
     if not url.isprintable() or " " in url or "\\" in url or "#" in url or has_stray_brackets(parts.netloc):
         raise ValueError(f"must be {like}")

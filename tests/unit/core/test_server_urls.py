@@ -1,8 +1,8 @@
-"""Which URLs can be those of a Postgres or a Redis."""
+"""Which URLs can be those of a Postgres, a Redis or an HTTP server."""
 
 import pytest
 
-from app.core.server_urls import check_postgres_url, check_redis_url
+from app.core.server_urls import check_http_url, check_postgres_url, check_redis_url
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,14 @@ def test_a_password_that_is_not_encoded_is_refused_with_what_is_right_and_not_sh
             check(f"{scheme}://user:{password}@h/0")
         assert "hunter" not in str(refused.value)
         assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("password", ["hunter/2", "hunter?2", "hunter#2", "hunter[2", "hunter\uff03", "hunter:2"])
+def test_nor_is_it_shown_where_none_may_be(password: str) -> None:
+    with pytest.raises(ValueError, match=r"^must ") as refused:
+        check_http_url(f"https://user:{password}@h/", like="https://host")
+    assert "hunter" not in str(refused.value)
+    assert refused.value.__cause__ is None
 
 
 def test_asyncpg_ends_the_password_at_the_first_at_sign() -> None:
