@@ -177,6 +177,9 @@ def create_key(
     expires_at = None if expires is None else _to_come(expires)
     from app.service.key_commands import create
 
+    # So it is where it was closed before the start.
+    if sys.stdout is None:
+        _refuse("standard output is closed: nobody would see the key, which is shown this once")
     key = _run(create(settings, community, role, user=user, name=name, expires_at=expires_at))
     try:
         typer.echo(key)

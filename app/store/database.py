@@ -59,9 +59,8 @@ _REFUSED = (
     asyncpg.InvalidParameterValueError,
     asyncpg.CantChangeRuntimeParamError,
 )
-
-
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+"""What a URL names that is read from this machine."""
 
 
 class Database:

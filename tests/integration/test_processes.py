@@ -249,6 +249,21 @@ async def test_a_key_that_nobody_can_read_is_said_to_be_one(operator: Operator) 
     assert said.decode().splitlines()[1:] == [f"schedule-service: {why}: revoke {prefix}, and make another"]
 
 
+async def test_no_key_is_made_where_nobody_could_read_it(operator: Operator) -> None:
+    assert (await operator.run("migrate"))[0] == 0
+    command = f"{sys.executable} -m app.cli keys create --community 1 --role viewer >&-"
+    process = await asyncio.create_subprocess_shell(
+        command, stderr=asyncio.subprocess.PIPE, cwd=CHECKOUT, env=os.environ | operator.environment
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert said.decode().splitlines() == [
+        "schedule-service: standard output is closed: nobody would see the key, which is shown this once"
+    ]
+    _, listed, _ = await operator.run("keys", "list")
+    assert len(listed.splitlines()) == 1, "the heads of the columns"
+
+
 async def _started(operator: Operator, *command: str, errors: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "app.cli", *command),
