@@ -123,6 +123,8 @@ class AnswerReader:
         """The answer that is over."""
         body = b"".join(self._body)[:BODY_LIMIT_BYTES]
         self._body.clear()
+        # A connection that is kept open would keep it until the next answer.
+        self._read.clear()
         headers = () if self._headers is None else tuple(self._headers)
         cut = self._body_bytes > BODY_LIMIT_BYTES or self._chunk_count > _CHUNKS_AT_MOST
         return Reply(self._status, body, self._retry_after, headers, cut)
