@@ -71,7 +71,7 @@ _EXAMPLES: Mapping[int, tuple[str, str, str, tuple[FieldProblem, ...]]] = {
     429: (
         "RATE_EXCEEDED",
         "Too many requests",
-        "This process answers 50 requests a second of a community: wait for 1 s, or send fewer.",
+        "One process answers 50 requests a second of a community: wait for 1 s, or send fewer.",
         (),
     ),
     503: ("DATABASE_UNAVAILABLE", "The database is unavailable", "Postgres is away.", ()),
