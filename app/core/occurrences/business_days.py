@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
+from weakref import WeakKeyDictionary, ref
 
 FIRST_LISTED_YEAR, LAST_LISTED_YEAR = 1970, 2099
 """The years whose days may be listed. Before and after them only the weekend counts: from there on all repeats."""
@@ -30,7 +30,7 @@ class OnDayOff(StrEnum):
     """It fires at the same wall-clock time on the last business day before; so does one on a weekend."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class BusinessDays:
     """The merged days of the calendars that a schedule keeps.
 
@@ -134,10 +134,17 @@ class BusinessDays:
 
 
 # What is worked out of days is kept by them, and looked up several times for each occurrence: to compare thousands of
-# ranges at each look takes far longer than the search.
-@lru_cache(maxsize=256)
+# ranges at each look takes far longer than the search. Whoever keeps it keeps them, and so they are found here.
+_in_use: "WeakKeyDictionary[BusinessDays, ref[BusinessDays]]" = WeakKeyDictionary()
+
+
 def shared(days: BusinessDays) -> BusinessDays:
-    """The one value that stands for all that are equal to it."""
+    """The one value that stands for all that are equal to it, as long as anybody has it."""
+    known = _in_use.get(days)
+    found = None if known is None else known()
+    if found is not None:
+        return found
+    _in_use[days] = ref(days)
     return days
 
 

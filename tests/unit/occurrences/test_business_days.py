@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from weakref import ref
 
 import pytest
 
@@ -310,3 +311,16 @@ def test_equal_days_are_one_value_however_they_came_about() -> None:
     assert _days(NEXT, "2027-01-01 2026-12-25 2026-12-26", "2026-12-27") is days
     assert days_of(calendars_text(CalendarUse(("firm",), NEXT), days)) is days
     assert _days(PREVIOUS, CHRISTMAS, "2026-12-27") is not days
+
+
+def test_they_are_however_many_others_there_are_and_as_long_as_anybody_has_them() -> None:
+    firsts = [date(2026, 1, 1) + timedelta(days=number) for number in range(2_000)]
+
+    def each() -> list[BusinessDays]:
+        return [BusinessDays.merged(NEXT, days_off=[(first, first)]) for first in firsts]
+
+    days = each()
+    assert all(one is other for one, other in zip(days, each(), strict=True))
+    left = ref(days[-1])
+    del days
+    assert left() is None
