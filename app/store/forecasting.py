@@ -5,6 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.core.clock import in_turns
 from app.core.forecasting import Coming
 from app.store.columns import parts_of
 from app.store.database import Connection
@@ -26,8 +27,10 @@ async def coming(connection: Connection, community_id: int, schedule_ids: Sequen
     """
     found: list[Coming] = []
     for part in parts_of(schedule_ids):
-        # Each row has all days of its calendars with it; once read, equal ones are one value.
-        found += map(_coming_of, await connection.fetch(_COMING, part, community_id))
+        # Each row has all days of its calendars with it, thousands where there are many, and reading them takes its
+        # time; once read, equal ones are one value.
+        rows = await connection.fetch(_COMING, part, community_id)
+        found += [_coming_of(row) async for row in in_turns(rows)]
     return found
 
 

@@ -1,6 +1,8 @@
 """`GET /forecast`: how much is to come, and when it is most."""
 
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations, islice
 from typing import Any
 
 import httpx
@@ -20,6 +22,8 @@ from tests.contract.calls import (
     cron,
     fields_of,
 )
+from tests.contract.test_batches import BATCH, held
+from tests.contract.test_calendars import make
 from tests.contract.test_explaining import schema
 
 FORECAST = "/api/v1/forecast"
@@ -169,6 +173,23 @@ async def test_of_what_takes_long_to_count_an_answer_has_a_part(client: httpx.As
     assert all(part["next_cursor"] is not None for part in parts[:-1])
     assert sum(part["schedules"] for part in parts) == 60
     assert together(parts) == [120] * 720
+
+
+async def test_others_have_their_turn_while_schedules_are_read_that_keep_thousands_of_days(
+    client: httpx.AsyncClient,
+) -> None:
+    names = [f"c{place}" for place in range(12)]
+    for place, name in enumerate(names):
+        off = [date(2030, 1, 1) + timedelta(days=24 * number + 2 * place) for number in range(990)]
+        await make(client, name=name, days_off=[str(day) for day in off])
+    # Each with other days than all the others.
+    kept = [{"names": some, "on_day_off": "next_business_day"} for some in islice(combinations(names, 5), 100)]
+    answer = await client.post(BATCH, json={"schedules": [cron(calendars=calendars) for calendars in kept]})
+    assert answer.status_code == 201, answer.text
+    began = time.thread_time()
+    async with held() as longest:
+        assert (await forecast(client))["schedules"] == 100
+    assert longest() < (time.thread_time() - began) / 4
 
 
 async def test_another_community_sees_nothing_of_it(client: httpx.AsyncClient, connect_as: Connect) -> None:
