@@ -5,6 +5,7 @@ being. The schedules that keep a changed calendar are computed anew after the co
 """
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from dataclasses import replace as altered
@@ -19,6 +20,7 @@ from app.core.calendars import (
     Contents,
     Difference,
     Fill,
+    Holidays,
     Source,
     composed,
     copied_of,
@@ -48,6 +50,9 @@ _NAMED_USERS = 3
 # process does goes on meanwhile. One at a time, so that a crowd of copies leaves the others as much as one does.
 _COPYING = ThreadPoolExecutor(1, "holidays")
 
+Copies = Mapping[Fill, Holidays]
+"""Holidays that are at hand: copied before the transaction, which would have a connection and a lock meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
@@ -68,7 +73,26 @@ class Replaced:
     revision_before: int
 
 
-async def create(work: Work, definition: CalendarDefinition) -> Calendar:
+async def copies(fill: Fill | None) -> Copies:
+    """The holidays that a change asks for, if it does. Raises InvalidScheduleException where there are none."""
+    return {} if fill is None else {fill: await _copied(fill)}
+
+
+def newly_filled(definition: CalendarDefinition, current: Calendar) -> Fill | None:
+    """What a replacement has copied: nothing where the same holidays are there already."""
+    source = current.contents.source
+    return None if source is not None and source.fill == definition.fill else definition.fill
+
+
+def refilled(current: Calendar, years: tuple[int, int] | None) -> Fill | None:
+    """What a refresh copies, of other years where they are given; null where nothing was copied."""
+    source = current.contents.source
+    if source is None or years is None:
+        return None if source is None else source.fill
+    return altered(source.fill, first_year=years[0], last_year=years[1])
+
+
+async def create(work: Work, definition: CalendarDefinition, at_hand: Copies) -> Calendar:
     """Store a new calendar. Raises InvalidScheduleException, CalendarNameTakenException."""
     now = work.now()
     calendar = Calendar(
@@ -76,7 +100,7 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
         community_id=work.community_id,
         name=definition.name,
         description=definition.description,
-        contents=await _contents(definition, None, now),
+        contents=await _contents(definition, None, now, at_hand),
         created_by=work.user,
         created_at=now,
         updated_at=now,
@@ -92,14 +116,16 @@ async def create(work: Work, definition: CalendarDefinition) -> Calendar:
     return stored
 
 
-async def replace(work: Work, name: str, definition: CalendarDefinition, expected_revision: int | None) -> Replaced:
+async def replace(
+    work: Work, name: str, definition: CalendarDefinition, expected_revision: int | None, at_hand: Copies
+) -> Replaced:
     """Give a calendar another content; one that is equal changes nothing, not even the revision.
 
     Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException.
     """
     current = await _locked(work, name, expected_revision)
     now = work.now()
-    contents = await _contents(definition, current.contents, now)
+    contents = await _contents(definition, current.contents, now, at_hand)
     if contents == current.contents and definition.description == current.description:
         return Replaced(current, current.revision)
     written = await _write(work, AuditAction.CALENDAR_UPDATE, current, definition.description, contents, now)
@@ -107,7 +133,13 @@ async def replace(work: Work, name: str, definition: CalendarDefinition, expecte
 
 
 async def refresh(
-    work: Work, name: str, years: tuple[int, int] | None, expected_revision: int | None, *, apply: bool
+    work: Work,
+    name: str,
+    years: tuple[int, int] | None,
+    expected_revision: int | None,
+    at_hand: Copies,
+    *,
+    apply: bool,
 ) -> Refreshed:
     """Copy the holidays again, of other years where they are given; written only with `apply`.
 
@@ -115,13 +147,12 @@ async def refresh(
     calendar that was not filled.
     """
     current = await _locked(work, name, expected_revision)
-    source = current.contents.source
-    if source is None:
+    fill = refilled(current, years)
+    if fill is None:
         raise StateForbidsException(f"calendar '{name}' was not filled with a country's holidays: there is no source")
-    fill = source.fill if years is None else altered(source.fill, first_year=years[0], last_year=years[1])
     now = work.now()
     before = current.contents
-    after = await _filled(before, fill, before.own_weekend, now)
+    after = await _filled(before, fill, before.own_weekend, now, at_hand)
     users = await calendar_uses.count(work.connection, current.calendar_id)
     refreshed = Refreshed(
         calendar=current,
@@ -185,7 +216,9 @@ async def _write(
     return written
 
 
-async def _contents(definition: CalendarDefinition, current: Contents | None, now: datetime) -> Contents:
+async def _contents(
+    definition: CalendarDefinition, current: Contents | None, now: datetime, at_hand: Copies
+) -> Contents:
     """What a caller's definition comes to; `current` is what the calendar holds so far."""
     weekend = definition.weekend
     source = None if current is None else current.source
@@ -199,14 +232,21 @@ async def _contents(definition: CalendarDefinition, current: Contents | None, no
     plain = composed(definition.days_off, definition.days_worked, weekend, None, None)
     if definition.fill is None:
         return _bounded(plain, "days_off")
-    return await _filled(plain, definition.fill, weekend, now)
+    return await _filled(plain, definition.fill, weekend, now, at_hand)
 
 
-async def _filled(before: Contents, fill: Fill, weekend: frozenset[int] | None, now: datetime) -> Contents:
+async def _filled(
+    before: Contents, fill: Fill, weekend: frozenset[int] | None, now: datetime, at_hand: Copies
+) -> Contents:
     """A calendar's own days, and the holidays as the package has them now."""
-    copied = await asyncio.get_running_loop().run_in_executor(_COPYING, public_holidays, fill)
+    # Others are asked for than was thought where another has changed the calendar since.
+    copied = at_hand.get(fill) or await _copied(fill)
     source = Source(fill, copied.package_version, now, copied.weekend)
     return _bounded(composed(own(before.days_off), own(before.days_worked), weekend, copied, source), "fill.years")
+
+
+async def _copied(fill: Fill) -> Holidays:
+    return await asyncio.get_running_loop().run_in_executor(_COPYING, public_holidays, fill)
 
 
 def _bounded(contents: Contents, field: str) -> Contents:

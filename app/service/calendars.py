@@ -57,9 +57,10 @@ class CalendarService:
 
         Raises InvalidScheduleException, CalendarNameTakenException, IdempotencyKeyReusedException.
         """
+        at_hand = await changes.copies(definition.fill)
 
         async def work(unit: Work) -> Answer:
-            return answer(await changes.create(unit, definition))
+            return answer(await changes.create(unit, definition, at_hand))
 
         return await self._transactions.answer(actor_of(principal), idempotency, work, dry_run=dry_run)
 
@@ -113,9 +114,10 @@ class CalendarService:
 
         Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException.
         """
+        at_hand = await changes.copies(changes.newly_filled(definition, await self.get(principal, name)))
         replaced = await self._transactions.run(
             actor_of(principal),
-            lambda unit: changes.replace(unit, name, definition, expected_revision),
+            lambda unit: changes.replace(unit, name, definition, expected_revision, at_hand),
             dry_run=dry_run,
         )
         if dry_run:
@@ -136,8 +138,10 @@ class CalendarService:
         Raises CalendarNotFoundException, StaleRevisionException, InvalidScheduleException, and StateForbidsException
         for a calendar that was not filled.
         """
+        at_hand = await changes.copies(changes.refilled(await self.get(principal, name), years))
         refreshed = await self._transactions.run(
-            actor_of(principal), lambda unit: changes.refresh(unit, name, years, expected_revision, apply=apply)
+            actor_of(principal),
+            lambda unit: changes.refresh(unit, name, years, expected_revision, at_hand, apply=apply),
         )
         if not apply:
             return refreshed

@@ -1,5 +1,8 @@
 """Calendars: created, filled, replaced, refreshed, removed."""
 
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 
 import orjson
@@ -16,6 +19,9 @@ from app.core.errors import (
     StateForbidsException,
 )
 from app.core.queries import Idempotency
+from app.service import calendar_changes
+from app.service.calendars import CalendarService
+from app.store.database import Database
 from tests.integration.calendars import BAVARIA, calendar, days, keeps, stored
 from tests.integration.definitions import cron
 from tests.integration.service.world import CALLER, STRANGER, World
@@ -43,6 +49,45 @@ async def test_a_calendar_is_read_as_it_was_written(world: World) -> None:
     assert (made.description, made.created_by, made.revision) == ("ours", "ada", 1)
     assert made.created_at == made.updated_at == world.clock.now()
     assert made.recomputed
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda calendars: stored(calendars, CALLER, calendar("new", fill=BAVARIA)),
+        lambda calendars: calendars.replace(
+            CALLER, "firm", calendar("firm", fill=Fill("DE", "BY", 2026, 2028)), expected_revision=None
+        ),
+        lambda calendars: calendars.refresh(CALLER, "firm", years=None, apply=True, expected_revision=None),
+    ],
+    ids=["create", "replace", "refresh"],
+)
+async def test_while_holidays_are_copied_no_connection_is_taken(
+    world: World, database_url: str, asked: Callable[[CalendarService], Awaitable[object]]
+) -> None:
+    """A crowd of copies, of which one is made at a time, would keep everybody else from Postgres."""
+    made = await make(world, calendar("firm", fill=BAVARIA))
+    database = await Database.open(database_url, pool_size=1)
+    calendars = CalendarService(database, world.wheel, world.clock, world.metrics)
+    begun, over = threading.Event(), threading.Event()
+
+    def copy() -> None:
+        begun.set()
+        over.wait()
+
+    calendar_changes._COPYING.submit(copy)
+    begun.wait()
+    try:
+        asking = asyncio.ensure_future(asked(calendars))
+        async with asyncio.timeout(20):
+            while not calendar_changes._COPYING._work_queue.qsize():
+                await asyncio.sleep(0)
+        assert await calendars.get(CALLER, "firm") == made
+        assert not asking.done()
+    finally:
+        over.set()
+    await asking
+    await database.close()
 
 
 async def test_another_community_has_its_own_calendars(world: World) -> None:
