@@ -11,6 +11,9 @@ from app.core.occurrences import ScheduleType, Timing, count_occurrences, next_o
 
 MOST_BUCKETS = 1_000
 LONGEST_BUCKET_SECONDS = 86_400
+_A_YEAR = timedelta(days=365)
+_CYCLE_YEARS = 400
+"""After so many all calendars and changes of the clocks repeat, and are not counted once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +101,18 @@ class Tally:
                 for each in counted(schedule, self.span):
                     found.append(each)
                     yield
-                self._steps += 1 + len(found)
+                self._steps += 1 + len(found) + self._years_before(schedule)
             for index, number in found:
                 self.counts[index] += number
             self.schedules += bool(found)
             self.last = schedule.schedule_id
             yield
+
+    def _years_before(self, coming: Coming) -> int:
+        """Through how many years a schedule's runs are counted before the span: each is about as much as a bucket."""
+        if coming.runs_left is None:
+            return 0
+        return min(max(self.span.start - coming.waits_for, timedelta(0)) // _A_YEAR, _CYCLE_YEARS)
 
 
 def counted(coming: Coming, span: Span) -> Iterator[tuple[int, int]]:

@@ -123,6 +123,18 @@ def test_many_are_counted_as_each_of_them(
     assert parts == len(coming) if most_steps == 1 else parts <= len(coming)
 
 
+@pytest.mark.parametrize(("left", "counted_at_once"), [(None, 50), (10**9, 3)])
+def test_what_has_to_be_counted_through_centuries_takes_its_share_of_an_answer(
+    left: int | None, counted_at_once: int
+) -> None:
+    span = Span.of(datetime(8000, 1, 1, tzinfo=UTC), datetime(8000, 1, 2, tzinfo=UTC), 86_400)
+    timings = [Timing(ScheduleType.CRON, "Europe/Berlin", cron_expression=f"{minute} * * * *") for minute in range(50)]
+    coming = [Coming(UUID(int=place), timing, START, False, left) for place, timing in enumerate(timings)]
+    tally = Tally(span)
+    list(tally.add(coming, most_steps=1_200))
+    assert tally.schedules == counted_at_once
+
+
 def test_what_differs_in_its_anchor_alone_is_another_interval_and_the_same_cron() -> None:
     first, later = START, START + timedelta(seconds=1)
     interval = Timing(ScheduleType.INTERVAL, "UTC", interval_seconds=60, anchor=first)
