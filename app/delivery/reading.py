@@ -22,7 +22,8 @@ _CHUNKS_AT_MOST = 1_000
 _BODILESS = (204, 304)
 """Whose answer ends with its headers, whatever they say (RFC 9112, 6.3), as that of an interim one does."""
 
-_BETWEEN_HEADS = re.compile(rb"\r\n\r\n[\r\n]*")
+_EMPTY_LINES = re.compile(rb"[\r\n]*")
+_HEAD_END = b"\r\n\r\n"
 _TOO_LONG = f"more than {OVERHEAD_LIMIT_BYTES} bytes of headers"
 
 
@@ -36,10 +37,10 @@ class AnswerReader:
         "_chunk_count",
         "_complete",
         "_ends_with_connection",
+        "_head_at",
         "_header_bytes",
         "_header_count",
         "_headers",
-        "_interims",
         "_misled",
         "_parser",
         "_read",
@@ -69,8 +70,8 @@ class AnswerReader:
         """Whether another answer may come on this connection; known once this one is over."""
         self._misled = misled
         self._refusal = ""
-        self._interims = 0
         self._read = bytearray()
+        self._head_at = 0
         self._expect_headers()
 
     def close(self) -> None:
@@ -186,7 +187,7 @@ class AnswerReader:
         if self._status < 200:
             # 100 Continue and its like: the answer is yet to come (RFC 9110, 15.2).
             self._count_header()
-            self._interims += 1
+            self._head_at = self._read.index(_HEAD_END, self._head_begins()) + len(_HEAD_END)
             self._misled = self._misled or self._announced
             self._expect_headers()
             return
@@ -215,10 +216,13 @@ class AnswerReader:
 
     def _is_http(self) -> bool:
         """Whether the head that was just read, behind those of interim answers, is HTTP's: the parser takes RTSP's."""
-        if not self._interims and self._read.startswith(b"HTTP/"):
-            return True
-        heads = _BETWEEN_HEADS.split(self._read.lstrip(b"\r\n"), self._interims + 1)
-        return heads[self._interims].startswith(b"HTTP/")
+        return self._read.startswith(b"HTTP/", self._head_begins())
+
+    def _head_begins(self) -> int:
+        """Where in what has come: behind empty lines, which the parser passes over."""
+        before = _EMPTY_LINES.match(self._read, self._head_at)
+        assert before is not None
+        return before.end()
 
     def _is_worth_rereading(self) -> bool:
         """Whether what the parser does not take may be a header over several lines, or an extension of a chunk."""
@@ -230,7 +234,7 @@ class AnswerReader:
 
     def _reread(self) -> None:
         """Read from its beginning once more what has come of the answer."""
-        self._header_bytes = self._header_count = self._body_bytes = self._chunk_count = self._interims = 0
+        self._header_bytes = self._header_count = self._body_bytes = self._chunk_count = self._head_at = 0
         self._body.clear()
         self._expect_headers()
         self._parser = Rereading(self)

@@ -85,22 +85,24 @@ class _Chunks:
     def feed_data(self, data: bytes) -> None:
         """More of the body. Raises as httptools's own parser does."""
         data, self._line = self._line + data, b""
-        while data:
+        at = 0
+        while at < len(data):
             if self._is_last:
                 # Trailers, and what comes behind the answer.
-                self._feed(data)
+                self._feed(data[at:])
                 return
             if self._left:
-                part, data = data[: self._left], data[self._left :]
+                part = data[at : at + self._left]
+                at += len(part)
                 self._left -= len(part)
                 self._feed(part)
                 continue
-            line, end, rest = data.partition(_LINE_END)
-            if not end:
-                self._line = data
+            end = data.find(_LINE_END, at)
+            if end < 0:
+                self._line = data[at:]
                 return
-            self._begin(line)
-            data = rest
+            self._begin(data[at:end])
+            at = end + len(_LINE_END)
 
     def _begin(self, line: bytes) -> None:
         found = _CHUNK.fullmatch(line)

@@ -1,5 +1,6 @@
-"""What is kept of answers by who reads them; that they are read aright, `tests/integration/delivery` says."""
+"""What answers cost who reads them; that they are read aright, `tests/integration/delivery` says."""
 
+import time
 import tracemalloc
 
 from app.delivery.reading import AnswerReader
@@ -21,3 +22,18 @@ def test_nothing_is_kept_of_an_answer_that_is_over() -> None:
     finally:
         tracemalloc.stop()
     assert kept < len(answer)
+
+
+def test_ten_times_as_many_interim_answers_take_ten_times_as_long() -> None:
+    """All that this process sends to others waits while they are read."""
+    interim, answer = b"HTTP/1.1 103 %b\r\n\r\n" % (b"a" * 300), b"HTTP/1.1 204 No\r\n\r\n"
+
+    def seconds(number: int) -> float:
+        reader = AnswerReader()
+        reader.begin(keep_headers=False, misled=False)
+        began = time.thread_time()
+        assert reader.feed(interim * number + answer)
+        return time.thread_time() - began
+
+    few, many = (min(seconds(number) for _ in range(20)) for number in (19, 190))
+    assert many < 30 * few
