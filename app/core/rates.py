@@ -24,6 +24,7 @@ class CallerRates:
         self._clock = clock
         # How full a community's bucket was, and when, by the monotonic clock.
         self._filled: dict[int, tuple[float, float]] = {}
+        self._most = _KEPT
 
     def take(self, community_id: int) -> None:
         """Count a request. Raises RateExceededException, which says how long to wait for the next."""
@@ -40,8 +41,10 @@ class CallerRates:
                 wait,
             )
         self._filled[community_id] = level, now
-        if len(self._filled) > _KEPT:
+        if len(self._filled) > self._most:
             self._filled = {one: self._filled[one] for one in self._filled if self._level(one, now) > 0}
+            # As many may have asked just now: each request after this one would look through all of them.
+            self._most = max(_KEPT, 2 * len(self._filled))
 
     def _level(self, community_id: int, now: float) -> float:
         level, at = self._filled.get(community_id, (0.0, now))

@@ -79,3 +79,13 @@ def test_who_has_not_asked_for_long_is_forgotten() -> None:
     clock.move(2)
     rates.take(-1)
     assert len(rates._filled) == 1
+
+
+def test_many_who_ask_are_not_looked_through_at_each_request() -> None:
+    rates = CallerRates(1, ManualClock())
+    looks = 0
+    for community_id in range(10_100):
+        before = rates._filled
+        rates.take(community_id)
+        looks += rates._filled is not before
+    assert looks == 1
