@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from app.core.principal import Role
-from tests.contract.calls import SCHEDULES, Connect, Records, Stack, by_name, create, cron, fields_of
+from tests.contract.calls import SCHEDULES, UNKNOWN_ID, Connect, Records, Stack, by_name, create, cron, fields_of
 
 CALENDARS = "/api/v1/calendars"
 DRY = {"dry_run": "true"}
@@ -107,7 +107,7 @@ async def test_a_taken_name_and_a_stale_revision_are_refused(client: httpx.Async
     stale = await client.patch(path, json={"description": "x"}, params=DRY, headers={"If-Match": '"2"'})
     assert stale.status_code == 412
     assert (await client.put(by_name("new"), json=cron(), params=DRY, headers={"If-Match": "*"})).status_code == 412
-    assert (await client.patch(f"{SCHEDULES}/{stored['schedule_id'][:-1]}0", json={}, params=DRY)).status_code == 404
+    assert (await client.patch(f"{SCHEDULES}/{UNKNOWN_ID}", json={}, params=DRY)).status_code == 404
 
 
 async def test_what_has_passed_is_recorded_by_the_change_alone(client: httpx.AsyncClient, records: Records) -> None:
