@@ -16,7 +16,7 @@ from app.core.jwt.algorithms import read_algorithms
 from app.core.jwt.identity import Naming
 from app.core.jwt.rules import Rules
 from app.core.jwt.urls import check_issuer_url, check_keys_url
-from app.core.limits import Limits, parse_rates
+from app.core.limits import LEAST_RATE, Limits, parse_rates
 from app.core.occurrences.zones import load_zone
 from app.core.server_urls import check_http_url, check_postgres_url, check_redis_url
 
@@ -210,6 +210,13 @@ class Settings(BaseSettings):
         if "?" in value:
             raise ValueError("must have no query: a path is added to it")
         return value.rstrip("/")
+
+    @field_validator("community_rate_limit")
+    @classmethod
+    def _some_rate(cls, value: float) -> float:
+        if value and not value >= LEAST_RATE:
+            raise ValueError(f"must be 0, or at least {LEAST_RATE} a second")
+        return value
 
     @field_validator("target_rate_limits")
     @classmethod

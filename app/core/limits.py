@@ -10,6 +10,8 @@ from app.core.values import value
 ENGINE = "engine"
 """What the settings call the configured workflow engine."""
 EVERY_OTHER = "*"
+LEAST_RATE, _HIGHEST_RATE = 0.0001, 1_000_000
+"""A second."""
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]+)?")
 
 
@@ -66,8 +68,8 @@ def _rate(part: str, number: str) -> float:
         rate = float(number)
     except ValueError:
         raise ValueError(f"{part!r}: {number.strip()!r} is not a number") from None
-    if not isfinite(rate) or not 0.0001 <= rate <= 1_000_000:
-        raise ValueError(f"{part!r}: a rate is 0.0001 to 1000000 a second")
+    if not isfinite(rate) or not LEAST_RATE <= rate <= _HIGHEST_RATE:
+        raise ValueError(f"{part!r}: a rate is {LEAST_RATE} to {_HIGHEST_RATE} a second")
     return rate
 
 
