@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Query
@@ -42,6 +42,11 @@ DryRun = Annotated[
         "sent as `If-Match` when it is to be done; there is no `Location`, and an `Idempotency-Key` is passed over."
     ),
 ]
+
+
+def instant_query(description: str, alias: str | None = None, **schema: Any) -> Any:
+    """A parameter of the document that is an instant, as `instant` reads it; `schema` is what else it says of it."""
+    return Query(alias=alias, description=description, json_schema_extra={"format": "date-time", **schema})
 
 
 def check_parameters(request: Request) -> None:

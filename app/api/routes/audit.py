@@ -11,7 +11,7 @@ from app.api.access import Operator
 from app.api.audit_rendering import audit_entry_json
 from app.api.document import READING, answers
 from app.api.examples.audit import AUDIT_PAGE
-from app.api.parameters import Cursor, Limit, check_parameters, instant
+from app.api.parameters import Cursor, Limit, check_parameters, instant, instant_query
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response, page_json
 from app.api.wire.audit import AuditPage
@@ -38,15 +38,11 @@ async def list_audit_entries(
     user: Annotated[str | None, Query(description="Only changes by this user.", max_length=1000)] = None,
     from_: Annotated[
         str | None,
-        Query(
-            alias="from",
-            description="Only changes made at this instant or later.",
-            json_schema_extra={"format": "date-time"},
-        ),
+        instant_query("Only changes made at this instant or later.", "from"),
     ] = None,
     to: Annotated[
         str | None,
-        Query(description="Only changes made before this instant.", json_schema_extra={"format": "date-time"}),
+        instant_query("Only changes made before this instant."),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -23,7 +23,7 @@ from app.api.examples.executions import (
     RUNNING,
 )
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, Limit, check_parameters, instant
+from app.api.parameters import Cursor, Limit, check_parameters, instant, instant_query
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, accepted, answer_response, execution_json, json_response, page_json, retried
 from app.api.routes.schedules import ScheduleId
@@ -56,18 +56,13 @@ TriggeredBy = Annotated[
 Status = Annotated[ExecutionStatus | None, Query(description="Only those with this status.")]
 From = Annotated[
     str | None,
-    Query(
-        alias="from",
-        description="Only those scheduled for this instant or later.",
-        json_schema_extra={"format": "date-time"},
-    ),
+    instant_query("Only those scheduled for this instant or later.", "from"),
 ]
 To = Annotated[
     str | None,
-    Query(
-        description="Only those scheduled for before this instant. Of what was recorded after it, a list across "
-        "schedules has backfilled runs only with `trigger=backfill` or `status=failed`.",
-        json_schema_extra={"format": "date-time"},
+    instant_query(
+        "Only those scheduled for before this instant. Of what was recorded after it, a list across "
+        "schedules has backfilled runs only with `trigger=backfill` or `status=failed`."
     ),
 ]
 

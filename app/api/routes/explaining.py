@@ -1,9 +1,9 @@
 """Why a schedule did, did not, will or will not fire."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +11,7 @@ from app.api.access import Viewer
 from app.api.document import READING, answers
 from app.api.examples.explaining import EXPLANATION
 from app.api.explained import explanation_json, overview_json
-from app.api.parameters import check_parameters
+from app.api.parameters import check_parameters, instant_query
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response
 from app.api.routes.schedules import ScheduleId
@@ -27,10 +27,6 @@ _EXAMPLE = EXPLANATION["at"]
 _GIVE = "give at, an instant, or from and to, a time span"
 
 
-def _instant(description: str, alias: str | None = None, **extra: Any) -> Any:
-    return Query(alias=alias, description=description, json_schema_extra={"format": "date-time", **extra})
-
-
 @router.get(
     "/{schedule_id:uuid}/explain",
     operation_id="explain_schedule",
@@ -43,10 +39,10 @@ async def explain_schedule(
     schedule_id: ScheduleId,
     at: Annotated[
         str | None,
-        _instant(_AT, examples=[_EXAMPLE]),
+        instant_query(_AT, examples=[_EXAMPLE]),
     ] = None,
-    from_: Annotated[str | None, _instant("The beginning of a time span, inclusive.", "from")] = None,
-    to: Annotated[str | None, _instant("Its end, exclusive; at most 366 days later.")] = None,
+    from_: Annotated[str | None, instant_query("The beginning of a time span, inclusive.", "from")] = None,
+    to: Annotated[str | None, instant_query("Its end, exclusive; at most 366 days later.")] = None,
 ) -> Response:
     """Of an instant (`at`), past or to come: the rule in force, its zone, the changes of the clocks, calendars, pauses
     with who and why, limits, the execution and what became of it. Or of each occurrence of a time span (`from`, `to`),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.api.access import Viewer
 from app.api.document import READING, answers
 from app.api.examples.forecasts import FORECAST
-from app.api.parameters import Cursor, Whole, check_parameters, instant
+from app.api.parameters import Cursor, Whole, check_parameters, instant, instant_query
 from app.api.parts import parts_of
 from app.api.rendering import PREFIX, json_response
 from app.api.wire.forecasts import Forecast
@@ -38,19 +38,15 @@ async def forecast_occurrences(
     caller: Viewer,
     from_: Annotated[
         str | None,
-        Query(
-            alias="from",
-            description="The beginning of the time span. Left out: that of the bucket that it is now, all beginning at "
+        instant_query(
+            "The beginning of the time span. Left out: that of the bucket that it is now, all beginning at "
             "multiples of `bucket_seconds` since 1970-01-01T00:00:00Z.",
-            json_schema_extra={"format": "date-time"},
+            "from",
         ),
     ] = None,
     to: Annotated[
         str | None,
-        Query(
-            description="Its end, exclusive. Left out: a day after its beginning.",
-            json_schema_extra={"format": "date-time"},
-        ),
+        instant_query("Its end, exclusive. Left out: a day after its beginning."),
     ] = None,
     bucket_seconds: Annotated[
         Whole,

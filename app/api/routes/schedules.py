@@ -14,7 +14,7 @@ from app.api.bodies import JSON, MERGE_PATCH, read_json
 from app.api.document import ETAG, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, LOCATION, READING, WRITING, answers, takes
 from app.api.examples.schedules import CREATE, PATCH, SCHEDULE, SCHEDULE_PAGE
 from app.api.idempotency import idempotency
-from app.api.parameters import Cursor, DryRun, Limit, check_parameters, instant
+from app.api.parameters import Cursor, DryRun, Limit, check_parameters, instant, instant_query
 from app.api.parts import parts_of
 from app.api.patching import patched
 from app.api.preconditions import expected_revision, is_unchanged
@@ -79,9 +79,7 @@ async def list_schedules(
     name_prefix: Annotated[
         str | None, Query(description="Only those whose name begins with this.", max_length=255)
     ] = None,
-    due_before: Annotated[
-        str | None, Query(description="Only those due before this instant.", json_schema_extra={"format": "date-time"})
-    ] = None,
+    due_before: Annotated[str | None, instant_query("Only those due before this instant.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
