@@ -33,7 +33,8 @@ USER_AGENT = f"schedule-service/{__version__}"
 @value
 class Delivered:
     """How one attempt went; instants in milliseconds since the epoch. `status_code` is null when no answer came, and
-    `asked` false where nothing was sent, or tried to be: that says nothing of the host.
+    `asked` false where nothing was sent, or tried to be: that says nothing of the host. `cut` says that the answer went
+    on, and the rest of it was not read.
     """
 
     assignment: Assignment
@@ -42,6 +43,7 @@ class Delivered:
     status_code: int | None
     verdict: Verdict
     asked: bool = True
+    cut: bool = False
 
 
 class Outgoing(NamedTuple):
@@ -117,19 +119,19 @@ class Sender:
 
     async def finish(self, attempt: BegunAttempt) -> Delivered:
         """What comes of it. Whatever the target does, this answers."""
-        status_code, asked = None, True
+        status_code, asked, cut = None, True, False
         outgoing, exchange = attempt.outgoing, attempt.exchange
         try:
             if outgoing is None or exchange is None:
                 assert attempt.failed is not None
                 raise attempt.failed
             reply = await self._transport.finish(exchange)
-            status_code = reply.status
+            status_code, cut = reply.status, reply.cut
             verdict = read_answer(reply, self._clock.now(), outgoing.secrets)
         except TransportFailure as failed:
             verdict, asked = _unanswered(failed), not isinstance(failed, (Forbidden, Unsendable))
         duration_ms = round((self._clock.monotonic() - attempt.began) * 1000)
-        return Delivered(attempt.assignment, attempt.started_ms, duration_ms, status_code, verdict, asked)
+        return Delivered(attempt.assignment, attempt.started_ms, duration_ms, status_code, verdict, asked, cut)
 
     def abandon(self, attempt: BegunAttempt) -> None:
         """Nobody waits for what comes of it any more; instead of `finish`."""

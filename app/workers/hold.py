@@ -98,8 +98,8 @@ class Hold:
         while self._held and self._held[0][0] <= now_ms and len(over) < _DISPATCHED_AT_ONCE:
             over.append(heapq.heappop(self._held)[2])
         if len(over) > 1:
-            # To see to what cannot be sent takes longer than to send: it comes last.
-            over.sort(key=self._lanes.hinders)
+            # What is sent first has the other core to itself; what cannot be sent takes longer than what can.
+            over.sort(key=self._lanes.order)
         placed = [due for assignment in over if (due := self._place(assignment)) is not None]
         if placed:
             self.send(placed)

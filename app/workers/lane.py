@@ -45,7 +45,7 @@ class Lane:
         self.host = host
         self.repute = repute
         self.took = repute is Repute.QUICK
-        """Whether the host took the last that it answered."""
+        """Whether the host took the last that it answered, and said no more of it than is read."""
         self.bound = bound
         self.rate = rate
         self.breaker = Breaker(probe_seconds=probe_seconds)

@@ -53,7 +53,7 @@ class LaneBook:
             rate=self._limits.rate_of(host),
             probe_seconds=self._probe_seconds,
             now=now,
-            repute=Repute.QUICK if origin is None or origin in self._good else Repute.SLOW,
+            repute=Repute.QUICK if self.in_good_repute(origin) else Repute.SLOW,
         )
         return lane
 
@@ -70,6 +70,11 @@ class LaneBook:
             if len(self._good) > _GOOD_AT_MOST:
                 del self._good[next(iter(self._good))]
         self._forget(lane)
+
+    def in_good_repute(self, origin: str | None) -> bool:
+        """Whether a host is quick, and takes what it is sent; by what is remembered of it while it has no lane."""
+        lane = self.lanes.get(origin)
+        return lane.in_good_repute if lane is not None else origin is None or origin in self._good
 
     def sweep(self, now: float) -> None:
         """Now and then: forget those that failed, and that nobody has asked for since."""

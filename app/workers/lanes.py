@@ -99,10 +99,18 @@ class Lanes:
                 self._keep_a_probe(lane, now)
         return None
 
-    def hinders(self, assignment: Assignment) -> bool:
-        """Whether its host fails, or has somebody waiting already: it will hardly be sent at once."""
+    def in_good_repute(self, assignment: Assignment) -> bool:
+        """Whether its host was quick of late, and took the last that it was sent."""
+        return self._book.in_good_repute(assignment.origin)
+
+    def order(self, assignment: Assignment) -> int:
+        """Of those that are due together the lowest are seen to first: hosts in good repute, then others. Last those
+        whose host fails, or has somebody waiting already: they will hardly be sent at once.
+        """
         lane = self._lanes.get(assignment.origin)
-        return lane is not None and (not lane.breaker.closed or bool(lane.waiting))
+        if lane is not None and (lane.waiting or not lane.breaker.closed):
+            return 2
+        return 0 if self.in_good_repute(assignment) else 1
 
     def back(self, due: Due) -> None:
         """The circuit opened before it was sent: its place is void, and it waits in front of the others."""
@@ -126,7 +134,7 @@ class Lanes:
         lane, now, status = due.lane, self._clock.monotonic(), delivered.status_code
         lane.sending -= 1
         lane.ended(now, delivered.duration_ms / 1000)
-        lane.took = delivered.verdict.meaning is Meaning.TAKEN
+        lane.took = delivered.verdict.meaning is Meaning.TAKEN and not delivered.cut
         self._shares.leave(lane, now)
         breaker = lane.breaker
         if status is not None and status < 500:

@@ -12,6 +12,7 @@ from aiohttp import web
 from app.core.execution import ExecutionStatus
 from app.core.target import Target
 from app.core.tasks import end
+from app.delivery.reply import BODY_LIMIT_BYTES
 from app.store import targets
 from app.store.target_columns import target_text
 from app.wheel.connection import connect
@@ -25,6 +26,7 @@ from tests.integration.workers.hosts import Hosts, sent_by, value
 from tests.integration.workers.rig import CALLER, Rig
 from tests.integration.workers.stages import turn
 from tests.receiver import Received, Receiver
+from tests.unit.delivery.assignments import assignment
 
 _PATIENT = '{"max_retries": 50, "initial_backoff_seconds": 1, "max_backoff_seconds": 2}'
 _TERMINATE = """
@@ -158,6 +160,25 @@ async def test_what_one_worker_gives_back_another_takes_up(rig: Rig, hosts: Host
     assert {one.owner for one in sent_by(second)} == {second.presence.worker_id}
 
 
+async def test_a_host_that_answers_with_more_than_is_read_loses_its_good_repute(
+    rig: Rig, hosts: Hosts, other: Receiver
+) -> None:
+    worker = await hosts.worker(concurrency=20)
+    one, found = assignment(host=host_of(other)), []
+    async with hosts.working(worker):
+        for size in (10, BODY_LIMIT_BYTES + 1, 10):
+
+            async def answers(_received: Received, size: int = size) -> web.StreamResponse:
+                return web.Response(text="x" * size)
+
+            other.behaviour = answers
+            other.received.clear()
+            await hosts.due(other.url, 1)
+            await hosts.go_on([worker], lambda: bool(other.received) and not worker.deliverer.senders.in_flight)
+            found.append(worker.lanes.in_good_repute(one))
+    assert found == [True, False, True]
+
+
 async def test_who_would_wait_for_too_long_behind_a_circuit_ends_and_lets_a_queued_run_start(
     rig: Rig, hosts: Hosts, other: Receiver
 ) -> None:
@@ -194,8 +215,8 @@ async def test_who_waited_for_too_long_ends_only_while_it_is_this_workers_and_is
     ours, taken = await hosts.due(
         other.url, 2, failure_target=target_text("failure_target", Target(f"{other.url}/failed"))
     )
-    for assignment in (await rig.fire(worker)).assignments:
-        worker.giving.add(Later(assignment, rig.clock.now(), Behind.CIRCUIT, "it waited for too long"))
+    for one in (await rig.fire(worker)).assignments:
+        worker.giving.add(Later(one, rig.clock.now(), Behind.CIRCUIT, "it waited for too long"))
     # It was taken for dead, and the other has one of them.
     await rig.execute(
         "UPDATE executions SET owner = $1, attempt = attempt + 1 WHERE execution_id = $2",

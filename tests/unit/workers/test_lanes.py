@@ -108,6 +108,7 @@ class Rig:
         error: str | None = None,
         asked: bool = True,
         duration_ms: int = 10,
+        cut: bool = False,
     ) -> None:
         """It is sent, and ends so."""
         self.entered.remove(due)
@@ -118,7 +119,8 @@ class Rig:
         taken = status is not None and status < 300
         error = None if taken else error or f"HTTP {status}"
         verdict = Verdict(meaning or (Meaning.TAKEN if taken else Meaning.RETRY), error)
-        self.lanes.ended(due, Delivered(due.assignment, self.clock.now_ms(), duration_ms, status, verdict, asked))
+        delivered = Delivered(due.assignment, self.clock.now_ms(), duration_ms, status, verdict, asked, cut)
+        self.lanes.ended(due, delivered)
 
     def open(self, host: str | None = "a", **fields: Any) -> None:
         """The host fails until its circuit is open."""
@@ -534,6 +536,32 @@ def test_of_those_in_good_repute_the_last_thousand_are_remembered(monkeypatch: p
     for host in ("a", "b", "c"):
         rig.add(host)
     assert [due.lane.repute for due in rig.entered] == [Repute.QUICK, Repute.SLOW, Repute.QUICK]
+
+
+def test_who_says_more_than_is_read_is_in_no_good_repute_until_it_says_less() -> None:
+    rig = Rig.make()
+    quick(rig, "a")
+    found = []
+    for cut in (False, True, False):
+        one = rig.add("a")
+        rig.answer(rig.entered[-1], 200, cut=cut)
+        found.append(rig.lanes.in_good_repute(one))
+    assert found == [True, False, True]
+
+
+def test_those_due_together_are_seen_to_by_what_their_hosts_have_shown() -> None:
+    rig = Rig.make()
+    quick(rig, "good")
+    quick(rig, "refuses")
+    rig.add("refuses")
+    rig.answer(rig.entered[-1], 404, Meaning.REFUSED)
+    rig.open("dead")
+    quick(rig, "busy")
+    for _ in range(BOUND + 1):
+        rig.add("busy")
+    hosts = ["dead", "new", "busy", "refuses", "good", None]
+    ordered = sorted((assignment(host=host) for host in hosts), key=rig.lanes.order)
+    assert [one.host for one in ordered] == ["good", None, "new", "refuses", "dead", "busy"]
 
 
 def test_who_waits_while_nobody_sees_to_them_is_seen() -> None:
