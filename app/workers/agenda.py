@@ -7,6 +7,7 @@ a moment apart, and each looks at every shard that may have something by then, n
 from app.core.clock import Clock
 from app.wheel.answers import Claimed
 from app.wheel.wheel import Wheel
+from app.workers.gaps import Gaps
 
 CADENCE_MS = 20
 """How far apart rounds are that find something, but where a shard is named, or has more."""
@@ -18,9 +19,12 @@ class Agenda:
     instants in milliseconds since the epoch.
     """
 
-    def __init__(self, wheel: Wheel, clock: Clock) -> None:
+    def __init__(self, wheel: Wheel, clock: Clock, gaps: Gaps) -> None:
         self._wheel = wheel
         self._clock = clock
+        self._gaps = gaps
+        self._early_ms = 0
+        """By how much the next look comes before its time."""
         self._look_at = [0] * wheel.shards
         self._named: set[int] = set()
         self._crowded: set[int] = set()
@@ -44,7 +48,7 @@ class Agenda:
 
         None until a moment after the last find: what comes until then, in whichever shard, is one batch with them.
         """
-        now = self._clock.now_ms()
+        now = self._clock.now_ms() + self._early_ms
         if not few and now < self._rests_until(now) and min(self._look_at) > 0:
             return []
         # One that is further ahead than any look is put off was set before the clock was set back.
@@ -67,9 +71,18 @@ class Agenda:
             self._crowded.discard(claim.shard)
 
     def next(self) -> int:
-        """When the next look is."""
+        """When the next look is: what it finds takes Postgres and this worker a moment, for which there is to be a gap.
+
+        What comes alone may be found a little later. What waits already since the last find is found a little earlier,
+        because it needs the time that is left to be recorded.
+        """
         soonest = min(self._look_at)
-        return max(soonest, self._rests_until(self._clock.now_ms())) if soonest > 0 else soonest
+        if soonest <= 0:
+            return soonest
+        rests_until = self._rests_until(self._clock.now_ms())
+        begin = self._gaps.after(soonest) if soonest > rests_until else self._gaps.before(rests_until)
+        self._early_ms = max(0, rests_until - begin)
+        return begin
 
     def next_of_few(self) -> int:
         """When the next is of a shard that had no more than its share; once in a while where there is no other."""

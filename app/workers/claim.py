@@ -9,6 +9,7 @@ from app.wheel.answers import Claimed
 from app.wheel.connection import AWAY
 from app.wheel.wheel import Wheel
 from app.workers.agenda import Agenda
+from app.workers.gaps import Gaps
 from app.workers.lines import Batch
 from app.workers.room import FEW
 from app.workers.signals import Point, Signals
@@ -36,6 +37,7 @@ class Claimer:
         room_for_few: Callable[[], int],
         batch: Callable[[], int],
         shard_lost: Callable[[], None],
+        gaps: Gaps,
         signals: Signals,
     ) -> None:
         self._wheel = wheel
@@ -47,7 +49,7 @@ class Claimer:
         self._batch = batch
         self._shard_lost = shard_lost
         self._signals = signals
-        self._agenda = Agenda(wheel, clock)
+        self._agenda = Agenda(wheel, clock, gaps)
         self._had_more: set[int] = set()
         self._on_the_way = 0
         self._without_room = False

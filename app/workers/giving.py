@@ -19,13 +19,14 @@ from app.store import notices, queueing, settling, taking
 from app.store.database import Connection, Database
 from app.store.outage import Outage
 from app.wheel.wheel import Wheel
+from app.workers.gaps import Gaps
 from app.workers.later import Later
 from app.workers.released import put_wakes
 from app.workers.underway import Underway
 
 BATCH = 250
-_GATHER_MS = 20
-"""Nobody waits for it: who is given back comes again in a second or so."""
+_GATHER_MS = 100
+"""Nobody waits for it: who is given back comes again in a second or so. Each batch costs Postgres a commit."""
 _RETRY_SECONDS = 0.25
 _FAR_MS = 3_600_000
 
@@ -36,13 +37,21 @@ class GiveBack:
     """Gathers what is given back, and writes it in batches."""
 
     def __init__(
-        self, database: Database, wheel: Wheel, clock: Clock, metrics: Metrics, *, forget: Callable[[UUID], None]
+        self,
+        database: Database,
+        wheel: Wheel,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        forget: Callable[[UUID], None],
+        gaps: Gaps,
     ) -> None:
         self._database = database
         self._wheel = wheel
         self._clock = clock
         self._metrics = metrics
         self._forget = forget
+        self._gaps = gaps
         self._pending: list[Later] = []
         self._writing = 0
         self._came = asyncio.Event()
@@ -74,7 +83,7 @@ class GiveBack:
             await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
             self._came.clear()
             if self._pending and len(self._pending) < BATCH:
-                await self._clock.sleep(_GATHER_MS / 1000)
+                await self._gaps.sleep(_GATHER_MS / 1000)
             try:
                 with self.underway.this():
                     await self.run_once()

@@ -14,6 +14,8 @@ from app.workers.lanes import Lanes
 
 _DISPATCHED_AT_ONCE = 50
 """Of a crowd that is due at one instant the first are sent before the last have been looked at."""
+_GAPLESS = 50
+"""So many held are one a millisecond."""
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()
@@ -62,6 +64,15 @@ class Hold:
             self._known[execution_id] = left
         else:
             self._known.pop(execution_id, None)
+
+    def instants(self, until_ms: int) -> list[int]:
+        """The instants until then, in their order, at which something is to be sent to a host in good repute. Nothing
+        where so much is held that there are no gaps between them.
+        """
+        if len(self._held) > _GAPLESS:
+            return []
+        held = ((due_ms, one) for due_ms, _, one in self._held if due_ms <= until_ms)
+        return sorted({due_ms for due_ms, one in held if self._lanes.in_good_repute(one)})
 
     def stands_seconds(self) -> float:
         """For how long something has been due here and nothing was handed on; 0 while nothing is due."""

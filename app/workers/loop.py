@@ -34,6 +34,7 @@ from app.workers.claiming import Claiming
 from app.workers.deliver import Deliverer
 from app.workers.early import Early
 from app.workers.fallback import Fallback
+from app.workers.gaps import Gaps
 from app.workers.giving import GiveBack
 from app.workers.housekeeping import Keepers
 from app.workers.lanes import Lanes
@@ -79,10 +80,11 @@ class Worker:
         signals = signals or Signals()
         self.presence = Presence(database, clock, shares=bool(settings.limits.per_second))
         self.pausing = Pausing(database, clock, ScheduleService(database, wheel, clock))
+        gaps = Gaps(clock, self._instants)
         self.settler = Settler(
-            database, wheel, clock, metrics, pausing=self.pausing, forget=self._forget, signals=signals
+            database, wheel, clock, metrics, pausing=self.pausing, forget=self._forget, gaps=gaps, signals=signals
         )
-        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget)
+        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget, gaps=gaps)
         self.lanes = Lanes(
             clock,
             metrics,
@@ -132,6 +134,7 @@ class Worker:
             room_for_few=self.deliverer.room_for_few,
             batch=self.deliverer.batch,
             shard_lost=self.keepers.load_soon,
+            gaps=gaps,
             signals=signals,
         )
         self.early = Early(clock, wheel, self.few, again=self.claimer.again)
@@ -306,6 +309,9 @@ class Worker:
 
     def _room_came(self) -> None:
         self.claimer.room_came()
+
+    def _instants(self, until_ms: int) -> list[int]:
+        return self.deliverer.hold.instants(until_ms)
 
     def _forget(self, execution_id: UUID) -> None:
         self.deliverer.forget(execution_id)

@@ -18,6 +18,7 @@ from app.store.outage import Outage
 from app.store.queueing import Group
 from app.store.settling import Outcome, Settled
 from app.wheel.wheel import Wheel
+from app.workers.gaps import Gaps
 from app.workers.outcomes import conclude, without_words
 from app.workers.pausing import Pausing
 from app.workers.released import put_wakes
@@ -47,6 +48,7 @@ class Settler:
         *,
         pausing: Pausing,
         forget: Callable[[UUID], None],
+        gaps: Gaps,
         signals: Signals,
     ) -> None:
         self._database = database
@@ -55,6 +57,7 @@ class Settler:
         self._metrics = metrics
         self._pausing = pausing
         self._forget = forget
+        self._gaps = gaps
         self._signals = signals
         self._waiting: list[Delivered] = []
         self._unsettled = 0
@@ -112,7 +115,7 @@ class Settler:
             await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
             self._came.clear()
             if self._waiting and len(self._waiting) < BATCH:
-                await self._clock.sleep(self._gathering_seconds())
+                await self._gaps.sleep(self._gathering_seconds())
             try:
                 with self.underway.this():
                     await self.run_once()

@@ -12,6 +12,7 @@ from app.wheel.wheel import Wheel
 from app.workers.agenda import CADENCE_MS
 from app.workers.loop import Worker
 from tests.integration.workers.rig import Rig
+from tests.unit.delivery.assignments import assignment
 
 AHEAD = timedelta(milliseconds=50)
 """`CLAIM_AHEAD_MS` as it is by default."""
@@ -63,6 +64,34 @@ async def test_what_is_due_within_a_moment_after_a_find_is_claimed_at_once_in_wh
     assert sorted(await looked(worker)) == sorted(entry.member for entry in others)
 
 
+def awaits(worker: Worker, due: datetime) -> None:
+    """The worker is to send something then."""
+    worker.deliverer.hold.add([assignment(due_ms=to_ms(due), owner=worker.presence.worker_id)])
+
+
+async def test_a_round_for_what_comes_alone_waits_until_what_is_to_be_sent_has_left(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    worker = await knowing(rig, entries(rig, 1, due, apart=CADENCE))
+    awaits(worker, due - AHEAD + 3 * MILLISECOND)
+    assert worker.claimer.next_round(crowd=True) == to_ms(due - AHEAD + 4 * MILLISECOND)
+
+
+async def test_a_round_soon_after_a_find_comes_before_what_is_to_be_sent(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    first, *others = entries(rig, 11, due, apart=MILLISECOND)
+    worker = await knowing(rig, [first, *others])
+    rig.clock.move_to(due - AHEAD)
+    assert await looked(worker) == [first.member]
+    awaits(worker, due - AHEAD + CADENCE + 2 * MILLISECOND)
+    # What waits has to be recorded by its instant: later would be too late.
+    early = due - AHEAD + CADENCE - 6 * MILLISECOND
+    assert worker.claimer.next_round(crowd=True) == to_ms(early)
+    rig.clock.move_to(early - MILLISECOND)
+    assert await looked(worker) == []
+    rig.clock.move_to(early)
+    assert sorted(await looked(worker)) == sorted(entry.member for entry in others)
+
+
 async def test_what_a_wake_names_is_looked_at_at_once(rig: Rig) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
     first, second = entries(rig, 2, due, apart=MILLISECOND)
@@ -70,6 +99,7 @@ async def test_what_a_wake_names_is_looked_at_at_once(rig: Rig) -> None:
     rig.clock.move_to(due - AHEAD)
     assert await looked(worker) == [first.member]
     rig.clock.move(0.002)
+    awaits(worker, rig.clock.now() + MILLISECOND)
     await rig.wheel.put([second])
     assert await looked(worker) == []
     worker.claimer.wake(shard_of(second.community_id, rig.wheel.shards))

@@ -16,6 +16,7 @@ from tests.integration.workers.rig import CALLER, Rig, next_of
 from tests.integration.workers.stages import delivering, look_again, turn
 from tests.integration.workers.test_bursts import burst, neighbour
 from tests.receiver import Received
+from tests.unit.delivery.assignments import assignment
 
 
 async def entries(rig: Rig, caller: Principal, number: int) -> None:
@@ -110,7 +111,7 @@ async def test_an_outcome_is_written_within_milliseconds(rig: Rig) -> None:
     schedule = await rig.create(max_executions=1)
     rig.clock.move_to(next_of(schedule)[0])
     async with delivering(worker):
-        (assignment,) = (await look_again(rig, worker)).assignments
+        (sent,) = (await look_again(rig, worker)).assignments
         async with asyncio.timeout(20):
             while not worker.settler.busy:
                 await turn()
@@ -118,7 +119,30 @@ async def test_an_outcome_is_written_within_milliseconds(rig: Rig) -> None:
             for _ in range(20):
                 await turn()
             rig.clock.move(0.01)
-            while worker.deliverer.knows(assignment.execution_id):
+            while worker.deliverer.knows(sent.execution_id):
+                await turn()
+    assert [one.status for one in await rig.history(schedule)] == [ExecutionStatus.SUCCEEDED]
+
+
+async def test_an_outcome_is_written_after_what_is_about_to_be_sent(rig: Rig) -> None:
+    worker = await rig.worker()
+    schedule = await rig.create(max_executions=1)
+    rig.clock.move_to(next_of(schedule)[0])
+    async with delivering(worker):
+        worker.deliverer.hold.add([assignment(due_ms=rig.clock.now_ms() + 6, owner=worker.presence.worker_id)])
+        (sent,) = (await look_again(rig, worker)).assignments
+        async with asyncio.timeout(20):
+            while not worker.settler.busy:
+                await turn()
+            # What gathers is begun after three, and would be in the way of what is due.
+            for _ in range(5):
+                rig.clock.move(0.001)
+                for _ in range(10):
+                    await turn()
+            assert not worker.settler.underway
+            assert worker.deliverer.knows(sent.execution_id)
+            rig.clock.move(0.003)
+            while worker.deliverer.knows(sent.execution_id):
                 await turn()
     assert [one.status for one in await rig.history(schedule)] == [ExecutionStatus.SUCCEEDED]
 

@@ -220,6 +220,23 @@ async def test_hosts_that_have_taken_nothing_yet_have_one_turn_together(rig: Rig
     assert order[5:] == strangers[2:]
 
 
+async def test_instants_are_those_of_hosts_in_good_repute(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    assert await _order(rig, worker, [("good", 5)]) == ["good"]
+    now_ms = rig.clock.now_ms()
+    _hold(rig, worker, [("new", 3), ("good", 9), (None, 5), ("good", 9), ("good", 40)])
+    assert worker.deliverer.hold.instants(now_ms + 20) == [now_ms + 5, now_ms + 9]
+
+
+async def test_between_the_instants_of_a_crowd_there_are_no_gaps(rig: Rig) -> None:
+    worker = await rig.worker(concurrency=20)
+    now_ms = rig.clock.now_ms()
+    _hold(rig, worker, [(None, 5)] * 50)
+    assert worker.deliverer.hold.instants(now_ms + 20) == [now_ms + 5]
+    _hold(rig, worker, [(None, 5)])
+    assert worker.deliverer.hold.instants(now_ms + 20) == []
+
+
 async def test_what_waits_behind_a_host_that_fails_is_seen_to_last(rig: Rig) -> None:
     worker = await rig.worker(concurrency=20)
     lane = worker.lanes._book.make("http://dead", "dead", rig.clock.monotonic())

@@ -160,6 +160,25 @@ async def test_what_one_worker_gives_back_another_takes_up(rig: Rig, hosts: Host
     assert {one.owner for one in sent_by(second)} == {second.presence.worker_id}
 
 
+async def test_what_is_given_back_is_written_after_what_is_about_to_be_sent(rig: Rig) -> None:
+    worker = await rig.worker()
+    owner, now_ms = worker.presence.worker_id, rig.clock.now_ms()
+    worker.deliverer.hold.add([assignment(due_ms=now_ms + giving._GATHER_MS + 3, owner=owner)])
+    writing = asyncio.create_task(worker.giving.run_forever())
+    worker.giving.add(Later(assignment(owner=owner), rig.clock.now() + timedelta(seconds=1), Behind.CIRCUIT, None))
+    for move_seconds in (0, giving._GATHER_MS / 1000 + 0.002):
+        rig.clock.move(move_seconds)
+        for _ in range(20):
+            await turn()
+    assert not worker.giving.underway
+    assert len(worker.giving) == 1
+    rig.clock.move(0.003)
+    async with asyncio.timeout(20):
+        while worker.giving:
+            await turn()
+    await end(writing)
+
+
 async def test_a_host_that_answers_with_more_than_is_read_loses_its_good_repute(
     rig: Rig, hosts: Hosts, other: Receiver
 ) -> None:
