@@ -32,7 +32,7 @@ run: $(VENV)/.run ## Serve everything on this machine: API, worker, Postgres, Va
 
 # Tests mostly wait, for servers and processes: three at once on two cores. A file's tests share what it starts, and stay together.
 test: $(VENV)/.test ## Run the whole suite against embedded servers, in random order (ARGS="-k cron")
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-deep: $(VENV)/.test ## The same with 100 000 examples a property, and the slow tests
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m "" --timeout 3600 $(ARGS)

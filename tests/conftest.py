@@ -26,6 +26,19 @@ _UNSAFE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 """Commits are synchronous as in production, but the disk is not waited for."""
 
 
+_WAITS_LONGEST_FIRST = ("chaos", "integration", "contract", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What waits for a minute is begun first: at the end it would hold up a run on several cores by itself."""
+
+    def place(item: pytest.Item) -> int:
+        kind = item.path.relative_to(Path(__file__).parent).parts[0]
+        return _WAITS_LONGEST_FIRST.index(kind) if kind in _WAITS_LONGEST_FIRST else len(_WAITS_LONGEST_FIRST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session", autouse=True)
 async def no_process_is_left() -> AsyncIterator[None]:
     """Fail the session when a child process is still there after every other fixture is gone."""
