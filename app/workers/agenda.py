@@ -76,10 +76,13 @@ class Agenda:
         What comes alone may be found a little later. What waits already since the last find is found a little earlier,
         because it needs the time that is left to be recorded.
         """
-        soonest = min(self._look_at)
+        soonest, now = min(self._look_at), self._clock.now_ms()
         if soonest <= 0:
             return soonest
-        rests_until = self._rests_until(self._clock.now_ms())
+        if soonest > now + POLL_MS:
+            # So far no look is put off: the clock was set back while one was under way.
+            return now
+        rests_until = self._rests_until(now)
         begin = self._gaps.after(soonest) if soonest > rests_until else self._gaps.before(rests_until)
         self._early_ms = max(0, rests_until - begin)
         return begin
@@ -90,7 +93,7 @@ class Agenda:
         if not self._crowded:
             return now + POLL_MS
         others = (at for shard, at in enumerate(self._look_at) if shard not in self._crowded)
-        return max(min(others, default=now + POLL_MS), now + CADENCE_MS)
+        return max(min((*others, now + POLL_MS)), now + CADENCE_MS)
 
     def _rotation(self) -> list[int]:
         # The first shard differs each time, so that none is always served last when room is short.

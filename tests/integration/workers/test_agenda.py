@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from app.core.clock import from_ms, to_ms
+from app.wheel.answers import Claimed
 from app.wheel.entries import Entry, execution_entry, schedule_entry, shard_of
 from app.wheel.wheel import Wheel
-from app.workers.agenda import CADENCE_MS
+from app.workers.agenda import CADENCE_MS, POLL_MS
 from app.workers.loop import Worker
 from tests.integration.workers.rig import Rig
 from tests.unit.delivery.assignments import assignment
@@ -136,6 +138,28 @@ async def test_a_clock_that_is_set_back_after_a_find_keeps_nothing_waiting(rig: 
     worker.claimer.wake(None)
     assert await looked(worker) == []
     assert worker.claimer.next_round(crowd=True) <= soon.due_ms - 50
+
+
+@pytest.mark.fault("14")
+async def test_a_clock_that_is_set_back_during_a_look_keeps_nothing_waiting(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await knowing(rig, [])
+    claim = rig.wheel.claim
+
+    async def set_back(*arguments: Any, **named: Any) -> list[Claimed]:
+        claims = await claim(*arguments, **named)
+        rig.clock.step_back(3_600)
+        return claims
+
+    rig.clock.move(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.wheel, "claim", set_back)
+        assert await looked(worker) == []
+    (entry,) = entries(rig, 1, rig.clock.now(), apart=CADENCE)
+    await rig.wheel.put([entry])
+    assert worker.claimer.next_round(crowd=True) <= rig.clock.now_ms() + POLL_MS
+    assert await looked(worker) == [entry.member]
 
 
 @pytest.mark.fault("14")
