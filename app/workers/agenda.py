@@ -4,14 +4,18 @@ A look that finds something costs a worker and Postgres a batch, however little 
 a moment apart, and each looks at every shard that may have something by then, not at the one whose turn it is alone.
 """
 
+from math import inf
+
 from app.core.clock import Clock
 from app.wheel.answers import Claimed
 from app.wheel.wheel import Wheel
-from app.workers.gaps import Gaps
+from app.workers.gaps import PATIENCE_MS, Gaps
 
 CADENCE_MS = 20
 """How far apart rounds are that find something, but where a shard is named, or has more."""
 POLL_MS = 1_000
+_TO_RECORD_MS = 30
+"""What is found is to have so long to be recorded: where the claim-ahead is no longer, no look waits for a gap."""
 
 
 class Agenda:
@@ -23,9 +27,9 @@ class Agenda:
         self._wheel = wheel
         self._clock = clock
         self._gaps = gaps
-        self._early_ms = 0
-        """By how much the next look comes before its time."""
         self._look_at = [0] * wheel.shards
+        self._within_reach_at: list[float] = [inf] * wheel.shards
+        """When what was next in each comes within the claim-ahead; earlier than the look where that is put off."""
         self._named: set[int] = set()
         self._crowded: set[int] = set()
         self._first = 0
@@ -46,14 +50,17 @@ class Agenda:
     def due(self, *, few: bool) -> list[int]:
         """The shards whose time has come, or of these, for the `few`, those that had no more than their share.
 
-        None until a moment after the last find: what comes until then, in whichever shard, is one batch with them.
+        None until a moment after the last find, and until there is a gap: what comes until then, in whichever shard, is
+        one batch with them. A round takes along what has come within reach in a shard whose own look is put off.
         """
-        now = self._clock.now_ms() + self._early_ms
-        if not few and now < self._rests_until(now) and min(self._look_at) > 0:
+        now = self._clock.now_ms()
+        if few:
+            return [shard for shard in self._rotation() if self._has_come(shard, now) and shard not in self._crowded]
+        if now < self._begins_at(now):
             return []
-        # One that is further ahead than any look is put off was set before the clock was set back.
-        shards = [shard for shard in self._rotation() if not now < self._look_at[shard] <= now + POLL_MS]
-        return [shard for shard in shards if shard not in self._crowded] if few else shards
+        return [
+            shard for shard in self._rotation() if self._has_come(shard, now) or self._within_reach_at[shard] <= now
+        ]
 
     def asked(self, shards: list[int]) -> None:
         """These are being looked at: what named them before is about what is found now."""
@@ -63,6 +70,8 @@ class Agenda:
         """What a shard gave to a look that began at `now`; `full`: as much as its share of the room."""
         if claim.members:
             self._found_at = now
+        next_ms = inf if claim.next_ms is None else claim.next_ms
+        self._within_reach_at[claim.shard] = next_ms - self._wheel.claim_ahead_ms
         # A wake that came while the claim was under way is about what the claim did not see.
         self._look_at[claim.shard] = 0 if claim.shard in self._named else self._next_look(claim, now, full=full)
         if full:
@@ -71,21 +80,8 @@ class Agenda:
             self._crowded.discard(claim.shard)
 
     def next(self) -> int:
-        """When the next look is: what it finds takes Postgres and this worker a moment, for which there is to be a gap.
-
-        What comes alone may be found a little later. What waits already since the last find is found a little earlier,
-        because it needs the time that is left to be recorded.
-        """
-        soonest, now = min(self._look_at), self._clock.now_ms()
-        if soonest <= 0:
-            return soonest
-        if soonest > now + POLL_MS:
-            # So far no look is put off: the clock was set back while one was under way.
-            return now
-        rests_until = self._rests_until(now)
-        begin = self._gaps.after(soonest) if soonest > rests_until else self._gaps.before(rests_until)
-        self._early_ms = max(0, rests_until - begin)
-        return begin
+        """When the next look is."""
+        return self._begins_at(self._clock.now_ms())
 
     def next_of_few(self) -> int:
         """When the next is of a shard that had no more than its share; once in a while where there is no other."""
@@ -94,6 +90,29 @@ class Agenda:
             return now + POLL_MS
         others = (at for shard, at in enumerate(self._look_at) if shard not in self._crowded)
         return max(min((*others, now + POLL_MS)), now + CADENCE_MS)
+
+    def _begins_at(self, now: int) -> int:
+        """What the next look finds takes Postgres and this worker a moment, for which there is to be a gap.
+
+        What comes alone may be found a little later. Where something waits already since the last find, or since its
+        shard was looked at just before, it needs the time that is left to be recorded: that look is no later, and
+        rather a little earlier, but not before there is something to be found.
+        """
+        soonest = min(self._look_at)
+        if soonest <= 0:
+            return soonest
+        if soonest > now + POLL_MS:
+            # So far no look is put off: the clock was set back while one was under way.
+            return now
+        rests_until = self._rests_until(now)
+        if soonest <= rests_until:
+            return max(self._gaps.before(rests_until), soonest)
+        latest = min(self._within_reach_at) + self._wheel.claim_ahead_ms - _TO_RECORD_MS
+        return self._gaps.after(soonest, patience_ms=int(max(0, min(PATIENCE_MS, latest - soonest))))
+
+    def _has_come(self, shard: int, now: int) -> bool:
+        # One that is further ahead than any look is put off was set before the clock was set back.
+        return not now < self._look_at[shard] <= now + POLL_MS
 
     def _rotation(self) -> list[int]:
         # The first shard differs each time, so that none is always served last when room is short.

@@ -24,11 +24,11 @@ class Gaps:
         self._clock = clock
         self._instants = instants
 
-    def after(self, at_ms: int) -> int:
+    def after(self, at_ms: int, *, patience_ms: int = PATIENCE_MS) -> int:
         """Where the first gap from `at_ms` on begins; where none does soon, the widest of what there is between."""
         begin = found = at_ms
         widest = 0.0
-        for instant in (*self._instants(at_ms + PATIENCE_MS + WIDE_MS), inf):
+        for instant in (*self._instants(at_ms + patience_ms + WIDE_MS), inf):
             width = instant - begin
             if width >= WIDE_MS:
                 return begin
@@ -36,7 +36,7 @@ class Gaps:
                 found, widest = begin, width
             # In its millisecond it is sent.
             begin = max(begin, int(instant) + 1)
-            if begin > at_ms + PATIENCE_MS:
+            if begin > at_ms + patience_ms:
                 break
         return found
 

@@ -1,5 +1,6 @@
 """When a worker looks: all that is due within a moment at once, in whichever shards it stands."""
 
+import random
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -92,6 +93,85 @@ async def test_a_round_soon_after_a_find_comes_before_what_is_to_be_sent(rig: Ri
     assert await looked(worker) == []
     rig.clock.move_to(early)
     assert sorted(await looked(worker)) == sorted(entry.member for entry in others)
+
+
+async def test_a_round_that_waits_for_a_gap_waits_although_it_is_woken_by_something_else(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    (entry,) = entries(rig, 1, due, apart=CADENCE)
+    worker = await knowing(rig, [entry])
+    awaits(worker, due - AHEAD + 3 * MILLISECOND)
+    rig.clock.move_to(due - AHEAD + MILLISECOND)
+    assert await looked(worker) == []
+    rig.clock.move_to(due - AHEAD + 4 * MILLISECOND)
+    assert await looked(worker) == [entry.member]
+
+
+async def test_a_round_is_not_so_early_that_it_finds_nothing(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    first, second = entries(rig, 2, due, apart=18 * MILLISECOND)
+    worker = await knowing(rig, [first, second])
+    rig.clock.move_to(due - AHEAD)
+    assert await looked(worker) == [first.member]
+    awaits(worker, due - AHEAD + CADENCE + 2 * MILLISECOND)
+    # Six milliseconds earlier would be four too early for the second.
+    assert worker.claimer.next_round(crowd=True) == second.due_ms - 50
+    rig.clock.move_to(from_ms(second.due_ms - 50))
+    assert await looked(worker) == [second.member]
+
+
+async def test_where_the_claim_ahead_is_short_no_look_waits_for_a_gap(rig: Rig) -> None:
+    wheel = Wheel(rig.wheel.client, rig.clock, shards=rig.wheel.shards, window_seconds=3600, claim_ahead_ms=30)
+    rig = replace(rig, wheel=wheel)
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    worker = await knowing(rig, entries(rig, 1, due, apart=CADENCE))
+    awaits(worker, due - timedelta(milliseconds=27))
+    assert worker.claimer.next_round(crowd=True) == to_ms(due) - 30
+
+
+async def test_what_was_looked_at_just_before_its_time_does_not_wait_for_another_find(rig: Rig) -> None:
+    due = rig.clock.now() + timedelta(milliseconds=500)
+    first, second = entries(rig, 2, due, apart=17 * MILLISECOND)
+    worker = await knowing(rig, [first, second])
+    rig.clock.move_to(due - AHEAD - 2 * MILLISECOND)
+    worker.claimer.wake(shard_of(first.community_id, rig.wheel.shards))
+    assert await looked(worker) == []
+    rig.clock.move_to(from_ms(second.due_ms - 50))
+    assert sorted(await looked(worker)) == [first.member, second.member]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_whatever_is_to_be_sent_or_named_meanwhile_each_is_claimed_in_time_to_be_recorded(
+    rig: Rig, seed: int
+) -> None:
+    draw = random.Random(seed)
+    begin_ms = rig.clock.now_ms()
+    by_shard = {shard_of(community, rig.wheel.shards): community for community in range(1, 200)}
+    drawn = [
+        schedule_entry(
+            draw.choice(list(by_shard.values())), UUID(int=number), from_ms(begin_ms + draw.randrange(60, 560))
+        )
+        for number in range(draw.choice([10, 20, 40]))
+    ]
+    worker = await knowing(rig, drawn)
+    hold = worker.deliverer.hold
+    left_ms = {entry.member: entry.due_ms for entry in drawn}
+    names_at = sorted(begin_ms + draw.randrange(560) for _ in range(seed % 2 * 20))
+    rounds = 0
+    while left_ms:
+        rounds += 1
+        look_at = max(worker.claimer.next_round(crowd=True), rig.clock.now_ms())
+        if names_at and names_at[0] <= look_at:
+            look_at = max(names_at.pop(0), rig.clock.now_ms())
+            worker.claimer.wake(draw.randrange(rig.wheel.shards))
+        rig.clock.move_to(from_ms(look_at))
+        hold.add([one for one in hold.clear() if one.due_ms > look_at])
+        found = await worker.claimer.run_once()
+        worker.claimer.advanced(found)
+        for member in (member for claim in found for member in claim.members):
+            due_ms = left_ms.pop(member)
+            assert due_ms - look_at >= 30
+            hold.add([assignment(due_ms=due_ms, owner=worker.presence.worker_id)])
+    assert rounds <= 100
 
 
 async def test_what_a_wake_names_is_looked_at_at_once(rig: Rig) -> None:
