@@ -53,5 +53,6 @@ class Gaps:
 
     async def sleep(self, seconds: float) -> None:
         """Wait at least that long, and until there is a gap."""
-        at_ms = self._clock.now_ms() + ceil(seconds * 1000)
-        await self._clock.sleep(seconds + (self.after(at_ms) - at_ms) / 1000)
+        now_ms = self._clock.now_ms()
+        # In whole milliseconds: a gap begins where the one ends in which something is sent.
+        await self._clock.sleep((self.after(now_ms + ceil(seconds * 1000)) - now_ms) / 1000)

@@ -64,7 +64,19 @@ def test_nobody_waits_for_long_and_no_gap_is_passed_over(due: list[int]) -> None
     assert begins == (wide[0] if wide else max(possible, key=width))
 
 
-async def test_sleep_takes_at_least_as_long_as_it_is_told_to() -> None:
+@pytest.mark.parametrize(
+    ("due", "seconds", "sleeps"),
+    [
+        ([], 0.0025, 0.003),
+        ([5], 0.0025, 0.006),
+        # It would end within the millisecond in which something is sent.
+        ([2], 0.0025, 0.003),
+        ([5], 0.0055, 0.006),
+    ],
+)
+async def test_sleep_takes_as_long_as_it_is_told_to_and_ends_in_a_gap(
+    due: list[int], seconds: float, sleeps: float
+) -> None:
     clock = ManualClock()
     slept: list[float] = []
 
@@ -72,8 +84,6 @@ async def test_sleep_takes_at_least_as_long_as_it_is_told_to() -> None:
         slept.append(seconds)
 
     clock.sleep = sleep  # type: ignore[method-assign]
-    due_ms = clock.now_ms() + 5
-    gaps = Gaps(clock, lambda until_ms: [due_ms])
-    await gaps.sleep(0.0025)
-    await gaps.sleep(0.0055)
-    assert slept == [pytest.approx(0.0055), 0.0055]
+    now_ms = clock.now_ms()
+    await Gaps(clock, lambda until_ms: [now_ms + one for one in due]).sleep(seconds)
+    assert slept == [sleeps]
