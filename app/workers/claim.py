@@ -64,7 +64,7 @@ class Claimer:
         self.woken.set()
 
     def room_came(self) -> None:
-        """Something was delivered: whoever waits for room looks whether it is enough."""
+        """Something was delivered, or given back: whoever waits for room looks whether it is enough."""
         if self._without_room and self._room() > self._on_the_way:
             self._without_room = False
             self.woken.set()
@@ -83,7 +83,7 @@ class Claimer:
         return min(self._room() - self._on_the_way, self._batch())
 
     def waits_for_room(self) -> bool:
-        """Whether only a delivery helps; it is told by `room_came`."""
+        """Whether it helps only that something is delivered, or given back; that is told by `room_came`."""
         self._without_room = self._room() <= self._on_the_way
         return self._without_room
 

@@ -44,6 +44,7 @@ class GiveBack:
         metrics: Metrics,
         *,
         forget: Callable[[UUID], None],
+        room_came: Callable[[], None],
         gaps: Gaps,
     ) -> None:
         self._database = database
@@ -51,6 +52,7 @@ class GiveBack:
         self._clock = clock
         self._metrics = metrics
         self._forget = forget
+        self._room_came = room_came
         self._gaps = gaps
         self._pending: list[Later] = []
         self._writing = 0
@@ -108,6 +110,7 @@ class GiveBack:
             self._writing = 0
         for one in batch:
             self._forget(one.assignment.execution_id)
+        self._room_came()
         await put_wakes(self._wheel, [*wakes, *made_room])
         return len(batch)
 

@@ -84,7 +84,9 @@ class Worker:
         self.settler = Settler(
             database, wheel, clock, metrics, pausing=self.pausing, forget=self._forget, gaps=gaps, signals=signals
         )
-        self.giving = GiveBack(database, wheel, clock, metrics, forget=self._forget, gaps=gaps)
+        self.giving = GiveBack(
+            database, wheel, clock, metrics, forget=self._forget, room_came=self._room_came, gaps=gaps
+        )
         self.lanes = Lanes(
             clock,
             metrics,

@@ -20,6 +20,8 @@ from app.wheel.rate import Rates, Sharing
 from app.wheel.wheel import Wheel
 from app.workers import giving
 from app.workers.later import Behind, Later
+from app.workers.loop import Worker
+from app.workers.room import HELD_AT_MOST
 from tests.integration.delivery.hostile import hangs, resets, target
 from tests.integration.store.rows import add_execution
 from tests.integration.workers.hosts import Hosts, sent_by, value
@@ -177,6 +179,22 @@ async def test_what_is_given_back_is_written_after_what_is_about_to_be_sent(rig:
         while worker.giving:
             await turn()
     await end(writing)
+
+
+def _given_back(rig: Rig, worker: Worker, number: int) -> None:
+    for _ in range(number):
+        one = assignment(owner=worker.presence.worker_id)
+        worker.giving.add(Later(one, rig.clock.now() + timedelta(seconds=1), Behind.CIRCUIT, None))
+
+
+async def test_who_waits_until_less_is_to_be_given_back_is_woken_then(rig: Rig) -> None:
+    worker = await rig.worker()
+    _given_back(rig, worker, HELD_AT_MOST + 1)
+    assert worker.claimer.waits_for_room()
+    worker.claimer.woken.clear()
+    await worker.giving.run_once()
+    assert worker.claimer.woken.is_set()
+    assert worker.claimer.room() > 0
 
 
 async def test_a_host_that_answers_with_more_than_is_read_loses_its_good_repute(
