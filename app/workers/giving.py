@@ -57,6 +57,8 @@ class GiveBack:
         self._pending: list[Later] = []
         self._writing = 0
         self._came = asyncio.Event()
+        self._full = asyncio.Event()
+        """Set when there is a whole batch: while too much waits here, nothing is claimed."""
         self._outage = Outage(clock, "give_back_waits")
         self.underway = Underway(clock)
 
@@ -71,6 +73,8 @@ class GiveBack:
     def add(self, one: Later) -> None:
         """Give one back until its time, or end it with its error, soon."""
         self._pending.append(one)
+        if len(self._pending) >= BATCH:
+            self._full.set()
         self._metrics.given_back.labels(one.behind.value).inc()
         self._came.set()
 
@@ -85,7 +89,8 @@ class GiveBack:
             await self._clock.wait(self._came, self._clock.now_ms() + _FAR_MS)
             self._came.clear()
             if self._pending and len(self._pending) < BATCH:
-                await self._gaps.sleep(_GATHER_MS / 1000)
+                self._full.clear()
+                await self._clock.wait(self._full, self._gaps.after(self._clock.now_ms() + _GATHER_MS))
             try:
                 with self.underway.this():
                     await self.run_once()

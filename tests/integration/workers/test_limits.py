@@ -187,6 +187,21 @@ def _given_back(rig: Rig, worker: Worker, number: int) -> None:
         worker.giving.add(Later(one, rig.clock.now() + timedelta(seconds=1), Behind.CIRCUIT, None))
 
 
+async def test_when_a_whole_batch_is_given_back_nothing_more_is_waited_for(rig: Rig) -> None:
+    worker = await rig.worker()
+    writing = asyncio.create_task(worker.giving.run_forever())
+    _given_back(rig, worker, 1)
+    for _ in range(20):
+        await turn()
+    assert not worker.giving.underway
+    # A circuit opens, and all who wait behind it are given back: while there are so many, nothing is claimed.
+    _given_back(rig, worker, giving.BATCH)
+    async with asyncio.timeout(20):
+        while len(worker.giving) > 1:
+            await turn()
+    await end(writing)
+
+
 async def test_who_waits_until_less_is_to_be_given_back_is_woken_then(rig: Rig) -> None:
     worker = await rig.worker()
     _given_back(rig, worker, HELD_AT_MOST + 1)
