@@ -74,11 +74,17 @@ class Lane:
             # Nobody was asked before: the host was not silent.
             self._ended_at = now
 
-    def ended(self, now: float, seconds: float) -> None:
-        """One ended, after that many seconds."""
-        self._moved_at = self._ended_at = now
-        self._trusted = True
-        self._seconds += (seconds - self._seconds) * _SMOOTHING
+    def ended(self, now: float, seconds: float, *, took: bool, asked: bool) -> None:
+        """One ended, after that many seconds. Where the host was not asked, that says of it at most that it holds its
+        places for long, as one does whose name is not found.
+        """
+        self._moved_at = now
+        if asked:
+            self._ended_at = now
+            self._trusted = True
+            self.took = took
+        if asked or seconds > QUICK_SECONDS:
+            self._seconds += (seconds - self._seconds) * _SMOOTHING
 
     @property
     def in_good_repute(self) -> bool:

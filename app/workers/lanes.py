@@ -133,8 +133,8 @@ class Lanes:
         """An attempt has ended: no whole answer and a 5xx are failures, any other answer shows that the host works."""
         lane, now, status = due.lane, self._clock.monotonic(), delivered.status_code
         lane.sending -= 1
-        lane.ended(now, delivered.duration_ms / 1000)
-        lane.took = delivered.verdict.meaning is Meaning.TAKEN and not delivered.cut
+        took = delivered.verdict.meaning is Meaning.TAKEN and not delivered.cut
+        lane.ended(now, delivered.duration_ms / 1000, took=took, asked=delivered.asked)
         self._shares.leave(lane, now)
         breaker = lane.breaker
         if status is not None and status < 500:

@@ -549,6 +549,33 @@ def test_who_says_more_than_is_read_is_in_no_good_repute_until_it_says_less() ->
     assert found == [True, False, True]
 
 
+def test_what_was_never_sent_says_nothing_of_the_repute_of_its_host() -> None:
+    rig = Rig.make(concurrency=4)
+    quick(rig, "a")
+    found = []
+    for host in ("a", "new"):
+        one = rig.add(host)
+        rig.answer(rig.entered[-1], None, asked=False, duration_ms=0)
+        found.append(rig.lanes.in_good_repute(one))
+    assert found == [True, False]
+    # It hangs. What others cannot even put together for it does not show that it answers.
+    for _ in range(3):
+        rig.add("a")
+    rig.look(1)
+    rig.answer(rig.entered[-1], None, asked=False, duration_ms=0)
+    assert rig.entered[-1].lane.judged(rig.clock.monotonic()) is Repute.SLOW
+
+
+def test_who_holds_a_place_for_long_without_being_asked_is_slow() -> None:
+    rig = Rig.make()
+    quick(rig, "a")
+    one = rig.add("a")
+    # Another is on its way meanwhile, or the lane would be forgotten.
+    rig.add("a")
+    rig.answer(rig.entered[-2], None, asked=False, duration_ms=10_000)
+    assert not rig.lanes.in_good_repute(one)
+
+
 def test_those_due_together_are_seen_to_by_what_their_hosts_have_shown() -> None:
     rig = Rig.make()
     quick(rig, "good")
