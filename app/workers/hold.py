@@ -15,7 +15,7 @@ from app.workers.lanes import Lanes
 _DISPATCHED_AT_ONCE = 50
 """Of a crowd that is due at one instant the first are sent before the last have been looked at."""
 _GAPLESS = 50
-"""So many held are one a millisecond."""
+"""So many held are one a millisecond, at the usual claim-ahead."""
 _FAR_MS = 3_600_000
 
 log = structlog.get_logger()

@@ -100,7 +100,7 @@ class Lanes:
         return None
 
     def in_good_repute(self, assignment: Assignment) -> bool:
-        """Whether its host was quick of late, and took the last that it was sent."""
+        """Whether its host was quick of late, took the last that it was sent, and said no more than is read."""
         return self._book.in_good_repute(assignment.origin)
 
     def order(self, assignment: Assignment) -> int:

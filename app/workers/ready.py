@@ -13,7 +13,7 @@ _OTHERS = ""
 class Ready:
     """Communities take turns, and in each its hosts: a crowd for one costs another one request.
 
-    Only who is quick and took the last it was sent has a turn of its own. The others, however many, have one together,
+    Only a host in good repute has a turn of its own. The others, however many, have one together,
     which they take in turn.
     """
 
