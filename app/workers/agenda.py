@@ -106,7 +106,9 @@ class Agenda:
             return now
         rests_until = self._rests_until(now)
         if soonest <= rests_until:
-            return max(self._gaps.before(rests_until), soonest)
+            # Also in a shard that the last find was in, and that is looked at again only with the others.
+            within_reach_at = int(min(*self._within_reach_at, rests_until))
+            return max(self._gaps.before(rests_until), within_reach_at)
         latest = min(self._within_reach_at) + self._wheel.claim_ahead_ms - _TO_RECORD_MS
         return self._gaps.after(soonest, patience_ms=int(max(0, min(PATIENCE_MS, latest - soonest))))
 

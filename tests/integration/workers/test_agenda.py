@@ -79,9 +79,14 @@ async def test_a_round_for_what_comes_alone_waits_until_what_is_to_be_sent_has_l
     assert worker.claimer.next_round(crowd=True) == to_ms(due - AHEAD + 4 * MILLISECOND)
 
 
-async def test_a_round_soon_after_a_find_comes_before_what_is_to_be_sent(rig: Rig) -> None:
+@pytest.mark.parametrize("shards", [1, 11])
+async def test_a_round_soon_after_a_find_comes_before_what_is_to_be_sent(rig: Rig, shards: int) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
-    first, *others = entries(rig, 11, due, apart=MILLISECOND)
+    first, *others = (
+        entries(rig, shards, due, apart=MILLISECOND)
+        if shards > 1
+        else [schedule_entry(1, UUID(int=position), due + position * MILLISECOND) for position in range(11)]
+    )
     worker = await knowing(rig, [first, *others])
     rig.clock.move_to(due - AHEAD)
     assert await looked(worker) == [first.member]
