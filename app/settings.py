@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=4, le=200)] = Field(
         12, description="Connections to Postgres that one process opens at most."
     )
-    redis_url: str = Field("", description="Redis or Valkey: redis://[:password@]host:port/db, rediss:// for TLS.")
+    redis_url: str = Field("", description="Redis or Valkey: redis://[user:password@]host:port/db, rediss:// for TLS.")
     allow_eviction: bool = Field(False, description="Start although Redis may evict keys (`maxmemory-policy`).")
     workflow_engine_url: str = Field("", description="Where executions are delivered: http(s)://host[:port].")
     workflow_completion: Literal["response", "callback"] = Field(

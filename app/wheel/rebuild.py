@@ -2,9 +2,12 @@
 
 import asyncio
 
+from redis.exceptions import NoPermissionError
+
 from app.core.clock import SystemClock
 from app.core.errors import ConfigurationException
 from app.wheel.connection import AWAY, connect, log_in
+from app.wheel.rights import refusal
 from app.wheel.shards import KEEPER_SECONDS
 from app.wheel.wheel import Wheel
 
@@ -19,6 +22,8 @@ async def throw_away(redis_url: str, *, shards: int) -> None:
         async with asyncio.timeout(KEEPER_SECONDS):
             await log_in(wheel.client)
         await wheel.clear()
+    except NoPermissionError as refused:
+        raise refusal(refused) from refused
     except AWAY as away:
         raise ConfigurationException(f"Redis does not answer: {away}") from away
     finally:

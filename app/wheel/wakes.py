@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+
+from redis.exceptions import NoPermissionError
 
 from app.core.clock import Clock
 from app.wheel.connection import AWAY
@@ -40,6 +43,11 @@ async def listen(wheel: Wheel, clock: Clock, woken: Callable[[int | None], None]
                 unanswered = 0
                 if message["type"] == "message":
                     woken(_shard(message["data"]))
+        except NoPermissionError as refused:
+            # Nobody else would notice: it counts as away, and is asked for this too until it is granted.
+            with suppress(*AWAY):
+                async with wheel.command(_SUBSCRIBE_SECONDS):
+                    raise refused
         except AWAY:
             await clock.sleep(_RETRY_SECONDS)
         finally:

@@ -10,12 +10,14 @@ from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.core.clock import Clock
 from app.core.errors import ConfigurationException
 from app.wheel.answers import Claimed, WheelState
 from app.wheel.connection import AWAY, evicting_policy, log_in
 from app.wheel.entries import Entry, shard_of
+from app.wheel.rights import Trial, is_lacking, refusal
 from app.wheel.script import Call, Script
 from app.wheel.shards import CHUNK, KEEPER_SECONDS, Shards, chunks
 
@@ -65,6 +67,7 @@ class Wheel(Shards):
         self._clock = clock
         self._allow_eviction = allow_eviction
         self._claim, self._put = Script(client, "claim"), Script(client, "put")
+        self._trial = Trial(client, WAKE_CHANNEL)
         self._behind = self._stale = self._failed_again = False
         self.may_evict = False
 
@@ -89,13 +92,19 @@ class Wheel(Shards):
         return self._behind
 
     async def refuse_login(self) -> None:
-        """Refuse a Redis that refuses this one's password or database; one that is away may come back.
+        """Refuse a Redis that refuses this one's password or database, or a right; one that is away may come back.
 
         Raises ConfigurationException with what Redis says.
         """
         try:
             async with self._circuit.command(KEEPER_SECONDS):
                 await log_in(self.client)
+                try:
+                    await self._trial.run(self._clock.now_ms())
+                except RedisError as refused:
+                    if not is_lacking(refused):
+                        raise
+                    raise refusal(refused) from refused
         except AWAY:
             return
 
@@ -245,6 +254,7 @@ class Wheel(Shards):
         await self._own()
         # A write that needs memory: a replica, and a Redis that is full, answer to everything else.
         await self.client.set(_PROBE, 1, px=1000)
+        await self._trial.run(self._clock.now_ms())
         policy = await evicting_policy(self.client)
         self.may_evict = policy is not None and not self._allow_eviction
         if self.may_evict:
