@@ -22,6 +22,7 @@ _PROBE_SECONDS = 2.0
 _STEADY_SECONDS = 10.0
 """A Redis that goes away again sooner than this after it came back is believed more slowly each time."""
 _STALLED_SECONDS = 0.05
+_SAID_AGAIN_SECONDS = 10.0
 
 log = structlog.get_logger()
 
@@ -72,6 +73,8 @@ class RedisCircuit:
         self._clock = clock
         self._mend = mend
         self._error: str | None = None
+        self._said: str | None = None
+        self._said_at = -float("inf")
         self._under_way: set[_Patience] = set()
         self._asking: asyncio.Task[None] | None = None
         self._pause_seconds = _ASK_EVERY_SECONDS
@@ -112,7 +115,7 @@ class RedisCircuit:
         if self._error is not None:
             return
         self._error = error
-        log.error("redis_away", category="ERROR", error=error)
+        self._say(error)
         # Whoever waits for an answer now would wait in vain for the rest of its time.
         for patience in self._under_way:
             patience.end()
@@ -122,6 +125,10 @@ class RedisCircuit:
         )
         # In a context of its own: the request or batch that found out is not what it goes on about.
         self._asking = asyncio.create_task(self._ask_until_back(), name="redis-back", context=Context())
+
+    def _say(self, error: str) -> None:
+        self._said, self._said_at = error, self._clock.monotonic()
+        log.error("redis_away", category="ERROR", error=error)
 
     async def _ask_until_back(self) -> None:
         while True:
@@ -134,6 +141,9 @@ class RedisCircuit:
                 if not isinstance(failure, AWAY):
                     log.exception("redis_probe_failed", category="ERROR")
                 self._error = str(failure) or type(failure).__name__
+                # It may have come back with another password, say: why it was away at first mends nothing then.
+                if self._error != self._said and self._clock.monotonic() - self._said_at >= _SAID_AGAIN_SECONDS:
+                    self._say(self._error)
                 continue
             if mended:
                 # No step between the mending and this: what fails in between would not be mended.

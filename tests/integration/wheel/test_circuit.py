@@ -155,3 +155,20 @@ async def test_what_is_told_of_it_names_no_request_that_happened_to_find_out(
         ("redis_away", "one of many"),
         ("redis_back", None),
     ]
+
+
+async def test_why_it_is_away_is_said_again_where_that_changes_and_not_often(
+    circuit: RedisCircuit, clock: ManualClock, mending: Mending
+) -> None:
+    with capture_logs() as logs:
+        await _fail(circuit)
+        await _pass(clock, 9)
+        assert [line["error"] for line in logs] == ["cut"]
+        mending.answer = ConnectionError("another password")
+        await _pass(clock, 60)
+        assert [line["error"] for line in logs] == ["cut", "another password"]
+        for change in range(30):
+            mending.answer = ConnectionError(f"change {change}")
+            await _pass(clock, 1)
+    assert len(logs) == pytest.approx(5, abs=1)
+    await circuit.close()
