@@ -1,9 +1,12 @@
 """The connection to Redis: short time-outs, no repeats of its own, and whether it may evict."""
 
-from redis.asyncio import BlockingConnectionPool, Redis
+import ssl
+
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.core.errors import ConfigurationException
 
@@ -12,6 +15,10 @@ AWAY = (RedisError, OSError, TimeoutError)
 
 _CONNECT_SECONDS = 1.0
 _FREE_CONNECTION_SECONDS = 1.5
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+"""What a URL names that is read from this machine."""
+_OF_ITS_TIME = (9, 10)
+"""A certificate that is not valid yet, or no more (OpenSSL's numbers): another may take its place."""
 
 
 def connect(url: str, *, max_connections: int = 16) -> Redis:
@@ -21,7 +28,8 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
     of the wheel knows better whether a repeat is safe. Nor does the client limit how long an answer may take: each
     exchange has a limit of its own (`RedisCircuit.command`), and redis-py's would make a task of each command it sends.
 
-    Raises ConfigurationException where the URL's query holds what a connection does not take.
+    Raises ConfigurationException where the URL's query holds what a connection does not take, or names files of TLS
+    that cannot be used.
     """
     # A socket of this machine has no such option.
     keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
@@ -38,23 +46,31 @@ def connect(url: str, *, max_connections: int = 16) -> Redis:
             **keepalive,
         )
         # The query's names and values are looked at when a connection is made: one that is not used, here.
-        pool.connection_class(**pool.connection_kwargs)
+        connection = pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError, RedisError) as refused:
         # Without the name of the function that was called.
         why = str(refused).splitlines()[0].rpartition("() ")[2]
         raise ConfigurationException(f"REDIS_URL: its query is none of a connection to Redis: {why}") from refused
+    if isinstance(connection, SSLConnection):
+        _read_files(connection)
     return Redis.from_pool(pool)
 
 
 async def log_in(client: Redis) -> None:
     """Connect once, by the user, the password and the database of the URL.
 
-    Raises ConfigurationException where Redis refuses them: no waiting mends that. Else one of `AWAY`.
+    Raises ConfigurationException where Redis refuses them, or its certificate is not to be trusted: no waiting mends
+    that. Else one of `AWAY`.
     """
     try:
         connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
     except (AuthenticationError, ResponseError) as refused:
         raise ConfigurationException(f"REDIS_URL: {refused}") from refused
+    except RedisConnectionError as away:
+        untrusted = away.__context__
+        if isinstance(untrusted, ssl.SSLCertVerificationError) and untrusted.verify_code not in _OF_ITS_TIME:
+            raise ConfigurationException(f"REDIS_URL: {away}") from away
+        raise
     await client.connection_pool.release(connection)
 
 
@@ -69,6 +85,22 @@ async def evicting_policy(client: Redis) -> str | None:
         return None
     policy = {_text(name): _text(value) for name, value in answer.items()}.get("maxmemory-policy", "noeviction")
     return None if policy == "noeviction" else policy
+
+
+def _read_files(connection: SSLConnection) -> None:
+    context = connection.ssl_context
+    for name in _FILES:
+        path = getattr(context, name.removeprefix("ssl_"))
+        if path:
+            try:
+                open(path, "rb").close()
+            except OSError as refused:
+                # Python does not say which it is.
+                raise ConfigurationException(f"REDIS_URL: {name}={path}: {refused.strerror}") from refused
+    try:
+        context.get()
+    except (OSError, ValueError) as refused:
+        raise ConfigurationException(f"REDIS_URL: the files of TLS that its query names: {refused}") from refused
 
 
 def _text(value: object) -> str:
