@@ -114,6 +114,12 @@ def migrate(
     """Bring the database to the newest schema. Safe while the service runs. Needs DATABASE_URL."""
     settings = _start("migrate")
     settings.need("database_url")
+    if settings.database_pooler != "none":
+        # Its turn and its timeouts are a session's, and would be left in one that the pooler gives to others.
+        raise ConfigurationException(
+            "DATABASE_POOLER: migrate needs Postgres itself: give it a DATABASE_URL without the pooler, and "
+            "DATABASE_POOLER=none"
+        )
     from app.store import migrations, preparing, schema
 
     url = settings.database_url

@@ -49,7 +49,13 @@ async def connected(
     clock = DatabaseClock()
     outage = Outage(clock, "start_waits")
     until = clock.monotonic() + _PATIENCE_SECONDS
-    await wait_until_up(settings.database_url, clock, outage, patience_seconds=_PATIENCE_SECONDS)
+    await wait_until_up(
+        settings.database_url,
+        clock,
+        outage,
+        patience_seconds=_PATIENCE_SECONDS,
+        pooler=settings.database_pooler,
+    )
     database = await Database.open(
         settings.database_url,
         pool_size=settings.database_pool_size,

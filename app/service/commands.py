@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.settings import Settings
-from app.store.database import Database, connect, granted
+from app.store.database import Database, granted, knock
 from app.store.schema import refuse_older
 
 
@@ -16,7 +16,7 @@ async def opened(settings: Settings, *, name: str) -> AsyncIterator[Database]:
     a right, and StoreUnavailableException where Postgres does not answer.
     """
     settings.need("database_url")
-    await (await connect(settings.database_url)).close()
+    await knock(settings.database_url, pooler=settings.database_pooler)
     database = await Database.open(
         settings.database_url, pool_size=1, pooler=settings.database_pooler, name=f"schedule-service {name}"
     )

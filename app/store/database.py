@@ -59,6 +59,8 @@ _REFUSED = (
     asyncpg.InvalidParameterValueError,
     asyncpg.CantChangeRuntimeParamError,
 )
+_LOCK_TIMEOUT = "4s"
+_NOT_POOLED = "a pooler stands in front of Postgres ({}): say so, by DATABASE_POOLER=transaction"
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 """What a URL names that is read from this machine."""
 
@@ -94,7 +96,7 @@ class Database:
         if pooler == "none":
             settings |= {
                 "statement_timeout": "8s",
-                "lock_timeout": "4s",
+                "lock_timeout": _LOCK_TIMEOUT,
                 "idle_in_transaction_session_timeout": "10s",
                 "jit": "off",
                 # Whatever the database or its user has: who waits for a row goes on from what it is then.
@@ -264,8 +266,40 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     Raises ConfigurationException where Postgres, or asyncpg, refuses what the URL says, and StoreUnavailableException
     where Postgres does not answer.
     """
-    try:
+    with _told_at_a_start(url):
         return await asyncpg.connect(url, timeout=_CONNECT_SECONDS)
+
+
+async def knock(url: str, *, pooler: str = "none") -> None:
+    """Connect once, as the pool will.
+
+    Raises as `connect` does, and ConfigurationException where a pooler is in between of which nobody has told: it does
+    not take what a session sets, or drops it, and what is prepared on one connection is then looked for on another.
+    """
+    with _told_at_a_start(url):
+        try:
+            connection = await asyncpg.connect(
+                url,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=_COMMAND_SECONDS,
+                statement_cache_size=0,
+                server_settings={"lock_timeout": _LOCK_TIMEOUT} if pooler == "none" else None,
+            )
+        except asyncpg.ProtocolViolationError as refused:
+            if "startup parameter" not in str(refused):
+                raise
+            raise ConfigurationException(f"DATABASE_URL: {_NOT_POOLED.format(_first_line(refused))}") from refused
+        try:
+            if pooler == "none" and await connection.fetchval("SHOW lock_timeout") != _LOCK_TIMEOUT:
+                raise ConfigurationException(f"DATABASE_URL: {_NOT_POOLED.format('it drops lock_timeout')}")
+        finally:
+            await connection.close(timeout=_CONNECT_SECONDS)
+
+
+@contextmanager
+def _told_at_a_start(url: str) -> Iterator[None]:
+    try:
+        yield
     except _REFUSED as refused:
         raise ConfigurationException(f"DATABASE_URL: {_first_line(refused)}") from refused
     except (*_AWAY, asyncpg.PostgresError) as away:
@@ -274,17 +308,19 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         raise StoreUnavailableException(f"Postgres does not answer: {_first_line(away)}") from away
 
 
-async def wait_until_up(url: str, clock: Clock, outage: Outage, *, patience_seconds: float) -> None:
+async def wait_until_up(
+    url: str, clock: Clock, outage: Outage, *, patience_seconds: float, pooler: str = "none"
+) -> None:
     """Return once Postgres accepts connections; `outage` says that it is waited for.
 
     Raises StoreUnavailableException after `patience_seconds` without, and ConfigurationException at once where waiting
     mends nothing.
     """
 
-    async def knock() -> None:
-        await (await connect(url)).close()
+    async def work() -> None:
+        await knock(url, pooler=pooler)
 
-    await patiently(knock, clock, outage, until=clock.monotonic() + patience_seconds)
+    await patiently(work, clock, outage, until=clock.monotonic() + patience_seconds)
 
 
 async def patiently(work: Callable[[], Awaitable[T]], clock: Clock, outage: Outage, *, until: float) -> T:

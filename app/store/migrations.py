@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from app.core.clock import Clock
 from app.core.errors import ConfigurationException, StoreUnavailableException
-from app.store.database import connect, says_it_is_away
+from app.store.database import connect, knock, says_it_is_away
 from app.store.schema import is_later, location
 
 T = TypeVar("T")
@@ -78,6 +78,7 @@ async def standing(database_url: str) -> Standing:
     Raises StoreUnavailableException when Postgres is away, and ConfigurationException where the database is another
     service's, or its user may not look.
     """
+    await knock(database_url)
     try:
         return await _with_connection(database_url, _standing)
     except DBAPIError as refused:

@@ -138,3 +138,13 @@ async def test_a_postgres_that_does_not_answer_is_one_line_of_every_command_that
     nobody = f"postgresql://user:hunter2@127.0.0.1:{free_port()}/db"
     names = ("migrate --check", "reseal", "keys list")
     await _each_in_one_line(operator, names, "DATABASE_URL", nobody, "Postgres does not answer: ")
+
+
+@pytest.mark.parametrize("check", [(), ("--check",)])
+async def test_a_migration_through_a_pooler_in_transaction_mode_is_refused(
+    operator: Operator, check: tuple[str, ...]
+) -> None:
+    operator.environment["DATABASE_POOLER"] = "transaction"
+    status, _, said = await operator.run("migrate", *check)
+    assert (status, len(said.splitlines())) == (1, 1)
+    assert said.startswith("schedule-service: DATABASE_POOLER: migrate needs Postgres itself")
