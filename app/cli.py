@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Coroutine
 from datetime import datetime
@@ -35,6 +36,10 @@ cli.add_typer(keys_cli, name="keys")
 def main() -> None:
     """Run a command; what was wrong is said in one line, with status 1."""
     _open_standard_files()
+    if os.getpid() == 1:
+        # The first process of a container: the kernel keeps from it what it does not handle. Whoever waits for Postgres
+        # would hear of no end, and later work on until it is killed.
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     try:
         cli()
     except ScheduleServiceException as refused:

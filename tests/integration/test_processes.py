@@ -245,6 +245,28 @@ async def test_a_worker_whose_postgres_takes_no_writes_says_so_and_comes_up_once
         await connection.close()
 
 
+_FIRST_OF_A_CONTAINER = """
+import os, sys
+os.getpid = lambda: 1
+sys.argv[0] = "schedule-service"
+from app.cli import main
+main()
+"""
+
+
+async def test_sigterm_ends_the_first_process_of_a_container_that_waits_for_postgres(operator: Operator) -> None:
+    errors = operator.folder / "first"
+    away = {"DATABASE_URL": f"postgresql://user@127.0.0.1:{free_port()}/db?sslmode=disable"}
+    script = await Script.start("-c", _FIRST_OF_A_CONTAINER, "worker", errors=errors, **operator.environment | away)
+    async with asyncio.timeout(30):
+        while '"event":"start_waits"' not in errors.read_text():
+            assert script.process.returncode is None, errors.read_text()
+            await asyncio.sleep(0.05)
+        script.process.send_signal(signal.SIGTERM)
+        # By itself: a signal that it does not handle would not reach it there.
+        assert await script.process.wait() == 128 + signal.SIGTERM
+
+
 async def test_a_later_schema_lets_an_older_release_start(operator: Operator) -> None:
     assert (await operator.run("migrate"))[0] == 0
     connection = await asyncpg.connect(operator.environment["DATABASE_URL"])
