@@ -11,12 +11,17 @@ Call = tuple[Sequence[str], Sequence[str | int | bytes]]
 """The keys and the arguments of one call."""
 
 
-class Script:
+def text_of(name: str) -> str:
     """One of the `.lua` files of this package."""
+    return files("app.wheel").joinpath(f"{name}.lua").read_text()
+
+
+class Script:
+    """A script, by its name."""
 
     def __init__(self, client: Redis, name: str) -> None:
         self._client = client
-        self._text = files("app.wheel").joinpath(f"{name}.lua").read_text()
+        self._text = text_of(name)
         self._sha = ""
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
