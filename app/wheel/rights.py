@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import NoPermissionError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, RedisError
 
 from app.core.errors import ConfigurationException
 from app.wheel.script import text_of
@@ -17,9 +17,15 @@ _KEYS = tuple(f"{{ss:probe}}:{name}" for name in ("due", "leased", "token", "mar
 _DUE, _LEASED, _TOKEN, _MARK, _RATE = _KEYS
 _MEMBER, _EPOCH = "probe", "probe"
 _LATER_MS = 1_000
-_LACKING = ("ACL failure in script", "The user executing the script can't", " NOPERM ", "EXEC without MULTI")
-"""What Redis says, under the code of another error, of a right that a script lacks (since 7.0, and before), or EXEC, or
-MULTI.
+_LACKING = (
+    "o permissions to ",
+    "ACL failure in script",
+    "The user executing the script can't",
+    " NOPERM ",
+    "EXEC without MULTI",
+)
+"""What Redis says of a right that is lacking; all but the first under the code of another error: in a script (since
+7.0, and before), at EXEC, or of MULTI.
 """
 
 
@@ -79,9 +85,12 @@ async def _answers(pipeline: Pipeline) -> list[Any]:
 
 def is_lacking(refused: RedisError) -> bool:
     """Whether Redis says that its user lacks a right."""
-    return isinstance(refused, NoPermissionError) or (
-        isinstance(refused, ResponseError) and any(words in str(refused) for words in _LACKING)
-    )
+    return isinstance(refused, NoPermissionError) or tells_of_rights(str(refused))
+
+
+def tells_of_rights(said: str) -> bool:
+    """Whether this is what Redis says of a right that is lacking."""
+    return any(words in said for words in _LACKING)
 
 
 def refusal(refused: RedisError) -> ConfigurationException:

@@ -17,7 +17,7 @@ from app.core.errors import ConfigurationException
 from app.wheel.answers import Claimed, WheelState
 from app.wheel.connection import AWAY, evicting_policy, log_in
 from app.wheel.entries import Entry, shard_of
-from app.wheel.rights import Trial, is_lacking, refusal
+from app.wheel.rights import Trial, is_lacking, refusal, tells_of_rights
 from app.wheel.script import Call, Script
 from app.wheel.shards import CHUNK, KEEPER_SECONDS, Shards, chunks
 
@@ -254,7 +254,9 @@ class Wheel(Shards):
         await self._own()
         # A write that needs memory: a replica, and a Redis that is full, answer to everything else.
         await self.client.set(_PROBE, 1, px=1000)
-        await self._trial.run(self._clock.now_ms())
+        if tells_of_rights(self._circuit.error or ""):
+            # Else it would be back, and away again with the next command. It takes time that nobody else is to wait.
+            await self._trial.run(self._clock.now_ms())
         policy = await evicting_policy(self.client)
         self.may_evict = policy is not None and not self._allow_eviction
         if self.may_evict:
