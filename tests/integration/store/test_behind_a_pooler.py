@@ -1,7 +1,6 @@
 """A pooler in front of Postgres of which nobody has told is found out at a start."""
 
 import asyncio
-import contextlib
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from app.store.database import knock, wait_until_up
 from app.store.migrations import standing
 from app.store.outage import Outage
 from tests.clocks import ManualClock
+from tests.forwarding import forward
 
 _TLS = 80877103
 _KEPT = {b"user", b"database", b"client_encoding", b"application_name"}
@@ -25,12 +25,6 @@ _KEPT = {b"user", b"database", b"client_encoding", b"application_name"}
 async def pooler_before(url: str, *, ignoring: bool) -> AsyncIterator[str]:
     """What PgBouncer does with what a session sets: it refuses it, or (`ignore_startup_parameters`) drops it."""
     parts = urlsplit(url)
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while some := await reader.read(65_536):
-                writer.write(some)
-        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -1,7 +1,6 @@
 """Redis behind TLS: whom a start trusts, and what it says of a certificate or a file that is not to be used."""
 
 import asyncio
-import contextlib
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from app.core.errors import ConfigurationException
 from app.wheel.connection import connect
 from tests.clocks import ManualClock
+from tests.forwarding import forward
 from tests.integration.wheel.wheels import wheel_of
 
 OF_LOCALHOST = Path(__file__).parents[1] / "delivery" / "localhost.pem"
@@ -30,12 +30,6 @@ async def behind_tls(redis_url: str, certificate: Path) -> AsyncIterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     parts = urlsplit(redis_url)
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while some := await reader.read(65_536):
-                writer.write(some)
-        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_redis, to_redis = await asyncio.open_connection(parts.hostname, parts.port)
