@@ -23,12 +23,13 @@ CADENCE = timedelta(milliseconds=CADENCE_MS)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def entries(rig: Rig, number: int, due: datetime, *, apart: timedelta) -> list[Entry]:
-    """Schedules' entries of communities that stand in different shards, due one after the other."""
+def entries(rig: Rig, number: int, due: datetime, *, apart: timedelta, shards: int | None = None) -> list[Entry]:
+    """Schedules' entries, due one after the other, each in a shard of its own unless there are to be fewer."""
     by_shard = {shard_of(community, rig.wheel.shards): community for community in range(1, 200)}
+    communities = list(by_shard.values())[: shards or number]
     return [
-        schedule_entry(community, UUID(int=position), due + position * apart)
-        for position, community in enumerate(list(by_shard.values())[:number])
+        schedule_entry(communities[position % len(communities)], UUID(int=position), due + position * apart)
+        for position in range(number)
     ]
 
 
@@ -82,11 +83,7 @@ async def test_a_round_for_what_comes_alone_waits_until_what_is_to_be_sent_has_l
 @pytest.mark.parametrize("shards", [1, 11])
 async def test_a_round_soon_after_a_find_comes_before_what_is_to_be_sent(rig: Rig, shards: int) -> None:
     due = rig.clock.now() + timedelta(milliseconds=500)
-    first, *others = (
-        entries(rig, shards, due, apart=MILLISECOND)
-        if shards > 1
-        else [schedule_entry(1, UUID(int=position), due + position * MILLISECOND) for position in range(11)]
-    )
+    first, *others = entries(rig, 11, due, apart=MILLISECOND, shards=shards)
     worker = await knowing(rig, [first, *others])
     rig.clock.move_to(due - AHEAD)
     assert await looked(worker) == [first.member]
